@@ -1,0 +1,10 @@
+//! `cargo xtask`: builds, publishes and keeps the container images of a repository.
+//!
+//! The one idea is gather → plan → apply; `docs/architecture.md` draws the map. `task` tells the
+//! story of each command; `model` holds the nouns; `plan` decides; `outside` touches the world;
+//! `report` renders.
+
+pub mod model;
+pub mod outside;
+pub mod plan;
+pub mod report;

@@ -1,0 +1,90 @@
+//! One process call as data, so that a plan can hold it, a dry run can print it and only
+//! `outside::process` can run it. Values of secrets never stand in it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A program, its arguments and the environment variables set for it alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Invocation {
+    pub program: String,
+    pub arguments: Vec<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub environment: BTreeMap<String, String>,
+}
+
+impl Invocation {
+    pub fn new<A: Into<String>>(program: &str, arguments: impl IntoIterator<Item = A>) -> Self {
+        Self {
+            program: program.to_owned(),
+            arguments: arguments.into_iter().map(Into::into).collect(),
+            environment: BTreeMap::new(),
+        }
+    }
+
+    /// The same call with one more variable in its environment.
+    #[must_use]
+    pub fn with_variable(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.environment.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// The same call with these arguments put after the first `position` ones.
+    #[must_use]
+    pub fn with_arguments_at(mut self, position: usize, more: Vec<String>) -> Self {
+        let position = position.min(self.arguments.len());
+        self.arguments.splice(position..position, more);
+        self
+    }
+
+    /// Shell text for several lines, one option a line, to be pasted as it is.
+    pub fn script(&self) -> String {
+        self.words().fold(String::new(), |mut text, word| {
+            match (text.is_empty(), word.starts_with("--")) {
+                (true, _) => {}
+                (false, true) => text.push_str(" \\\n  "),
+                (false, false) => text.push(' '),
+            }
+            text.push_str(&word);
+            text
+        })
+    }
+
+    fn words(&self) -> impl Iterator<Item = String> {
+        let variables =
+            self.environment.iter().map(|(name, value)| format!("{name}={}", quoted(value)));
+        variables
+            .chain(std::iter::once(quoted(&self.program)))
+            .chain(self.arguments.iter().map(|argument| quoted(argument)))
+    }
+}
+
+/// Shell text on one line, to be pasted as it is.
+impl fmt::Display for Invocation {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.words().collect::<Vec<_>>().join(" "))
+    }
+}
+
+/// `text` as one word of a POSIX shell.
+fn quoted(text: &str) -> String {
+    // A NUL can stand in no argument; a process with one would not start, so it is shown, not run.
+    shlex::try_quote(text).map_or_else(|_| format!("{text:?}"), std::borrow::Cow::into_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_script_breaks_before_each_option_and_quotes_what_a_shell_would_read() {
+        let call = Invocation::new("docker", ["build", "--label", "title=it's $HOME", "."])
+            .with_variable("A", "b c");
+        expect_test::expect![[r#"
+            A='b c' docker build \
+              --label "title=it's "'$HOME' ."#]]
+        .assert_eq(&call.script());
+    }
+}

@@ -1,0 +1,317 @@
+//! References to images, `registry/repository[:tag][@digest]`, and their parts. The grammar is that
+//! of the OCI distribution specification (`name`, `reference`) and of `distribution/reference`
+//! (domain, total length). It must not talk to any registry.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::text::{TextError, checked_text};
+
+checked_text!(
+    /// A registry's host, with its port where it has one: `ghcr.io`, `127.0.0.1:5000`, `[::1]:5000`.
+    Registry,
+    "registry host",
+    registry_host
+);
+
+checked_text!(
+    /// A repository inside a registry: `tzervas/autogit/git-server`. Lower case, at most 255 bytes.
+    Repository,
+    "repository name",
+    repository_path
+);
+
+checked_text!(
+    /// A tag: one letter, digit or underscore, then up to 127 of those, `.` and `-`.
+    Tag,
+    "tag",
+    tag
+);
+
+checked_text!(
+    /// A content digest: `sha256:` and 64 lower-case hexadecimal digits (or `sha512:` and 128).
+    Digest,
+    "digest",
+    digest
+);
+
+impl Repository {
+    /// The repository one level below this one.
+    pub fn join(&self, component: &str) -> Result<Self, TextError> {
+        Self::new(format!("{self}/{component}"))
+    }
+}
+
+impl Digest {
+    /// The first twelve digits, as engines show it to people.
+    pub fn short(&self) -> &str {
+        let hex = self.as_str().split_once(':').map_or("", |(_, hex)| hex);
+        hex.get(..12).unwrap_or(hex)
+    }
+}
+
+/// An image in a registry, by repository alone or by tag, by digest, or by both.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Reference {
+    pub registry: Registry,
+    pub repository: Repository,
+    pub tag: Option<Tag>,
+    pub digest: Option<Digest>,
+}
+
+impl Reference {
+    /// The repository itself, without tag or digest.
+    pub fn new(registry: Registry, repository: Repository) -> Self {
+        Self { registry, repository, tag: None, digest: None }
+    }
+
+    /// The same repository under `tag`.
+    #[must_use]
+    pub fn with_tag(&self, tag: Tag) -> Self {
+        Self { tag: Some(tag), digest: None, ..self.clone() }
+    }
+
+    /// The same repository at `digest`, whatever tags point at it.
+    #[must_use]
+    pub fn at(&self, digest: Digest) -> Self {
+        Self { tag: None, digest: Some(digest), ..self.clone() }
+    }
+
+    /// Reads a reference the way the engine does: without a registry it is Docker Hub, and there
+    /// without an owner it is `library/`.
+    pub fn normalized(text: &str) -> Result<Self, TextError> {
+        let first = text.split('/').next().unwrap_or_default();
+        let has_registry = text.contains('/')
+            && (first.contains('.') || first.contains(':') || first == "localhost");
+        if has_registry {
+            text.parse()
+        } else if text.contains('/') {
+            format!("docker.io/{text}").parse()
+        } else {
+            format!("docker.io/library/{text}").parse()
+        }
+    }
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}/{}", self.registry, self.repository)?;
+        if let Some(tag) = &self.tag {
+            write!(formatter, ":{tag}")?;
+        }
+        if let Some(digest) = &self.digest {
+            write!(formatter, "@{digest}")?;
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for Reference {
+    type Err = TextError;
+
+    fn from_str(text: &str) -> Result<Self, TextError> {
+        let wrong = |problem: &str| TextError {
+            kind: "reference",
+            text: text.to_owned(),
+            problem: problem.to_owned(),
+        };
+        let (name, digest) = match text.split_once('@') {
+            Some((name, digest)) => (name, Some(Digest::new(digest)?)),
+            None => (text, None),
+        };
+        let (registry, rest) =
+            name.split_once('/').ok_or_else(|| wrong("expected `registry/repository[:tag]`"))?;
+        let (repository, tag) = match rest.split_once(':') {
+            Some((repository, tag)) => (repository, Some(Tag::new(tag)?)),
+            None => (rest, None),
+        };
+        Ok(Self {
+            registry: Registry::new(registry)?,
+            repository: Repository::new(repository)?,
+            tag,
+            digest,
+        })
+    }
+}
+
+impl TryFrom<String> for Reference {
+    type Error = TextError;
+    fn try_from(text: String) -> Result<Self, TextError> {
+        text.parse()
+    }
+}
+
+impl From<Reference> for String {
+    fn from(reference: Reference) -> Self {
+        reference.to_string()
+    }
+}
+
+/// One component of a repository name: `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*`.
+pub(super) fn path_component(text: &str) -> Result<(), String> {
+    if text.is_empty() {
+        return Err("it is empty; expected lower-case letters and digits".to_owned());
+    }
+    if let Some(upper) = text.chars().find(char::is_ascii_uppercase) {
+        let lower = text.to_ascii_lowercase();
+        return Err(format!("`{upper}` is upper case; did you mean `{lower}`?"));
+    }
+    if let Some(other) =
+        text.chars().find(|c| !matches!(c, 'a'..='z' | '0'..='9' | '.' | '_' | '-'))
+    {
+        let shown = other.escape_debug();
+        return Err(format!(
+            "`{shown}` is not allowed; expected lower-case letters, digits, `.`, `_` and `-`"
+        ));
+    }
+    let mut separators = text.split(|c: char| c.is_ascii_alphanumeric()).filter(|s| !s.is_empty());
+    let edges = text.starts_with(['.', '_', '-']) || text.ends_with(['.', '_', '-']);
+    if edges {
+        return Err("it must begin and end with a letter or a digit".to_owned());
+    }
+    match separators.find(|s| !matches!(*s, "." | "_" | "__") && s.chars().any(|c| c != '-')) {
+        Some(run) => Err(format!("`{run}` is not one separator; use `.`, `_`, `__` or dashes")),
+        None => Ok(()),
+    }
+}
+
+fn repository_path(text: &str) -> Result<(), String> {
+    if text.len() > 255 {
+        return Err(format!("it has {} bytes, more than 255", text.len()));
+    }
+    text.split('/').try_for_each(path_component)
+}
+
+fn registry_host(text: &str) -> Result<(), String> {
+    let (host, port) = if text.starts_with('[') {
+        match text.rsplit_once("]:") {
+            Some((host, port)) => (host, Some(port)),
+            None => (text, None),
+        }
+    } else {
+        match text.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (text, None),
+        }
+    };
+    if let Some(port) = port
+        && port.parse::<u16>().is_err()
+    {
+        return Err(format!("`{port}` is not a port; expected a number up to 65535"));
+    }
+    if let Some(inside) = host.strip_prefix('[') {
+        let address = inside.strip_suffix(']').unwrap_or(inside);
+        return match address.parse::<std::net::Ipv6Addr>() {
+            Ok(_) => Ok(()),
+            Err(_) => Err(format!("`{address}` is not an IPv6 address")),
+        };
+    }
+    let label = |label: &str| {
+        !label.is_empty()
+            && label.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    if host.split('.').all(label) {
+        Ok(())
+    } else {
+        Err("expected a lower-case host and an optional port, such as `ghcr.io`".to_owned())
+    }
+}
+
+fn tag(text: &str) -> Result<(), String> {
+    if text.is_empty() {
+        return Err("it is empty".to_owned());
+    }
+    if text.len() > 128 {
+        return Err(format!("it has {} characters, more than 128", text.len()));
+    }
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+    if let Some(other) = text.chars().find(|&c| !allowed(c)) {
+        let shown = other.escape_debug();
+        return Err(format!(
+            "`{shown}` is not allowed; expected letters, digits, `_`, `.` and `-`"
+        ));
+    }
+    if text.starts_with(['.', '-']) {
+        return Err("it must begin with a letter, a digit or `_`".to_owned());
+    }
+    Ok(())
+}
+
+fn digest(text: &str) -> Result<(), String> {
+    let length = match text.split_once(':') {
+        Some(("sha256", _)) => 64,
+        Some(("sha512", _)) => 128,
+        _ => return Err("expected `sha256:` and 64 hexadecimal digits".to_owned()),
+    };
+    let hex = text.split_once(':').map_or("", |(_, hex)| hex);
+    if hex.len() == length && hex.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f')) {
+        Ok(())
+    } else {
+        Err(format!("expected {length} lower-case hexadecimal digits after the colon"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem<T: FromStr<Err = TextError>>(text: &str) -> String {
+        match text.parse::<T>() {
+            Ok(_) => "ok".to_owned(),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn repository_names_follow_the_distribution_grammar() {
+        for good in ["a", "a/b-c/d__e", "tzervas/autogit/git-server", "a--b", "0.1"] {
+            assert_eq!(problem::<Repository>(good), "ok", "{good}");
+        }
+        for bad in ["", "a//b", "/a", "a/", "-a", "a_", "a___b", "a..b", "a._b", "ä", "a b"] {
+            assert_ne!(problem::<Repository>(bad), "ok", "{bad}");
+        }
+        assert_eq!(
+            problem::<Repository>("Tzervas/x"),
+            "`Tzervas/x` is not a repository name: `T` is upper case; did you mean `tzervas`?"
+        );
+    }
+
+    #[test]
+    fn a_comma_or_a_newline_never_enters_a_reference() {
+        assert!(problem::<Repository>("a,type=local").contains("`,` is not allowed"));
+        assert!(problem::<Tag>("v1\n").contains(r"`\n` is not allowed"));
+        assert!(problem::<Registry>("ghcr.io,x").contains("expected a lower-case host"));
+    }
+
+    #[test]
+    fn a_tag_of_129_characters_is_one_too_long() {
+        assert_eq!(problem::<Tag>(&"a".repeat(128)), "ok");
+        assert!(problem::<Tag>(&"a".repeat(129)).ends_with("129 characters, more than 128"));
+    }
+
+    #[test]
+    fn a_reference_reads_back_as_it_was_written() {
+        let digest = format!("sha256:{}", "0a".repeat(32));
+        for text in [
+            "ghcr.io/o/r/s".to_owned(),
+            "127.0.0.1:5000/o/r:v1".to_owned(),
+            "[::1]:5000/o/r:v1".to_owned(),
+            format!("ghcr.io/o/r/s:dev@{digest}"),
+        ] {
+            assert_eq!(text.parse::<Reference>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_bare_name_is_read_as_the_engine_reads_it() {
+        let shown = |text| Reference::normalized(text).unwrap().to_string();
+        assert_eq!(shown("debian:bookworm"), "docker.io/library/debian:bookworm");
+        assert_eq!(shown("gitlab/gitlab-ce:16"), "docker.io/gitlab/gitlab-ce:16");
+        assert_eq!(shown("localhost/x"), "localhost/x");
+    }
+}

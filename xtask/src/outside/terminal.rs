@@ -1,0 +1,32 @@
+//! The terminal: the one place that prints. Data goes to stdout, messages and progress to stderr,
+//! and no control sequence from outside passes through.
+
+use std::io::{IsTerminal, Write};
+
+/// Prints data on stdout. A closed pipe ends the output quietly: the reader has seen enough.
+pub fn data(text: &str) {
+    let mut stdout = std::io::stdout().lock();
+    let _ = stdout.write_all(text.as_bytes());
+    let _ = stdout.flush();
+}
+
+/// Prints one message on stderr.
+pub fn message(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{}", printable(text));
+}
+
+/// Prints a line that only `-v` shows.
+pub fn trace(text: &str) {
+    message(text);
+}
+
+/// Whether stderr is a terminal that can redraw.
+pub fn is_live() -> bool {
+    std::io::stderr().is_terminal()
+}
+
+/// `text` without control characters other than line feed and tab: a label or a log must not be
+/// able to move the cursor, change colours or set the title.
+pub fn printable(text: &str) -> String {
+    text.chars().filter(|&c| !c.is_control() || matches!(c, '\n' | '\t')).collect()
+}

@@ -1,0 +1,1 @@
+//! Rendering: plans, records and failures as text, JSON or Markdown. It prints nothing itself.
