@@ -1,6 +1,8 @@
 //! The nouns: values that parse, print and compare. Nothing here decides or touches the world.
 
 pub mod channel;
+pub mod config;
+pub mod failure;
 pub mod invocation;
 pub mod platform;
 pub mod reference;

@@ -37,6 +37,13 @@ checked_text!(
     digest
 );
 
+impl Registry {
+    /// The GitHub Container Registry.
+    pub fn ghcr() -> Self {
+        Self("ghcr.io".to_owned())
+    }
+}
+
 impl Repository {
     /// The repository one level below this one.
     pub fn join(&self, component: &str) -> Result<Self, TextError> {

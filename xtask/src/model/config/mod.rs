@@ -1,0 +1,310 @@
+//! The configuration, `[workspace.metadata.images]` of the root Cargo.toml: what it may say, its
+//! defaults and its errors. It opens no file.
+
+pub mod quantity;
+mod reader;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::failure::Failure;
+use super::platform::Platform;
+use super::reference::{Registry, Repository};
+use super::service::ServiceName;
+use quantity::Bytes;
+pub use reader::nearest;
+use reader::{Section, Source};
+
+/// Everything a repository says about its images.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Config {
+    pub registry: Registry,
+    /// `OWNER/REPO`; without it `GITHUB_REPOSITORY`, else the git remote, tells.
+    pub repository: Option<Repository>,
+    /// Platforms of published images; empty means the builder's own.
+    pub platforms: Vec<Platform>,
+    /// Largest compressed size of an image.
+    pub size_limit: Option<Bytes>,
+    /// Smallest share of steps that a warm build must take from the cache.
+    pub minimum_hit_rate: f64,
+    /// Name of the buildx builder to use.
+    pub builder: Option<String>,
+    /// SPDX expression, from `workspace.package.license`.
+    pub licenses: Option<String>,
+    /// What a service says for itself, by name; a service need not be listed.
+    pub services: BTreeMap<ServiceName, ServiceConfig>,
+}
+
+/// What one service says for itself.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ServiceConfig {
+    pub description: Option<String>,
+    pub licenses: Option<String>,
+    pub build_args: BTreeMap<String, String>,
+    /// Secrets the build mounts: id → `env:NAME` or `file:PATH`.
+    pub secrets: BTreeMap<String, SecretSource>,
+    pub target: Option<String>,
+    pub platforms: Option<Vec<Platform>>,
+    pub size_limit: Option<Bytes>,
+    pub smoke_test: Option<SmokeTest>,
+}
+
+/// Where the value of a build secret comes from. The value itself is never held.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SecretSource {
+    Env(String),
+    File(String),
+}
+
+/// How a built image is started and what it must answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SmokeTest {
+    /// The port inside the container that speaks HTTP, when there is one.
+    pub port: Option<u16>,
+    pub path: String,
+    /// The HTTP status expected.
+    pub status: u16,
+    /// Text the body must contain.
+    pub body: Option<String>,
+    /// Capabilities given back after all are dropped.
+    pub capabilities: Vec<String>,
+    pub read_only: bool,
+    /// Folders that are writable all the same.
+    pub tmpfs: Vec<String>,
+    pub environment: BTreeMap<String, String>,
+    /// How long it may take until the image's health check passes.
+    pub timeout: Duration,
+}
+
+impl Default for SmokeTest {
+    fn default() -> Self {
+        Self {
+            port: None,
+            path: "/".to_owned(),
+            status: 200,
+            body: None,
+            capabilities: Vec::new(),
+            read_only: false,
+            tmpfs: Vec::new(),
+            environment: BTreeMap::new(),
+            timeout: Duration::from_secs(300),
+        }
+    }
+}
+
+impl Config {
+    /// Reads the text of a root Cargo.toml. `file` names it in errors.
+    pub fn parse(file: &str, text: &str) -> Result<Self, Failure> {
+        let source = Source { name: file, text };
+        let root = source.parse(text)?;
+        let mut root = Section::new(source, "", &root);
+        let mut licenses = None;
+        let mut images = None;
+        if let Some(mut workspace) = root.section("workspace")? {
+            if let Some(mut package) = workspace.section("package")? {
+                licenses = package.parsed("license")?;
+            }
+            if let Some(mut metadata) = workspace.section("metadata")? {
+                images = metadata.section("images")?;
+            }
+        }
+        images
+            .map_or_else(|| Ok(Self::default()), Self::read)
+            .map(|config| Self { licenses, ..config })
+    }
+
+    fn read(mut images: Section<'_>) -> Result<Self, Failure> {
+        let defaults = Self::default();
+        let config = Self {
+            registry: images.parsed("registry")?.unwrap_or(defaults.registry),
+            repository: images.parsed("repository")?,
+            platforms: images.list("platforms")?.unwrap_or_default(),
+            size_limit: images.parsed("size-limit")?,
+            minimum_hit_rate: images
+                .share("minimum-hit-rate")?
+                .unwrap_or(defaults.minimum_hit_rate),
+            builder: images.parsed::<Plain>("builder")?.map(|plain| plain.0),
+            licenses: None,
+            services: images
+                .sections("services")?
+                .into_iter()
+                .map(|(name, place, section)| {
+                    let name = ServiceName::new(name)
+                        .map_err(|error| Failure::usage(format!("{place}: {error}")))?;
+                    Ok((name, ServiceConfig::read(section)?))
+                })
+                .collect::<Result<_, Failure>>()?,
+        };
+        images.finish()?;
+        Ok(config)
+    }
+
+    /// What `service` says for itself, or the defaults.
+    pub fn service(&self, service: &ServiceName) -> ServiceConfig {
+        self.services.get(service).cloned().unwrap_or_default()
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            registry: Registry::ghcr(),
+            repository: None,
+            platforms: Vec::new(),
+            size_limit: None,
+            minimum_hit_rate: 0.7,
+            builder: None,
+            licenses: None,
+            services: BTreeMap::new(),
+        }
+    }
+}
+
+impl ServiceConfig {
+    fn read(mut section: Section<'_>) -> Result<Self, Failure> {
+        let config = Self {
+            description: section.parsed("description")?,
+            licenses: section.parsed("licenses")?,
+            build_args: section.pairs("build-args", build_argument)?,
+            secrets: section
+                .pairs("secrets", |id, text| secret_source(id, text).map(drop))?
+                .into_iter()
+                .filter_map(|(id, text)| Some((id.clone(), secret_source(&id, &text).ok()?)))
+                .collect(),
+            target: section.parsed::<Plain>("target")?.map(|plain| plain.0),
+            platforms: section.list("platforms")?,
+            size_limit: section.parsed("size-limit")?,
+            smoke_test: section.section("smoke-test")?.map(SmokeTest::read).transpose()?,
+        };
+        section.finish()?;
+        Ok(config)
+    }
+}
+
+impl SmokeTest {
+    fn read(mut section: Section<'_>) -> Result<Self, Failure> {
+        let defaults = Self::default();
+        let port = section.number("port", 1..=65_535)?;
+        let status = section.number("status", 100..=599)?;
+        let timeout = section.number("timeout-seconds", 1..=3_600)?;
+        let config = Self {
+            port: port.and_then(|port| u16::try_from(port).ok()),
+            path: section.parsed::<UrlPath>("path")?.map_or(defaults.path, |path| path.0),
+            status: status.and_then(|s| u16::try_from(s).ok()).unwrap_or(defaults.status),
+            body: section.parsed("body")?,
+            capabilities: section
+                .list::<Capability>("capabilities")?
+                .unwrap_or_default()
+                .into_iter()
+                .map(|capability| capability.0)
+                .collect(),
+            read_only: section.boolean("read-only")?.unwrap_or(defaults.read_only),
+            tmpfs: section
+                .list::<UrlPath>("tmpfs")?
+                .unwrap_or_default()
+                .into_iter()
+                .map(|path| path.0)
+                .collect(),
+            environment: section.pairs("environment", build_argument)?,
+            timeout: timeout.map_or(defaults.timeout, Duration::from_secs),
+        };
+        section.finish()?;
+        Ok(config)
+    }
+}
+
+/// A word that buildx's comma-separated flags cannot misread.
+struct Plain(String);
+
+impl std::str::FromStr for Plain {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        if !text.is_empty() && text.chars().all(allowed) && !text.starts_with('-') {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(format!("`{}`: expected letters, digits, `.`, `_` and `-`", text.escape_debug()))
+        }
+    }
+}
+
+/// An absolute path without spaces, commas or control characters.
+struct UrlPath(String);
+
+impl std::str::FromStr for UrlPath {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let allowed = |c: char| c.is_ascii_graphic() && c != ',';
+        if text.starts_with('/') && text.chars().all(allowed) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(format!("`{}`: expected a path that begins with `/`", text.escape_debug()))
+        }
+    }
+}
+
+/// A Linux capability as the engine names it, without `CAP_`.
+struct Capability(String);
+
+impl std::str::FromStr for Capability {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let allowed = |c: char| c.is_ascii_uppercase() || c == '_';
+        if !text.is_empty() && text.chars().all(allowed) && text != "ALL" {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(format!("`{}`: expected a capability, such as `CHOWN`", text.escape_debug()))
+        }
+    }
+}
+
+/// A build argument: a name a shell could have, a value on one line, and not a secret. BuildKit
+/// keeps the values of arguments in the image's history and provenance, where anyone can read them.
+pub fn build_argument(name: &str, value: &str) -> Result<(), String> {
+    let first = name.chars().next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
+    if !first || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+        return Err("expected a name of letters, digits and `_`".to_owned());
+    }
+    if value.chars().any(char::is_control) {
+        return Err("the value has a line break or another control character".to_owned());
+    }
+    if looks_secret(name) {
+        return Err(format!(
+            "`{name}` looks like a secret, and build arguments are published with the image; \
+             mount it with `--secret id={},env={name}` instead",
+            name.to_ascii_lowercase()
+        ));
+    }
+    Ok(())
+}
+
+/// Whether a name is one that people give to secrets.
+fn looks_secret(name: &str) -> bool {
+    let words: Vec<String> = name.split('_').map(str::to_ascii_uppercase).collect();
+    let ends = |suffix: &str| words.last().is_some_and(|last| last == suffix);
+    let has = |word: &str| words.iter().any(|w| w == word);
+    has("TOKEN")
+        || has("PASSWORD")
+        || has("PASSWD")
+        || has("SECRET")
+        || has("CREDENTIALS")
+        || has("APIKEY")
+        || has("PAT")
+        || (ends("KEY") && (has("API") || has("PRIVATE") || has("ACCESS") || has("SSH")))
+}
+
+/// Reads where a build secret comes from: `env:NAME` or `file:PATH`.
+pub fn secret_source(id: &str, text: &str) -> Result<SecretSource, String> {
+    id.parse::<Plain>().map(drop)?;
+    let plain = |value: &str| !value.is_empty() && !value.contains([',', '"', '\n', '\r']);
+    match text.split_once(':') {
+        Some(("env", name)) if plain(name) => Ok(SecretSource::Env(name.to_owned())),
+        Some(("file", path)) if plain(path) => Ok(SecretSource::File(path.to_owned())),
+        _ => Err(format!("`{}`: expected `env:NAME` or `file:PATH`", text.escape_debug())),
+    }
+}
