@@ -2,6 +2,7 @@
 
 pub mod channel;
 pub mod config;
+pub mod facts;
 pub mod failure;
 pub mod invocation;
 pub mod platform;

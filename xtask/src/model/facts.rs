@@ -1,0 +1,150 @@
+//! The facts: everything a plan may know of the world, gathered once. They can be saved with
+//! `--record-facts` and read back with `--facts`, so they hold no secret and depend on no type of
+//! the effects.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::config::Config;
+use super::platform::Platform;
+use super::reference::{Reference, Repository};
+use super::service::ServiceName;
+
+/// Version of the facts' shape; a file of another version is refused.
+pub const SCHEMA: u32 = 1;
+
+/// Everything a plan may know.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Facts {
+    pub schema: u32,
+    pub config: Config,
+    /// In the order of their names.
+    pub services: Vec<ServiceFacts>,
+    pub git: Option<Git>,
+    pub environment: Environment,
+    pub engine: Engine,
+    pub lab: Option<LabFacts>,
+}
+
+/// One folder under `services/` that has a Dockerfile.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ServiceFacts {
+    pub name: ServiceName,
+    /// Relative to the root, with `/` between its parts.
+    pub folder: String,
+    pub dockerfile: String,
+    /// Seconds that earlier builds took, newest first.
+    #[serde(default)]
+    pub earlier_seconds: Vec<f64>,
+}
+
+/// The checkout. `None` in [`Facts`] when the folder is no git repository or has no commit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Git {
+    /// The full hash of HEAD.
+    pub revision: String,
+    /// The committer's time, seconds since the epoch.
+    pub time: u64,
+    /// The branch, `None` when HEAD is detached.
+    pub branch: Option<String>,
+    pub tags: Vec<String>,
+    /// `OWNER/REPO` of the remote, lower case.
+    pub remote: Option<Repository>,
+    pub shallow: bool,
+    /// Paths that differ from HEAD, untracked ones with them.
+    pub dirty: Vec<String>,
+    /// Git tree id of each service's folder at HEAD, by folder.
+    pub trees: BTreeMap<String, String>,
+    /// What differs from the revision of `--changed-since`.
+    pub since: Option<Since>,
+}
+
+/// The difference between the working tree and another revision.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Since {
+    /// As it was asked for.
+    pub name: String,
+    /// Changed paths, untracked ones with them.
+    pub paths: Vec<String>,
+    /// The configuration there; `None` when it has none that can be read.
+    pub config: Option<Config>,
+}
+
+/// What the environment variables say. Of secrets only whether they are there.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Environment {
+    pub github: Option<GitHub>,
+    /// Names of the variables that build secrets may come from and that are set and not empty.
+    pub secrets_present: Vec<String>,
+}
+
+/// The GitHub job this runs in.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct GitHub {
+    /// `GITHUB_EVENT_NAME`
+    pub event: String,
+    /// `GITHUB_REF`, for instance `refs/heads/dev`.
+    pub reference: String,
+    /// `GITHUB_REPOSITORY`
+    pub repository: Option<String>,
+    /// `GITHUB_SERVER_URL`
+    pub server_url: String,
+}
+
+/// The engine that `docker` reaches, or why there is none.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "state")]
+pub enum Engine {
+    /// There is no `docker` on the PATH.
+    NoClient,
+    /// The client has no buildx plugin.
+    NoBuildx {
+        detail: String,
+    },
+    /// No engine answers, and no builder works without one.
+    NotRunning {
+        detail: String,
+    },
+    Ready {
+        buildx: String,
+        builders: Vec<Builder>,
+    },
+}
+
+/// A buildx builder.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Builder {
+    pub name: String,
+    /// `docker`, `docker-container`, `kubernetes` or `remote`.
+    pub driver: String,
+    /// The one that `docker buildx build` takes by itself.
+    pub current: bool,
+    pub nodes: Vec<BuilderNode>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BuilderNode {
+    pub name: String,
+    /// `running`, `inactive`, `error` and so on.
+    pub status: String,
+    pub error: Option<String>,
+    /// BuildKit's version; Debian's engine reports `v0.0.0+unknown`.
+    pub buildkit: Option<String>,
+    pub platforms: Vec<Platform>,
+    /// Whether images are kept in containerd's store. Only the `docker` driver asks: without it
+    /// there is no registry cache, no attestation and no image of several platforms.
+    pub containerd_store: bool,
+}
+
+/// The lab, when the command runs in it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LabFacts {
+    /// Value for `DOCKER_HOST`; `None` when the engine is the one already there.
+    pub engine_host: Option<String>,
+    /// `127.0.0.1:PORT`
+    pub registry: String,
+    /// Bases that stand in for ones that cannot be pulled: name in the Dockerfile → image to use,
+    /// `None` when the engine finds it under that name by itself.
+    pub stand_ins: BTreeMap<String, Option<Reference>>,
+}

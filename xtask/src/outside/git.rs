@@ -1,0 +1,145 @@
+//! Git: what the checkout is. It reads and changes nothing, and decides nothing.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+
+use crate::model::config::Config;
+use crate::model::facts::{Git, Since};
+use crate::model::failure::Failure;
+use crate::model::invocation::Invocation;
+use crate::model::reference::Repository;
+
+use super::process::Runner;
+
+/// Reads the checkout in the runner's folder; `None` when it is no git repository or has no commit.
+///
+/// `services` is the folder whose subfolders' tree ids are wanted; `since` the revision of
+/// `--changed-since`, which must exist.
+pub fn read(runner: &Runner, services: &str, since: Option<&str>) -> Result<Option<Git>> {
+    let head = runner.finish(&git(["log", "-1", "--format=%H%n%ct%n%D", "--decorate=full"]))?;
+    if !head.success() {
+        if let Some(name) = since {
+            let failure = Failure::usage(format!("there is no commit to compare with `{name}`"));
+            return Err(failure.hint("git log -1").into());
+        }
+        return Ok(None);
+    }
+    let mut lines = head.stdout.lines();
+    let revision = lines.next().unwrap_or_default().to_owned();
+    let time = lines.next().unwrap_or_default().parse().context("git printed no commit time")?;
+    let (branch, tags) = decorations(lines.next().unwrap_or_default());
+    let (remote, shallow, dirty, trees, since) = std::thread::scope(|scope| {
+        let remote = scope.spawn(|| runner.finish(&git(["remote", "get-url", "origin"])));
+        let shallow = scope.spawn(|| runner.output(&git(["rev-parse", "--is-shallow-repository"])));
+        let trees =
+            scope.spawn(|| runner.output(&git(["ls-tree", "HEAD", &format!("{services}/")])));
+        let since = scope.spawn(|| since.map(|name| changed_since(runner, name)).transpose());
+        let dirty = runner.output(&git(["status", "--porcelain", "-z", "--no-renames"]));
+        (joined(remote), joined(shallow), dirty, joined(trees), joined(since))
+    });
+    Ok(Some(Git {
+        revision,
+        time,
+        branch,
+        tags,
+        remote: remote_repository(remote??.stdout.trim()),
+        shallow: shallow??.trim() == "true",
+        dirty: dirty?.split('\0').filter_map(|entry| entry.get(3..)).map(str::to_owned).collect(),
+        trees: tree_ids(&trees??),
+        since: since??,
+    }))
+}
+
+fn git<const N: usize>(arguments: [&str; N]) -> Invocation {
+    // Without optional locks a `git status` beside an editor's never gets in its way.
+    Invocation::new("git", std::iter::once("--no-optional-locks").chain(arguments))
+}
+
+fn joined<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> Result<T> {
+    thread.join().map_err(|_| anyhow::anyhow!("a thread that read git stopped early"))
+}
+
+/// Branch and tags of `%D` with full names: `HEAD -> refs/heads/main, tag: refs/tags/v1`.
+fn decorations(text: &str) -> (Option<String>, Vec<String>) {
+    let branch = text
+        .split(", ")
+        .find_map(|name| name.strip_prefix("HEAD -> refs/heads/"))
+        .map(str::to_owned);
+    let tags = text.split(", ").filter_map(|name| name.strip_prefix("tag: refs/tags/"));
+    (branch, tags.map(str::to_owned).collect())
+}
+
+/// `OWNER/REPO` of a remote's address, in any of git's forms.
+fn remote_repository(address: &str) -> Option<Repository> {
+    let path = match address.split_once("://") {
+        Some((_, rest)) => rest.split_once('/')?.1,
+        None => address.split_once(':')?.1,
+    };
+    let path = path.trim_matches('/').trim_end_matches(".git");
+    Repository::new(path.to_ascii_lowercase()).ok().filter(|r| r.as_str().contains('/'))
+}
+
+fn tree_ids(listing: &str) -> BTreeMap<String, String> {
+    let entry = |line: &str| {
+        let (meta, path) = line.split_once('\t')?;
+        let mut meta = meta.split(' ');
+        let is_tree = meta.nth(1)? == "tree";
+        is_tree.then_some((path.to_owned(), meta.next()?.to_owned()))
+    };
+    listing.lines().filter_map(entry).collect()
+}
+
+fn changed_since(runner: &Runner, name: &str) -> Result<Since> {
+    let verify = runner.finish(&git([
+        "rev-parse",
+        "--verify",
+        "--quiet",
+        "--end-of-options",
+        &format!("{name}^{{commit}}"),
+    ]))?;
+    if !verify.success() {
+        let failure = Failure::usage(format!("`--changed-since` names no commit: `{name}`"));
+        return Err(failure.hint(format!("git fetch origin {name}")).into());
+    }
+    let commit = verify.stdout.trim();
+    let changed = runner.output(&git(["diff", "--name-only", "--no-renames", "-z", commit]))?;
+    let untracked =
+        runner.output(&git(["ls-files", "--others", "--exclude-standard", "--full-name", "-z"]))?;
+    let there = runner.finish(&git(["show", &format!("{commit}:Cargo.toml")]))?;
+    let split = |text: &str| -> Vec<String> {
+        text.split('\0').filter(|path| !path.is_empty()).map(str::to_owned).collect()
+    };
+    Ok(Since {
+        name: name.to_owned(),
+        paths: split(&changed).into_iter().chain(split(&untracked)).collect(),
+        config: there.success().then(|| Config::parse("Cargo.toml", &there.stdout).ok()).flatten(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_remote_names_its_repository_in_every_form_of_address() {
+        for address in [
+            "https://github.com/Tzervas/autogit.git",
+            "https://user@github.com/tzervas/autogit",
+            "ssh://git@github.com:22/tzervas/autogit.git/",
+            "git@github.com:tzervas/AutoGit.git",
+        ] {
+            let repository = remote_repository(address).map(|r| r.to_string());
+            assert_eq!(repository.as_deref(), Some("tzervas/autogit"), "{address}");
+        }
+        assert_eq!(remote_repository(""), None);
+        assert_eq!(remote_repository("/srv/git/autogit.git"), None);
+    }
+
+    #[test]
+    fn decorations_tell_branch_and_tags() {
+        let text = "HEAD -> refs/heads/dev, tag: refs/tags/v1.2.3, refs/remotes/origin/dev";
+        assert_eq!(decorations(text), (Some("dev".to_owned()), vec!["v1.2.3".to_owned()]));
+        assert_eq!(decorations("HEAD"), (None, vec![]));
+    }
+}
