@@ -82,9 +82,11 @@ struct ListedNode {
 }
 
 fn builder(listed: Listed) -> Builder {
+    let no_answer = listed.err;
     let node = |node: ListedNode| BuilderNode {
         error: node
             .err
+            .or_else(|| no_answer.clone())
             .or_else(|| (node.status == "error").then(|| "it does not answer".to_owned())),
         name: node.name,
         status: node.status,

@@ -1,0 +1,163 @@
+//! One `docker buildx build` as data: what is built, from which caches, to where. It turns into the
+//! command line, and `report::bake` turns it into a bake target. It decides nothing.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::config::SecretSource;
+use super::invocation::Invocation;
+use super::platform::Platform;
+use super::reference::Reference;
+
+/// All that `docker buildx build` is told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuildSpec {
+    /// `--builder`; `None` leaves the choice to buildx.
+    pub builder: Option<String>,
+    /// The build context, relative to the root.
+    pub context: String,
+    /// The Dockerfile, relative to the root.
+    pub dockerfile: String,
+    pub target: Option<String>,
+    /// Empty means the builder's own platform.
+    pub platforms: Vec<Platform>,
+    pub build_args: BTreeMap<String, String>,
+    pub secrets: BTreeMap<String, SecretSource>,
+    /// Images that replace the bases of these names.
+    pub contexts: BTreeMap<String, Reference>,
+    pub labels: BTreeMap<String, String>,
+    /// Annotations of the index and of each manifest below it.
+    pub annotations: BTreeMap<String, String>,
+    /// Values of `--cache-from`, in order.
+    pub cache_from: Vec<String>,
+    /// Values of `--cache-to`.
+    pub cache_to: Vec<String>,
+    pub no_cache: bool,
+    pub provenance: Provenance,
+    pub sbom: bool,
+    pub output: Output,
+}
+
+/// How much of the build the provenance attestation tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Provenance {
+    None,
+    Min,
+    Max,
+}
+
+/// Where the result goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "to")]
+pub enum Output {
+    /// Into the engine, under a name or under none.
+    Load { tag: Option<String> },
+    /// Nowhere: only the builder's cache keeps it.
+    CacheOnly,
+    /// To a registry. `told_to_be_lazy` keeps the `docker` driver from downloading and unpacking
+    /// what it only passes on; the other drivers do not by themselves.
+    Push { reference: Reference, told_to_be_lazy: bool },
+}
+
+impl Output {
+    /// The value of `--output`, `None` for [`Output::Load`], which has a flag of its own.
+    pub fn value(&self) -> Option<String> {
+        match self {
+            Self::Load { .. } => None,
+            Self::CacheOnly => Some("type=cacheonly".to_owned()),
+            Self::Push { reference, told_to_be_lazy } => {
+                let lazy = if *told_to_be_lazy { ",unpack=false,store=false" } else { "" };
+                Some(format!("type=image,name={reference},push=true{lazy}"))
+            }
+        }
+    }
+
+    /// The name that a loaded image gets.
+    pub fn tag(&self) -> Option<&str> {
+        match self {
+            Self::Load { tag } => tag.as_deref(),
+            _ => None,
+        }
+    }
+}
+
+impl BuildSpec {
+    /// The command, to be run in the root.
+    pub fn invocation(&self) -> Invocation {
+        let mut arguments = Arguments(vec!["buildx".to_owned(), "build".to_owned()]);
+        arguments.each("--builder", self.builder.iter());
+        arguments.each("--file", [&self.dockerfile]);
+        arguments.each("--target", self.target.iter());
+        if !self.platforms.is_empty() {
+            let platforms: Vec<_> = self.platforms.iter().map(Platform::as_str).collect();
+            arguments.each("--platform", [platforms.join(",")]);
+        }
+        arguments.each("--tag", self.output.tag());
+        arguments.pairs("--build-arg", &self.build_args);
+        arguments.each("--secret", self.secrets.iter().map(|(id, source)| secret(id, source)));
+        let context =
+            |(name, image): (&String, &Reference)| format!("{name}=docker-image://{image}");
+        arguments.each("--build-context", self.contexts.iter().map(context));
+        arguments.pairs("--label", &self.labels);
+        let annotation = |(key, value)| format!("index,manifest:{key}={value}");
+        arguments.each("--annotation", self.annotations.iter().map(annotation));
+        if self.no_cache {
+            arguments.0.push("--no-cache".to_owned());
+        }
+        arguments.each("--cache-from", &self.cache_from);
+        arguments.each("--cache-to", &self.cache_to);
+        let provenance = match self.provenance {
+            Provenance::None => "false",
+            Provenance::Min => "mode=min",
+            Provenance::Max => "mode=max",
+        };
+        arguments.each("--provenance", [provenance]);
+        if self.sbom {
+            arguments.each("--sbom", ["true"]);
+        }
+        match self.output.value() {
+            Some(value) => arguments.each("--output", [value]),
+            None => arguments.0.push("--load".to_owned()),
+        }
+        arguments.0.push(self.context.clone());
+        Invocation::new("docker", arguments.0)
+    }
+
+    /// The command that runs BuildKit's own checks of the Dockerfile instead of building it.
+    pub fn check_invocation(&self) -> Invocation {
+        let mut arguments = Arguments(vec!["buildx".to_owned(), "build".to_owned()]);
+        arguments.0.push("--check".to_owned());
+        arguments.each("--builder", self.builder.iter());
+        arguments.each("--file", [&self.dockerfile]);
+        arguments.each("--target", self.target.iter());
+        arguments.pairs("--build-arg", &self.build_args);
+        arguments.0.push(self.context.clone());
+        Invocation::new("docker", arguments.0)
+    }
+}
+
+/// The value of `--secret`, which names the source and never holds the value.
+pub fn secret(id: &str, source: &SecretSource) -> String {
+    match source {
+        SecretSource::Env(name) => format!("id={id},env={name}"),
+        SecretSource::File(path) => format!("id={id},src={path}"),
+    }
+}
+
+/// A growing list of arguments.
+struct Arguments(Vec<String>);
+
+impl Arguments {
+    fn each<S: Into<String>>(&mut self, flag: &str, values: impl IntoIterator<Item = S>) {
+        for value in values {
+            // One argument: a value that begins with a dash cannot be taken for a flag.
+            self.0.push(format!("{flag}={}", value.into()));
+        }
+    }
+
+    fn pairs(&mut self, flag: &str, pairs: &BTreeMap<String, String>) {
+        self.each(flag, pairs.iter().map(|(name, value)| format!("{name}={value}")));
+    }
+}

@@ -1,0 +1,104 @@
+//! Which services a command works on, and why the others are left out.
+
+use serde::Serialize;
+
+use crate::model::config::nearest;
+use crate::model::facts::{Facts, ServiceFacts, Since};
+use crate::model::failure::Failure;
+use crate::model::service::ServiceName;
+
+/// The services to work on, each with why, and those left out, each with why.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Selection<'f> {
+    pub chosen: Vec<(&'f ServiceFacts, String)>,
+    pub left_out: Vec<LeftOut>,
+}
+
+/// A service that was not asked for or has no reason to be built.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LeftOut {
+    pub service: ServiceName,
+    pub reason: String,
+}
+
+/// Decides which services to work on: those `named`, or all; of them, with `--changed-since`, those
+/// whose inputs differ.
+pub fn select<'f>(facts: &'f Facts, named: &[String]) -> Result<Selection<'f>, Failure> {
+    if facts.services.is_empty() {
+        let failure =
+            Failure::usage("there is no service: no folder under `services/` has a Dockerfile");
+        return Err(failure.hint("mkdir -p services/NAME and write services/NAME/Dockerfile"));
+    }
+    check_names(facts, named)?;
+    check_configured(facts)?;
+    let since = facts.git.as_ref().and_then(|git| git.since.as_ref());
+    let mut selection = Selection { chosen: Vec::new(), left_out: Vec::new() };
+    for service in &facts.services {
+        let asked = named.is_empty() || named.iter().any(|name| name == service.name.as_str());
+        let changed = since.map(|since| (since, change(facts, service, since)));
+        let reason = match (asked, changed) {
+            (false, _) => Err("not named on the command line".to_owned()),
+            (true, Some((since, None))) => Err(format!("its inputs are those of {}", since.name)),
+            (true, Some((_, Some(change)))) => Ok(change),
+            (true, None) if named.is_empty() => Ok("every service is built".to_owned()),
+            (true, None) => Ok("named on the command line".to_owned()),
+        };
+        match reason {
+            Ok(reason) => selection.chosen.push((service, reason)),
+            Err(reason) => {
+                selection.left_out.push(LeftOut { service: service.name.clone(), reason });
+            }
+        }
+    }
+    Ok(selection)
+}
+
+fn check_names(facts: &Facts, named: &[String]) -> Result<(), Failure> {
+    let known: Vec<&str> = facts.services.iter().map(|service| service.name.as_str()).collect();
+    let Some(unknown) = named.iter().find(|name| !known.contains(&name.as_str())) else {
+        return Ok(());
+    };
+    if let Err(error) = ServiceName::new(unknown.as_str()) {
+        return Err(Failure::usage(error.to_string()));
+    }
+    let failure = Failure::usage(format!("there is no service `{unknown}`"));
+    Err(match nearest(unknown, known.iter().copied()) {
+        Some(name) => failure.hint(format!("did you mean `{name}`?")),
+        None => failure.hint(format!("name one of {}", known.join(", "))),
+    })
+}
+
+/// A service that the configuration names and no folder holds is a slip of the pen.
+fn check_configured(facts: &Facts) -> Result<(), Failure> {
+    let known: Vec<&str> = facts.services.iter().map(|service| service.name.as_str()).collect();
+    let mut configured = facts.config.services.keys();
+    let Some(lost) = configured.find(|name| !known.contains(&name.as_str())) else {
+        return Ok(());
+    };
+    let message = format!(
+        "`workspace.metadata.images.services.{lost}` in Cargo.toml is no service: \
+         `services/{lost}/Dockerfile` does not exist"
+    );
+    let near = nearest(lost.as_str(), known).map(|name| format!("did you mean `{name}`?"));
+    Err(Failure::usage(message).hint(near.unwrap_or_else(|| format!("mkdir services/{lost}"))))
+}
+
+/// What of a service's inputs differs from then, if anything.
+fn change(facts: &Facts, service: &ServiceFacts, since: &Since) -> Option<String> {
+    let below = format!("{}/", service.folder);
+    let paths: Vec<_> = since.paths.iter().filter(|path| path.starts_with(&below)).collect();
+    if let Some(first) = paths.first() {
+        let more = match paths.len() {
+            1 => String::new(),
+            count => format!(" and {} more", count - 1),
+        };
+        return Some(format!("`{first}`{more} differs from {}", since.name));
+    }
+    let now = &facts.config;
+    let same = since.config.as_ref().is_some_and(|then| {
+        now.service(&service.name) == then.service(&service.name)
+            && now.platforms == then.platforms
+            && now.licenses == then.licenses
+    });
+    (!same).then(|| format!("its configuration differs from {}", since.name))
+}

@@ -1,0 +1,82 @@
+//! The plan as a file for `docker buildx bake --file`. It builds the same images as our own
+//! commands do.
+
+use serde_json::{Map, Value, json};
+
+use crate::model::build::{BuildSpec, Output, Provenance, secret};
+
+/// A bake file with one target for each name, all in the group `default`.
+pub fn bake<'p>(targets: impl IntoIterator<Item = (&'p str, &'p BuildSpec)>) -> Value {
+    let targets: Map<String, Value> =
+        targets.into_iter().map(|(name, spec)| (name.to_owned(), target(spec))).collect();
+    let names: Vec<&String> = targets.keys().collect();
+    json!({ "group": { "default": { "targets": names } }, "target": targets })
+}
+
+fn target(spec: &BuildSpec) -> Value {
+    let mut target = Map::new();
+    let mut put = |key: &str, value: Value| {
+        let empty = match &value {
+            Value::Null => true,
+            Value::Array(items) => items.is_empty(),
+            Value::Object(entries) => entries.is_empty(),
+            _ => false,
+        };
+        if !empty {
+            target.insert(key.to_owned(), literal(value));
+        }
+    };
+    put("context", json!(spec.context));
+    put("dockerfile", json!(below(&spec.context, &spec.dockerfile)));
+    put("target", json!(spec.target));
+    put("platforms", json!(spec.platforms));
+    put("tags", json!(spec.output.tag().into_iter().collect::<Vec<_>>()));
+    put("args", json!(spec.build_args));
+    let secrets: Vec<String> = spec.secrets.iter().map(|(id, source)| secret(id, source)).collect();
+    put("secret", json!(secrets));
+    let context = |(name, image)| (name, json!(format!("docker-image://{image}")));
+    let contexts: Vec<(&String, Value)> = spec.contexts.iter().map(context).collect();
+    put("contexts", contexts.into_iter().map(|(name, value)| (name.clone(), value)).collect());
+    put("labels", json!(spec.labels));
+    let annotations = spec.annotations.iter();
+    let annotations: Vec<_> =
+        annotations.map(|(key, value)| format!("index,manifest:{key}={value}")).collect();
+    put("annotations", json!(annotations));
+    put("cache-from", json!(spec.cache_from));
+    put("cache-to", json!(spec.cache_to));
+    put("no-cache", if spec.no_cache { json!(true) } else { Value::Null });
+    put("attest", json!(attestations(spec)));
+    let output = match &spec.output {
+        Output::Load { .. } => "type=docker".to_owned(),
+        other => other.value().unwrap_or_default(),
+    };
+    put("output", json!([output]));
+    Value::Object(target)
+}
+
+/// Bake looks for the Dockerfile below the context.
+fn below<'a>(context: &str, path: &'a str) -> &'a str {
+    path.strip_prefix(context).map_or(path, |rest| rest.trim_start_matches('/'))
+}
+
+fn attestations(spec: &BuildSpec) -> Vec<&'static str> {
+    let provenance = match spec.provenance {
+        Provenance::None => "type=provenance,disabled=true",
+        Provenance::Min => "type=provenance,mode=min",
+        Provenance::Max => "type=provenance,mode=max",
+    };
+    let sbom = spec.sbom.then_some("type=sbom");
+    std::iter::once(provenance).chain(sbom).collect()
+}
+
+/// Bake reads `${…}` and `%{…}` in strings as HCL templates; a doubled sign stands for itself.
+fn literal(value: Value) -> Value {
+    match value {
+        Value::String(text) => json!(text.replace("${", "$${").replace("%{", "%%{")),
+        Value::Array(items) => items.into_iter().map(literal).collect(),
+        Value::Object(entries) => {
+            entries.into_iter().map(|(key, value)| (key, literal(value))).collect()
+        }
+        other => other,
+    }
+}
