@@ -26,9 +26,11 @@ use crate::tokens::Tokens;
 pub fn run(serve: &Serve) -> Result<()> {
     // Before anything can be seen of us: whoever reads the addresses may stop us at once.
     let mut signals = Signals::new([SIGTERM, SIGINT]).context("could not listen for signals")?;
-    let directory = serve.state_dir.as_path();
+    let directory = &serve.state_dir;
     fs::create_dir_all(directory)
         .with_context(|| format!("could not create `{}`", directory.display()))?;
+    // The paths that we tell others must hold wherever they are.
+    let directory = &directory.canonicalize()?;
     let registry = Arc::new(Registry::new(serve.registry));
     let (ledger, tokens) = (Arc::new(Ledger::open(directory)?), Arc::new(Tokens::open(directory)?));
     let github = Arc::new(Github::open(

@@ -1,5 +1,12 @@
-//! The control endpoints of the API stand-in, under `/_lab/`: tokens, owners, repositories, limits, and facts about
-//! package versions that only time or users could bring about.
+//! The control endpoints of the API stand-in, under `/_lab/`.
+//!
+//! Besides those that every stand-in has:
+//! - `POST tokens` with a [`Token`], `DELETE tokens/{text}`;
+//! - `POST owners` with `{login, type}`;
+//! - `POST repositories` with a [`Registration`], answered by `{id, git_dir}`;
+//! - `POST limits` with a [`Change`];
+//! - `POST versions` with a list of `{repository, digest, created_at?, downloads?}`: facts about package versions that
+//!   only time or users could bring about.
 
 use std::io;
 
@@ -70,7 +77,8 @@ pub fn answer(github: &Github, method: &str, endpoint: &[&str], body: &[u8]) -> 
         },
         ("POST", ["limits"]) => match parse::<Change>(body) {
             Ok(change) => {
-                github.limits.change(change);
+                let token = change.token.as_ref().and_then(|text| github.tokens.find(text));
+                github.limits.change(change, token.map_or(0, |token| token.hourly_limit));
                 Answer::empty(204)
             }
             Err(refused) => refused,

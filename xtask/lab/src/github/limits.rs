@@ -80,7 +80,8 @@ impl Default for Limits {
 }
 
 impl Limits {
-    pub fn change(&self, change: Change) {
+    /// Changes the limits; `hourly` is what the token of the change has in an hour.
+    pub fn change(&self, change: Change, hourly: u64) {
         let mut state = lock(&self.0);
         state.points_per_minute = change.points_per_minute.unwrap_or(state.points_per_minute);
         state.delete_interval =
@@ -91,7 +92,7 @@ impl Limits {
             let now = clock::seconds();
             hour.ends = change.reset_in.map_or(hour.ends.max(now + 1), |seconds| now + seconds);
             if let Some(remaining) = change.remaining {
-                hour.limit = hour.limit.max(remaining);
+                hour.limit = hourly.max(remaining);
                 hour.used = hour.limit - remaining;
             }
         }
@@ -99,8 +100,8 @@ impl Limits {
 
     /// Counts a request, or refuses it.
     pub fn admit(&self, token: &Token, method: &str) -> Result<(), Answer> {
-        let now = clock::milliseconds();
         let mut state = lock(&self.0);
+        let now = clock::milliseconds();
         if let Some(provoked) = state.provoked.as_mut().filter(|provoked| provoked.requests > 0) {
             provoked.requests -= 1;
             return Err(secondary(provoked.status, provoked.retry_after));
@@ -112,7 +113,7 @@ impl Limits {
             return Err(error(403, &format!("API rate limit exceeded for {}.", token.login)));
         }
         let cost = if matches!(method, "GET" | "HEAD") { 1 } else { 5 };
-        hour.points.retain(|(moment, _)| now - moment < MINUTE_IN_MILLISECONDS);
+        hour.points.retain(|(moment, _)| now.saturating_sub(*moment) < MINUTE_IN_MILLISECONDS);
         if hour.points.iter().map(|(_, points)| points).sum::<u64>() + cost > most_points {
             let first = hour.points.front().map_or(now, |(moment, _)| *moment);
             return Err(secondary(
@@ -201,7 +202,7 @@ mod tests {
     #[test]
     fn writing_costs_five_points_of_a_minute() {
         let limits = Limits::default();
-        limits.change(Change { points_per_minute: Some(6), ..Change::default() });
+        limits.change(Change { points_per_minute: Some(6), ..Change::default() }, 0);
         assert_eq!(statuses(&limits, ["POST", "GET", "GET"]), [200, 200, 403]);
     }
 
@@ -209,7 +210,7 @@ mod tests {
     fn deletions_must_keep_their_distance() {
         let limits = Limits::default();
         assert_eq!(statuses(&limits, ["DELETE", "DELETE", "GET"]), [200, 403, 200]);
-        limits.change(Change { delete_interval_milliseconds: Some(0), ..Change::default() });
+        limits.change(Change { delete_interval_milliseconds: Some(0), ..Change::default() }, 0);
         assert_eq!(statuses(&limits, ["DELETE"]), [200]);
     }
 
@@ -217,7 +218,7 @@ mod tests {
     fn a_secondary_limit_can_be_provoked_with_and_without_retry_after() {
         let limits = Limits::default();
         let provoked = Provoked { requests: 1, status: 429, retry_after: None };
-        limits.change(Change { secondary: Some(provoked), ..Change::default() });
+        limits.change(Change { secondary: Some(provoked), ..Change::default() }, 0);
         let refused = limits.admit(&token(), "GET").unwrap_err();
         assert_eq!((refused.status, refused.headers.get("retry-after")), (429, None));
         assert_eq!(statuses(&limits, ["GET"]), [200]);
@@ -232,7 +233,7 @@ mod tests {
             reset_in: Some(9000),
             ..Change::default()
         };
-        limits.change(change);
+        limits.change(change, 3);
         assert_eq!(statuses(&limits, ["GET", "GET"]), [200, 403]);
     }
 }

@@ -47,7 +47,8 @@ impl Question<'_> {
         let size = number("per_page").unwrap_or(30).clamp(1, 100);
         let page = number("page").unwrap_or(1).max(1);
         let last = items.len().div_ceil(size).max(1);
-        let shown: Vec<_> = items.iter().skip((page - 1) * size).take(size).map(show).collect();
+        let shown: Vec<_> =
+            items.iter().skip((page - 1).saturating_mul(size)).take(size).map(show).collect();
         let mut links = Vec::new();
         if page > 1 {
             links.push(self.link(page - 1, "prev"));

@@ -125,16 +125,19 @@ impl Releases<'_> {
         if let Some(refused) = self.check(&release)? {
             return Ok(refused);
         }
-        if !release.draft && release.published.is_none() {
+        let published_now = !release.draft && release.published.is_none();
+        if published_now {
             if let Err(refused) = ensure_tag(&self.repository.git(), &mut release)? {
                 return Ok(refused);
             }
             release.published = Some(clock::seconds());
         }
-        let latest = match question.text("make_latest") {
-            Some("false" | "legacy") => None,
-            _ => (!release.draft && !release.prerelease && status == 201).then_some(()),
+        let marked = match question.text("make_latest") {
+            Some("true") => true,
+            Some(_) => false,
+            None => published_now,
         };
+        let is_latest = marked && !release.draft && !release.prerelease;
         let release = self.repositories.change(|records| {
             if release.id == 0 {
                 records.last_id += 1;
@@ -145,8 +148,9 @@ impl Releases<'_> {
                     Some(other) => *other = release.clone(),
                     None => repository.releases.push(release.clone()),
                 }
-                repository.latest_release =
-                    latest.map_or(repository.latest_release, |()| Some(release.id));
+                if is_latest {
+                    repository.latest_release = Some(release.id);
+                }
             }
             release
         })?;

@@ -1,5 +1,9 @@
-//! The control address of the registry front: its log, faults, switches, and what the ledger holds. Nothing here is
-//! reachable through the front itself.
+//! The control address of the registry front. Nothing here is reachable through the front itself.
+//!
+//! Besides the endpoints that every stand-in has:
+//! - `GET settings`, and `PUT settings` with an object of [`Settings`];
+//! - `POST expire-tokens` makes every issued token worthless, as time would;
+//! - `GET manifests` lists what was pushed, `{repository: [{digest, media_type, tags, created}]}`, newest first.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -104,7 +108,6 @@ impl Control {
         })
     }
 
-    /// What was pushed: `{repository: [{digest, media_type, tags, created}]}`, newest first.
     fn manifests(&self) -> Answer {
         let listed = self.front.ledger.read(|packages| {
             packages

@@ -61,6 +61,30 @@ fn bytes_are_counted_exactly_in_both_directions() {
 }
 
 #[test]
+fn many_connections_at_once_lose_no_count() {
+    let lab = Lab::start(&Upstream::start().address);
+    let address = lab.address("proxy");
+    std::thread::scope(|scope| {
+        for _ in 0..32 {
+            scope.spawn(|| {
+                let mut client = Client::connect(&address);
+                for _ in 0..5 {
+                    assert!(
+                        client.ask("GET", "/v2/o/r/s/blobs/chunked", &[], b"").unwrap().body
+                            == BLOB
+                    );
+                }
+            });
+        }
+    });
+    let counters = lab.control("GET", "/counters", &Value::Null).json();
+    assert_eq!(
+        (&counters["requests"], &counters["response_body_bytes"]),
+        (&json!(160), &json!(160 * 300_000))
+    );
+}
+
+#[test]
 fn requests_are_listed_in_order_until_a_reset() {
     let lab = Lab::start(&Upstream::start().address);
     lab.front("HEAD", "/v2/o/r/s/manifests/dev", b"");

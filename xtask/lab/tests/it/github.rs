@@ -215,6 +215,10 @@ fn a_draft_has_no_tag_until_it_is_published() {
         )
     };
     let published = publish(&draft["id"]);
+    assert_eq!(
+        world.repository("reader", "GET", "/releases/latest", &Value::Null).json()["id"],
+        draft["id"]
+    );
     assert_eq!((published.status, &published.json()["body"]), (200, &json!("now")));
     assert_eq!(git(&world.git_dir, &["rev-parse", "v1.0.0"]), world.commit);
     let second = &world.repository("writer", "GET", "/releases", &Value::Null).json()[0]["id"];

@@ -40,6 +40,10 @@ impl Lab {
     /// Stops it in order and starts it again with the same state and the same ports.
     pub fn restart(mut self) -> Self {
         assert!(self.stop("-TERM").success());
+        self.start_again()
+    }
+
+    fn start_again(mut self) -> Self {
         let port = |name: &str| {
             let address = self.address(name);
             address.trim_end_matches('/').rsplit_once(':').unwrap().1.to_owned()
@@ -127,6 +131,19 @@ fn a_restart_keeps_addresses_settings_and_tokens() {
     let user =
         ask(&lab.address("github_api"), "GET", "/user", &[("Authorization", "token t")], b"");
     assert_eq!(user.json()["login"], "l");
+}
+
+#[test]
+fn a_kill_loses_nothing_that_was_answered() {
+    let mut lab = Lab::start(&Upstream::start().address);
+    for number in 0..20 {
+        lab.front("PUT", &format!("/v2/o/r/s/manifests/dev-{number}"), &vec![b' '; number]);
+    }
+    let manifests = |lab: &Lab| lab.control("GET", "/manifests", &Value::Null).json();
+    let before = manifests(&lab);
+    assert_eq!(before["o/r/s"].as_array().unwrap().len(), 20);
+    assert!(!lab.stop("-KILL").success());
+    assert_eq!(manifests(&lab.start_again()), before);
 }
 
 #[test]
