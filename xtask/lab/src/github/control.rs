@@ -1,0 +1,129 @@
+//! The control endpoints of the API stand-in, under `/_lab/`.
+//!
+//! Besides those that every stand-in has:
+//! - `POST tokens` with a [`Token`], `DELETE tokens/{text}`;
+//! - `POST owners` with `{login, type}`;
+//! - `POST repositories` with a [`Registration`], answered by `{id, git_dir}`;
+//! - `POST limits` with a [`Change`];
+//! - `POST versions` with a list of `{repository, digest, created_at?, downloads?}`: facts about package versions that
+//!   only time or users could bring about.
+
+use std::io;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use super::Github;
+use super::limits::Change;
+use super::repositories::Registration;
+use crate::clock;
+use crate::http::answer::Answer;
+use crate::ledger::packages::{Event, What};
+use crate::tokens::Token;
+use crate::watch;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Owner {
+    login: String,
+    /// `User` or `Organization`.
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+/// A change to a version: its age, its popularity.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Amendment {
+    /// `owner/name`.
+    repository: String,
+    digest: String,
+    /// As GitHub writes it, `2026-10-01T00:00:00Z`.
+    created_at: Option<String>,
+    downloads: Option<u64>,
+}
+
+pub fn answer(github: &Github, method: &str, endpoint: &[&str], body: &[u8]) -> io::Result<Answer> {
+    if let Some(answer) = watch::control::answer(&github.watch, method, &endpoint.join("/"), body) {
+        return Ok(answer);
+    }
+    Ok(match (method, endpoint) {
+        ("POST", ["tokens"]) => match parse::<Token>(body) {
+            Ok(token) => {
+                github.tokens.add(token)?;
+                Answer::empty(204)
+            }
+            Err(refused) => refused,
+        },
+        ("DELETE", ["tokens", text]) => {
+            Answer::empty(if github.tokens.revoke(text)? { 204 } else { 404 })
+        }
+        ("POST", ["owners"]) => match parse::<Owner>(body) {
+            Ok(owner) => {
+                github
+                    .repositories
+                    .change(|records| records.owners.insert(owner.login, owner.kind))?;
+                Answer::empty(204)
+            }
+            Err(refused) => refused,
+        },
+        ("POST", ["repositories"]) => match parse::<Registration>(body) {
+            Ok(registration) => {
+                let repository = github.repositories.register(registration)?;
+                Answer::json(200, &json!({ "id": repository.id, "git_dir": repository.git_dir }))
+            }
+            Err(refused) => refused,
+        },
+        ("POST", ["limits"]) => match parse::<Change>(body) {
+            Ok(change) => {
+                let token = change.token.as_ref().and_then(|text| github.tokens.find(text));
+                github.limits.change(change, token.map_or(0, |token| token.hourly_limit));
+                Answer::empty(204)
+            }
+            Err(refused) => refused,
+        },
+        ("POST", ["versions"]) => match parse::<Vec<Amendment>>(body) {
+            Ok(amendments) => amend(github, amendments)?,
+            Err(refused) => refused,
+        },
+        _ => Answer::text(404, "there is no such control endpoint\n"),
+    })
+}
+
+fn amend(github: &Github, amendments: Vec<Amendment>) -> io::Result<Answer> {
+    let mut events = Vec::new();
+    for amendment in amendments {
+        let known = github.packages.ledger.read(|packages| {
+            packages
+                .get(&amendment.repository)
+                .is_some_and(|package| package.current(&amendment.digest).is_some())
+        });
+        if !known {
+            return Ok(Answer::text(
+                404,
+                format!("nobody pushed `{}@{}`\n", amendment.repository, amendment.digest),
+            ));
+        }
+        let created = amendment.created_at.as_deref().map(clock::parse);
+        if created == Some(None) {
+            return Ok(Answer::text(
+                400,
+                "`created_at` is a moment such as `2026-10-01T00:00:00Z`\n",
+            ));
+        }
+        let what = What::Amended {
+            digest: amendment.digest,
+            created: created.flatten(),
+            downloads: amendment.downloads,
+        };
+        events.push(Event { repository: amendment.repository, at: clock::seconds(), what });
+    }
+    github.packages.ledger.enter(events)?;
+    Ok(Answer::empty(204))
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Answer> {
+    serde_json::from_slice(body)
+        .map_err(|error| Answer::text(400, format!("this body is not understood: {error}\n")))
+}

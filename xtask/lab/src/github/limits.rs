@@ -1,0 +1,239 @@
+//! The rate limits of the REST API: requests an hour for each token, points a minute, and the pause between deletions
+//! ("Rate limits for the REST API", docs.github.com). What was refused is not counted.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Mutex;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::question::error;
+use crate::clock;
+use crate::http::answer::Answer;
+use crate::sync::lock;
+use crate::tokens::Token;
+
+const HOUR: u64 = 3600;
+const MINUTE_IN_MILLISECONDS: u64 = 60_000;
+const SECONDARY: &str =
+    "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.";
+
+/// What the control endpoint changes. Absent fields leave things as they are.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Change {
+    /// The token whose hour `remaining` and `reset_in` set.
+    pub token: Option<String>,
+    pub remaining: Option<u64>,
+    /// Seconds until that hour ends.
+    pub reset_in: Option<u64>,
+    pub points_per_minute: Option<u64>,
+    /// How long a token must wait from one deletion to the next; 1000 at first.
+    pub delete_interval_milliseconds: Option<u64>,
+    pub secondary: Option<Provoked>,
+}
+
+/// The next requests are refused as over a secondary limit.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Provoked {
+    pub requests: u64,
+    /// 403 or 429: GitHub uses both.
+    pub status: u16,
+    /// Seconds; GitHub may leave it out.
+    pub retry_after: Option<u64>,
+}
+
+/// The limits and how much of them is used.
+#[derive(Debug)]
+pub struct Limits(Mutex<State>);
+
+#[derive(Debug)]
+struct State {
+    hours: BTreeMap<String, Hour>,
+    points_per_minute: u64,
+    delete_interval: u64,
+    provoked: Option<Provoked>,
+}
+
+/// One token's requests.
+#[derive(Clone, Debug, Default)]
+struct Hour {
+    limit: u64,
+    used: u64,
+    /// Seconds since 1970.
+    ends: u64,
+    /// Moments in milliseconds, and points.
+    points: VecDeque<(u64, u64)>,
+    last_deletion: Option<u64>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self(Mutex::new(State {
+            hours: BTreeMap::new(),
+            points_per_minute: 900,
+            delete_interval: 1000,
+            provoked: None,
+        }))
+    }
+}
+
+impl Limits {
+    /// Changes the limits; `hourly` is what the token of the change has in an hour.
+    pub fn change(&self, change: Change, hourly: u64) {
+        let mut state = lock(&self.0);
+        state.points_per_minute = change.points_per_minute.unwrap_or(state.points_per_minute);
+        state.delete_interval =
+            change.delete_interval_milliseconds.unwrap_or(state.delete_interval);
+        state.provoked = change.secondary.or(state.provoked);
+        if let Some(token) = change.token {
+            let hour = state.hours.entry(token).or_default();
+            let now = clock::seconds();
+            hour.ends = change.reset_in.map_or(hour.ends.max(now + 1), |seconds| now + seconds);
+            if let Some(remaining) = change.remaining {
+                hour.limit = hourly.max(remaining);
+                hour.used = hour.limit - remaining;
+            }
+        }
+    }
+
+    /// Counts a request, or refuses it.
+    pub fn admit(&self, token: &Token, method: &str) -> Result<(), Answer> {
+        let mut state = lock(&self.0);
+        let now = clock::milliseconds();
+        if let Some(provoked) = state.provoked.as_mut().filter(|provoked| provoked.requests > 0) {
+            provoked.requests -= 1;
+            return Err(secondary(provoked.status, provoked.retry_after));
+        }
+        let (most_points, interval) = (state.points_per_minute, state.delete_interval);
+        let hour = state.hours.entry(token.text.clone()).or_default();
+        hour.turn(now / 1000, token.hourly_limit);
+        if hour.used >= hour.limit {
+            return Err(error(403, &format!("API rate limit exceeded for {}.", token.login)));
+        }
+        let cost = if matches!(method, "GET" | "HEAD") { 1 } else { 5 };
+        hour.points.retain(|(moment, _)| now.saturating_sub(*moment) < MINUTE_IN_MILLISECONDS);
+        if hour.points.iter().map(|(_, points)| points).sum::<u64>() + cost > most_points {
+            let first = hour.points.front().map_or(now, |(moment, _)| *moment);
+            return Err(secondary(
+                403,
+                Some((first + MINUTE_IN_MILLISECONDS).saturating_sub(now).div_ceil(1000)),
+            ));
+        }
+        if method == "DELETE" {
+            let next = hour.last_deletion.map_or(0, |last| last + interval);
+            if now < next {
+                return Err(secondary(403, Some((next - now).div_ceil(1000))));
+            }
+            hour.last_deletion = Some(now);
+        }
+        hour.used += 1;
+        hour.points.push_back((now, cost));
+        Ok(())
+    }
+
+    /// An answer with the headers that every answer to this token carries.
+    pub fn stamped(&self, token: &Token, answer: Answer) -> Answer {
+        let hour = self.hour(token);
+        answer
+            .with("x-ratelimit-limit", hour.limit.to_string())
+            .with("x-ratelimit-remaining", (hour.limit - hour.used.min(hour.limit)).to_string())
+            .with("x-ratelimit-used", hour.used.to_string())
+            .with("x-ratelimit-reset", hour.ends.to_string())
+            .with("x-ratelimit-resource", "core")
+    }
+
+    /// The body of `GET /rate_limit`.
+    pub fn shown(&self, token: &Token) -> Value {
+        let hour = self.hour(token);
+        let remaining = hour.limit - hour.used.min(hour.limit);
+        let core = json!({ "limit": hour.limit, "used": hour.used, "remaining": remaining, "reset": hour.ends });
+        json!({ "resources": { "core": core }, "rate": core })
+    }
+
+    fn hour(&self, token: &Token) -> Hour {
+        let mut state = lock(&self.0);
+        let hour = state.hours.entry(token.text.clone()).or_default();
+        hour.turn(clock::seconds(), token.hourly_limit);
+        hour.clone()
+    }
+}
+
+impl Hour {
+    /// Begins a new hour when the last one is over.
+    fn turn(&mut self, now: u64, limit: u64) {
+        if self.ends <= now {
+            (self.used, self.ends, self.limit) = (0, now + HOUR, limit);
+        }
+    }
+}
+
+fn secondary(status: u16, retry_after: Option<u64>) -> Answer {
+    let answer = error(status, SECONDARY);
+    match retry_after {
+        Some(seconds) => answer.with("Retry-After", seconds.to_string()),
+        None => answer,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token() -> Token {
+        serde_json::from_value(json!({ "token": "t", "login": "l", "hourly_limit": 3 })).unwrap()
+    }
+
+    fn statuses<const N: usize>(limits: &Limits, methods: [&str; N]) -> [u16; N] {
+        methods.map(|method| {
+            limits.admit(&token(), method).map_or_else(|answer| answer.status, |()| 200)
+        })
+    }
+
+    #[test]
+    fn the_hour_is_counted_exactly_and_refusals_are_not() {
+        let limits = Limits::default();
+        assert_eq!(statuses(&limits, ["GET"; 5]), [200, 200, 200, 403, 403]);
+        let shown = limits.shown(&token());
+        assert_eq!((&shown["rate"]["used"], &shown["rate"]["remaining"]), (&3.into(), &0.into()));
+    }
+
+    #[test]
+    fn writing_costs_five_points_of_a_minute() {
+        let limits = Limits::default();
+        limits.change(Change { points_per_minute: Some(6), ..Change::default() }, 0);
+        assert_eq!(statuses(&limits, ["POST", "GET", "GET"]), [200, 200, 403]);
+    }
+
+    #[test]
+    fn deletions_must_keep_their_distance() {
+        let limits = Limits::default();
+        assert_eq!(statuses(&limits, ["DELETE", "DELETE", "GET"]), [200, 403, 200]);
+        limits.change(Change { delete_interval_milliseconds: Some(0), ..Change::default() }, 0);
+        assert_eq!(statuses(&limits, ["DELETE"]), [200]);
+    }
+
+    #[test]
+    fn a_secondary_limit_can_be_provoked_with_and_without_retry_after() {
+        let limits = Limits::default();
+        let provoked = Provoked { requests: 1, status: 429, retry_after: None };
+        limits.change(Change { secondary: Some(provoked), ..Change::default() }, 0);
+        let refused = limits.admit(&token(), "GET").unwrap_err();
+        assert_eq!((refused.status, refused.headers.get("retry-after")), (429, None));
+        assert_eq!(statuses(&limits, ["GET"]), [200]);
+    }
+
+    #[test]
+    fn what_remains_of_the_hour_can_be_set() {
+        let limits = Limits::default();
+        let change = Change {
+            token: Some("t".into()),
+            remaining: Some(1),
+            reset_in: Some(9000),
+            ..Change::default()
+        };
+        limits.change(change, 3);
+        assert_eq!(statuses(&limits, ["GET", "GET"]), [200, 403]);
+    }
+}

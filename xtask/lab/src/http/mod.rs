@@ -1,0 +1,18 @@
+//! HTTP/1.1 as the stand-ins need it: blocking, a thread for each connection, every byte counted, and faults that reach
+//! down to the socket.
+//!
+//! - [`head`] parses and writes request and response heads.
+//! - [`target`] takes a request target apart.
+//! - [`body`] reads the three framings of a message body.
+//! - [`answer`] is a whole response as a value.
+//! - [`exchange`] is one request and its response on a connection.
+//! - [`server`] accepts connections and carries faults out.
+//!
+//! Nothing here knows what a registry, a cache or GitHub is.
+
+pub mod answer;
+pub mod body;
+pub mod exchange;
+pub mod head;
+pub mod server;
+pub mod target;

@@ -1,0 +1,151 @@
+//! The server: accepts connections, reads requests one after another, logs them, and carries faults out. What a request
+//! means is the service's business.
+
+use std::io::{self, Read as _};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::thread::{self, sleep};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use socket2::SockRef;
+
+use super::answer::Answer;
+use super::exchange::{Exchange, Incoming};
+use super::head::RequestHead;
+use crate::watch::Watch;
+use crate::watch::fault::Action;
+use crate::watch::traffic::Record;
+
+/// How long a connection that we close waits for the peer to close its side.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// What a server does with requests.
+pub trait Service: Send + Sync + 'static {
+    /// The log and the faults of this server.
+    fn watch(&self) -> &Watch;
+
+    /// What the log calls this request; none for the lab's own control requests, which are neither logged nor hit.
+    fn kind(&self, request: &RequestHead) -> Option<&'static str>;
+
+    /// Answers one request. An error closes the connection.
+    fn serve(&self, exchange: &mut Exchange<'_>) -> io::Result<()>;
+
+    /// An injected error in the protocol's own form.
+    fn error(&self, request: &RequestHead, status: u16) -> Answer;
+}
+
+/// Takes an address; port 0 is any free one.
+pub fn bind(address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address).with_context(|| {
+        format!("could not listen on `{address}`\n\nhint: stop what uses this port, or choose another by its flag")
+    })
+}
+
+/// Serves for as long as the process lives, from threads of its own.
+pub fn spawn(listener: TcpListener, service: Arc<impl Service>) {
+    thread::spawn(move || {
+        loop {
+            match listener.accept() {
+                Ok((stream, _)) => {
+                    let service = Arc::clone(&service);
+                    // A connection that breaks is the client's to report.
+                    thread::spawn(move || converse(&stream, service.as_ref()));
+                }
+                // Too many open files, or a peer gone before it was accepted: go on in a moment.
+                Err(_) => sleep(Duration::from_millis(10)),
+            }
+        }
+    });
+}
+
+fn converse(stream: &TcpStream, service: &impl Service) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut incoming = Incoming::new(stream.try_clone()?);
+    loop {
+        let before = incoming.consumed;
+        let Some(request) = RequestHead::read(&mut incoming)? else { return Ok(()) };
+        let head = incoming.consumed - before;
+        let (method, target) = (request.method.clone(), request.target.clone());
+        let watch = service.watch();
+        let under_way =
+            service.kind(&request).map(|kind| watch.traffic.begin(&method, &target, kind));
+        let struck = under_way.as_ref().and_then(|_| watch.faults.strike(&method, &target));
+        let record = under_way.as_ref().map_or_else(
+            || Arc::new(Record::new(&method, &target, "control")),
+            |begun| Arc::clone(&begun.record),
+        );
+        record.received(head, 0);
+        if let Some(action) = &struck {
+            record.struck(action.name());
+        }
+        let mut exchange = Exchange::new(request, &mut incoming, stream, record);
+        match answer(service, &mut exchange, struck) {
+            Ok(Next::Request) => {}
+            Ok(Next::Reset) => return SockRef::from(stream).set_linger(Some(Duration::ZERO)),
+            Ok(Next::Hang) => return wait_for_the_end(&mut incoming),
+            Ok(Next::Close) | Err(_) => {
+                stream.shutdown(Shutdown::Write)?;
+                stream.set_read_timeout(Some(LINGER))?;
+                return wait_for_the_end(&mut incoming);
+            }
+        }
+    }
+}
+
+/// What becomes of the connection after an exchange.
+enum Next {
+    Request,
+    Close,
+    Reset,
+    Hang,
+}
+
+fn answer(
+    service: &impl Service,
+    exchange: &mut Exchange<'_>,
+    struck: Option<Action>,
+) -> io::Result<Next> {
+    let status = match struck {
+        Some(Action::Drop) => return Ok(Next::Close),
+        Some(Action::Reset) => return Ok(Next::Reset),
+        Some(Action::Hang) => return Ok(Next::Hang),
+        Some(Action::Status { code, retry_after }) => Some((code, retry_after)),
+        Some(Action::Unauthorized) => Some((401, None)),
+        Some(Action::Denied) => Some((403, None)),
+        Some(Action::Unsupported) => Some((405, None)),
+        bent => {
+            bend(exchange, bent.as_ref());
+            None
+        }
+    };
+    if let Some((status, retry_after)) = status {
+        let mut answer = service.error(&exchange.request, status);
+        if let Some(seconds) = retry_after {
+            answer = answer.with("Retry-After", seconds.to_string());
+        }
+        exchange.send(answer)?;
+    } else {
+        service.serve(exchange)?;
+    }
+    Ok(if exchange.settle()? { Next::Request } else { Next::Close })
+}
+
+fn bend(exchange: &mut Exchange<'_>, action: Option<&Action>) {
+    match action {
+        Some(Action::Delay { milliseconds }) => sleep(Duration::from_millis(*milliseconds)),
+        Some(Action::Slow { bytes_per_second }) => {
+            exchange.bend.bytes_per_second = Some(*bytes_per_second);
+        }
+        Some(Action::Truncate { after }) => exchange.bend.truncate_after = Some(*after),
+        Some(Action::LoseAnswer) => exchange.bend.lose_answer = true,
+        _ => {}
+    }
+}
+
+/// Reads and drops whatever comes, so that closing does not turn into a reset while the peer still sends.
+fn wait_for_the_end(incoming: &mut Incoming) -> io::Result<()> {
+    let mut buffer = vec![0; 32 * 1024];
+    while incoming.read(&mut buffer)? > 0 {}
+    Ok(())
+}

@@ -1,0 +1,252 @@
+//! Faults to inject: rules, and which request they hit. Carrying them out is the HTTP server's part.
+
+use std::sync::Mutex;
+
+use serde::{Deserialize, Serialize};
+
+use crate::sync::lock;
+
+/// What happens to a request that a rule hits.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Action {
+    /// Close the connection in order, without an answer. The request has no effect.
+    Drop,
+    /// Reset the connection (RST). The request has no effect.
+    Reset,
+    /// Carry the request out and close without an answer: the client cannot know that it took effect.
+    LoseAnswer,
+    /// Keep the connection open and never answer.
+    Hang,
+    /// Answer this status in the protocol's own form of an error.
+    Status {
+        code: u16,
+        /// Seconds for the `Retry-After` header.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retry_after: Option<u64>,
+    },
+    /// Carry the request out after a pause.
+    Delay { milliseconds: u64 },
+    /// Let bodies through at this rate, in both directions.
+    Slow { bytes_per_second: u64 },
+    /// Promise the whole response body and close after this many bytes of it.
+    Truncate { after: u64 },
+    /// 401, as for a token that has expired.
+    Unauthorized,
+    /// 403, as for a token without the permission.
+    Denied,
+    /// 405, as for a deletion where it is switched off.
+    Unsupported,
+}
+
+impl Action {
+    /// The word for it in rules and in the log.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Drop => "drop",
+            Self::Reset => "reset",
+            Self::LoseAnswer => "lose_answer",
+            Self::Hang => "hang",
+            Self::Status { .. } => "status",
+            Self::Delay { .. } => "delay",
+            Self::Slow { .. } => "slow",
+            Self::Truncate { .. } => "truncate",
+            Self::Unauthorized => "unauthorized",
+            Self::Denied => "denied",
+            Self::Unsupported => "unsupported",
+        }
+    }
+}
+
+/// Which requests a rule looks at, and which of those it hits.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Matching {
+    /// Any method when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+    /// Path and query: a part of them, or, with `*` in it, a pattern for the whole. Any path when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// The first request to hit, counted from 1 among those the rule looks at, since it was posted or since `reset`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nth: Option<u64>,
+    /// How many to hit; every one from `nth` on when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub count: Option<u64>,
+}
+
+impl Matching {
+    fn looks_at(&self, method: &str, target: &str) -> bool {
+        let method_fits =
+            self.method.as_ref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(method));
+        method_fits && self.path.as_ref().is_none_or(|pattern| path_fits(pattern, target))
+    }
+
+    /// Whether the request with this ordinal, from 1, is hit.
+    fn hits(&self, ordinal: u64) -> bool {
+        let first = self.nth.unwrap_or(1);
+        ordinal >= first && self.count.is_none_or(|count| ordinal - first < count)
+    }
+}
+
+/// One rule, as it is posted.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    #[serde(rename = "match", default)]
+    pub matching: Matching,
+    pub action: Action,
+}
+
+/// A rule with what it has seen so far.
+#[derive(Clone, Debug, Serialize)]
+pub struct Standing {
+    #[serde(flatten)]
+    pub rule: Rule,
+    /// Requests looked at.
+    pub seen: u64,
+    /// Requests hit.
+    pub fired: u64,
+}
+
+/// The rules of one server, in the order they were posted.
+#[derive(Debug, Default)]
+pub struct Faults(Mutex<Vec<Standing>>);
+
+impl Faults {
+    pub fn add(&self, rules: Vec<Rule>) {
+        lock(&self.0).extend(rules.into_iter().map(|rule| Standing { rule, seen: 0, fired: 0 }));
+    }
+
+    pub fn clear(&self) {
+        lock(&self.0).clear();
+    }
+
+    /// Counts from the beginning again.
+    pub fn reset(&self) {
+        for standing in lock(&self.0).iter_mut() {
+            (standing.seen, standing.fired) = (0, 0);
+        }
+    }
+
+    pub fn standing(&self) -> Vec<Standing> {
+        lock(&self.0).clone()
+    }
+
+    /// The fault for this request: that of the first rule that hits it. Every rule that looks at it counts it.
+    pub fn strike(&self, method: &str, target: &str) -> Option<Action> {
+        let mut struck = None;
+        for standing in lock(&self.0)
+            .iter_mut()
+            .filter(|standing| standing.rule.matching.looks_at(method, target))
+        {
+            standing.seen += 1;
+            if struck.is_none() && standing.rule.matching.hits(standing.seen) {
+                standing.fired += 1;
+                struck = Some(standing.rule.action.clone());
+            }
+        }
+        struck
+    }
+}
+
+fn path_fits(pattern: &str, target: &str) -> bool {
+    let Some((prefix, rest)) = pattern.split_once('*') else { return target.contains(pattern) };
+    let Some(mut left) = target.strip_prefix(prefix) else { return false };
+    let (middle, suffix) =
+        rest.rsplit_once('*').map_or(("", rest), |(middle, suffix)| (middle, suffix));
+    for part in middle.split('*').filter(|part| !part.is_empty()) {
+        let Some((_, after)) = left.split_once(part) else { return false };
+        left = after;
+    }
+    left.ends_with(suffix)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn faults(rules: &str) -> Faults {
+        let faults = Faults::default();
+        faults.add(serde_json::from_str(rules).unwrap());
+        faults
+    }
+
+    #[test]
+    fn a_pattern_without_a_star_is_a_part_and_with_one_the_whole() {
+        for (pattern, target, fits) in [
+            ("/manifests/", "/v2/a/manifests/dev", true),
+            ("*/manifests/dev", "/v2/a/manifests/dev", true),
+            ("*/manifests/dev", "/v2/a/manifests/dev-1", false),
+            ("/v2/*/blobs/*", "/v2/a/b/blobs/uploads/", true),
+            ("/v2/*/blobs/*/x", "/v2/a/b/blobs/uploads/", false),
+            ("/v2/*a*a", "/v2/a", false),
+            ("*", "", true),
+        ] {
+            assert_eq!(path_fits(pattern, target), fits, "{pattern} {target}");
+        }
+    }
+
+    #[test]
+    fn nth_and_count_choose_among_the_requests_looked_at() {
+        let faults = faults(
+            r#"[{"match":{"method":"put","path":"/manifests/","nth":2,"count":1},"action":{"kind":"drop"}}]"#,
+        );
+        let struck = ["GET", "PUT", "PUT", "PUT"]
+            .map(|method| faults.strike(method, "/v2/a/manifests/dev").is_some());
+        assert_eq!(struck, [false, false, true, false]);
+        faults.reset();
+        assert!(faults.strike("PUT", "/v2/a/manifests/dev").is_none());
+        assert_eq!(faults.strike("PUT", "/v2/a/manifests/dev"), Some(Action::Drop));
+    }
+
+    #[test]
+    fn the_first_rule_that_hits_wins_and_the_others_still_count() {
+        let faults = faults(
+            r#"[{"match":{"count":1},"action":{"kind":"status","code":503,"retry_after":2}},{"action":{"kind":"hang"}}]"#,
+        );
+        assert_eq!(
+            faults.strike("GET", "/"),
+            Some(Action::Status { code: 503, retry_after: Some(2) })
+        );
+        assert_eq!(faults.strike("GET", "/"), Some(Action::Hang));
+        assert_eq!(
+            faults
+                .standing()
+                .iter()
+                .map(|standing| (standing.seen, standing.fired))
+                .collect::<Vec<_>>(),
+            [(2, 1), (2, 1)]
+        );
+    }
+
+    #[test]
+    fn the_log_and_the_rules_call_a_fault_the_same() {
+        for rule in [
+            r#"{"kind":"drop"}"#,
+            r#"{"kind":"reset"}"#,
+            r#"{"kind":"lose_answer"}"#,
+            r#"{"kind":"hang"}"#,
+            r#"{"kind":"status","code":500}"#,
+            r#"{"kind":"delay","milliseconds":1}"#,
+            r#"{"kind":"slow","bytes_per_second":1}"#,
+            r#"{"kind":"truncate","after":1}"#,
+            r#"{"kind":"unauthorized"}"#,
+            r#"{"kind":"denied"}"#,
+            r#"{"kind":"unsupported"}"#,
+        ] {
+            let action: Action = serde_json::from_str(rule).unwrap();
+            assert!(rule.contains(&format!("\"{}\"", action.name())), "{rule}");
+        }
+    }
+
+    #[test]
+    fn a_misspelt_rule_is_refused() {
+        for rule in
+            [r#"{"action":{"kind":"dropp"}}"#, r#"{"match":{"nht":1},"action":{"kind":"drop"}}"#]
+        {
+            assert!(serde_json::from_str::<Rule>(rule).is_err(), "{rule}");
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! What every stand-in has in common besides its protocol: the log of its traffic, the faults it injects, and the
+//! control endpoints for both.
+
+pub mod control;
+pub mod fault;
+pub mod traffic;
+
+use fault::Faults;
+use traffic::Traffic;
+
+/// The log and the faults of one server.
+#[derive(Debug, Default)]
+pub struct Watch {
+    pub traffic: Traffic,
+    pub faults: Faults,
+}

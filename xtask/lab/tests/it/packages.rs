@@ -1,0 +1,205 @@
+//! Container packages in the REST API, by GHCR's rules.
+
+use serde_json::{Value, json};
+
+use crate::client::Reply;
+use crate::github::World;
+
+const VERSIONS: &str = "/users/tzervas/packages/container/autogit%2Fgit-server/versions";
+const REPOSITORY: &str = "tzervas/autogit/git-server";
+
+impl World {
+    fn push(&self, reference: &str, manifest: &str) -> String {
+        let reply = self.lab.front(
+            "PUT",
+            &format!("/v2/{REPOSITORY}/manifests/{reference}"),
+            manifest.as_bytes(),
+        );
+        reply.header("docker-content-digest").unwrap().to_owned()
+    }
+
+    fn versions(&self, query: &str) -> Vec<Value> {
+        let reply = self.ask("reader", "GET", &format!("{VERSIONS}{query}"), &Value::Null);
+        reply.json().as_array().unwrap().clone()
+    }
+
+    fn id_of(&self, digest: &str) -> u64 {
+        self.versions("").iter().find(|version| version["name"] == digest).unwrap()["id"]
+            .as_u64()
+            .unwrap()
+    }
+
+    fn delete(&self, token: &str, digest: &str) -> Reply {
+        self.ask(token, "DELETE", &format!("{VERSIONS}/{}", self.id_of(digest)), &Value::Null)
+    }
+
+    fn without_pauses(self) -> Self {
+        self.lab.lab_control(
+            "github_api",
+            "POST",
+            "/limits",
+            &json!({ "delete_interval_milliseconds": 0 }),
+        );
+        self
+    }
+
+    fn amend(&self, change: &Value) -> Reply {
+        self.lab.lab_control("github_api", "POST", "/versions", &json!([change]))
+    }
+}
+
+fn message(reply: &Reply) -> (u16, String) {
+    (reply.status, reply.json()["message"].as_str().unwrap().to_owned())
+}
+
+#[test]
+fn versions_are_digests_with_their_tags_newest_first() {
+    let world = World::start();
+    let first = world.push("dev", "{}");
+    let second = world.push("dev", "{ }");
+    world.push("dev-1", "{ }");
+    let versions = world.versions("");
+    let seen: Vec<_> =
+        versions.iter().map(|v| (&v["name"], &v["metadata"]["container"]["tags"])).collect();
+    assert_eq!(seen, [(&json!(second), &json!(["dev", "dev-1"])), (&json!(first), &json!([]))]);
+    assert!(versions[0]["id"].as_u64().unwrap() > u64::from(u32::MAX));
+    assert_eq!(versions[0]["created_at"], versions[0]["updated_at"]);
+    let one =
+        world.ask("reader", "GET", &format!("{VERSIONS}/{}", versions[0]["id"]), &Value::Null);
+    assert_eq!(one.json(), versions[0]);
+    let packages = world
+        .ask("reader", "GET", "/users/tzervas/packages?package_type=container", &Value::Null)
+        .json();
+    assert_eq!(
+        (&packages[0]["name"], &packages[0]["version_count"]),
+        (&json!("autogit/git-server"), &json!(2))
+    );
+}
+
+#[test]
+fn the_name_is_encoded_and_the_owner_of_its_kind() {
+    let world = World::start();
+    world.push("dev", "{}");
+    let status = |target: &str| world.ask("reader", "GET", target, &Value::Null).status;
+    assert_eq!(status("/users/tzervas/packages/container/autogit%2Fgit-server"), 200);
+    assert_eq!(status("/users/tzervas/packages/container/autogit/git-server"), 404);
+    assert_eq!(status("/orgs/tzervas/packages/container/autogit%2Fgit-server"), 404);
+    world.lab.lab_control(
+        "github_api",
+        "POST",
+        "/owners",
+        &json!({ "login": "tzervas", "type": "Organization" }),
+    );
+    assert_eq!(status("/orgs/tzervas/packages/container/autogit%2Fgit-server/versions"), 200);
+    assert_eq!(status("/users/tzervas/packages/container/autogit%2Fgit-server/versions"), 404);
+}
+
+#[test]
+fn pages_are_of_a_hundred_and_shift_when_something_is_pushed_meanwhile() {
+    let world = World::start();
+    for number in 0..150 {
+        world.push(&format!("sha256:{number}"), "{}");
+    }
+    let first =
+        world.ask("reader", "GET", &format!("{VERSIONS}?per_page=1000&page=1"), &Value::Null);
+    assert_eq!(first.json().as_array().unwrap().len(), 100);
+    assert!(first.header("link").unwrap().contains("page=2>; rel=\"next\""));
+    world.push("sha256:late", "{}");
+    let second = world.versions("?per_page=100&page=2");
+    assert_eq!((second.len(), &second[0]), (51, &first.json()[99]));
+}
+
+#[test]
+fn a_deletion_needs_permission_and_the_admin_role() {
+    let world = World::start().without_pauses();
+    world.push("keep", "{ }");
+    let digest = world.push("dev", "{}");
+    assert_eq!(
+        message(&world.delete("reader", &digest)),
+        (403, "Resource not accessible by integration".into())
+    );
+    let permissions = json!({ "packages": "write" });
+    let token = json!({ "token": "no-admin", "login": "x", "permissions": permissions, "package_admin": false });
+    world.lab.lab_control("github_api", "POST", "/tokens", &token);
+    assert_eq!(message(&world.delete("no-admin", &digest)), (404, "Package not found.".into()));
+    assert_eq!(world.delete("writer", &digest).status, 204);
+    let gone =
+        world.ask("writer", "DELETE", &format!("{VERSIONS}/18446744073709551615"), &Value::Null);
+    assert_eq!(gone.status, 404);
+}
+
+#[test]
+fn the_last_version_the_last_tagged_one_and_a_popular_one_stay() {
+    let world = World::start().without_pauses();
+    let tagged = world.push("dev", "{}");
+    let refused = |digest: &str, part: &str| {
+        let (status, message) = message(&world.delete("writer", digest));
+        assert!(status == 400 && message.contains(part), "{status} {message}");
+    };
+    refused(&tagged, "the last version of a package");
+    let untagged = world.push("sha256:untagged", "{ }");
+    refused(&tagged, "the last tagged version");
+    let amended =
+        world.amend(&json!({ "repository": REPOSITORY, "digest": untagged, "downloads": 5001 }));
+    assert_eq!(amended.status, 204);
+    refused(&untagged, "more than 5000 downloads");
+    world.amend(&json!({ "repository": REPOSITORY, "digest": untagged, "downloads": 5000 }));
+    assert_eq!(world.delete("writer", &untagged).status, 204);
+}
+
+#[test]
+fn a_deletion_too_soon_after_the_last_is_refused() {
+    let world = World::start();
+    // Longer than the second of the real thing, so that a slow machine does not keep the distance by itself.
+    let interval = json!({ "delete_interval_milliseconds": 600_000 });
+    world.lab.lab_control("github_api", "POST", "/limits", &interval);
+    world.push("keep", "{  }");
+    let (one, two) = (world.push("sha256:1", "{}"), world.push("sha256:2", "{}"));
+    assert_eq!(world.delete("writer", &one).status, 204);
+    let refused = world.delete("writer", &two);
+    let seconds: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!(refused.status == 403 && (1..=600).contains(&seconds), "{refused:?}");
+    assert_eq!(world.versions("").len(), 2);
+}
+
+#[test]
+fn a_deleted_version_comes_back_as_it_was() {
+    let world = World::start();
+    world.push("keep", "{ }");
+    let digest = world.push("dev", "{}");
+    let before = world.versions("");
+    let id = world.id_of(&digest);
+    assert_eq!(world.delete("writer", &digest).status, 204);
+    assert_eq!(world.versions("").len(), 1);
+    let deleted = world.versions("?state=deleted");
+    assert_eq!(
+        (&deleted[0]["id"], &deleted[0]["metadata"]["container"]["tags"]),
+        (&json!(id), &json!(["dev"]))
+    );
+    let restore = || world.ask("writer", "POST", &format!("{VERSIONS}/{id}/restore"), &Value::Null);
+    assert_eq!(restore().status, 204);
+    assert_eq!(world.versions(""), before);
+    assert_eq!(restore().status, 404);
+}
+
+#[test]
+fn age_can_be_given_to_a_version() {
+    let world = World::start();
+    let old = world.push("old", "{}");
+    world.push("new", "{ }");
+    let amended = world.amend(
+        &json!({ "repository": REPOSITORY, "digest": old, "created_at": "2020-02-29T12:00:00Z" }),
+    );
+    assert_eq!(amended.status, 204);
+    let versions = world.versions("");
+    assert_eq!(
+        (&versions[1]["name"], &versions[1]["created_at"]),
+        (&json!(old), &json!("2020-02-29T12:00:00Z"))
+    );
+    // Moving a tag onto it does not make it young.
+    world.push("moved", "{}");
+    assert_eq!(world.versions("")[1]["updated_at"], "2020-02-29T12:00:00Z");
+    let unknown = world
+        .amend(&json!({ "repository": REPOSITORY, "digest": "sha256:unknown", "downloads": 1 }));
+    assert_eq!(unknown.status, 404);
+}
