@@ -4,7 +4,9 @@
 //! story of each command; `model` holds the nouns; `plan` decides; `outside` touches the world;
 //! `report` renders.
 
+pub mod cli;
 pub mod model;
 pub mod outside;
 pub mod plan;
 pub mod report;
+pub mod task;

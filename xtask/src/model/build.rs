@@ -128,11 +128,14 @@ impl BuildSpec {
     /// The command that runs BuildKit's own checks of the Dockerfile instead of building it.
     pub fn check_invocation(&self) -> Invocation {
         let mut arguments = Arguments(vec!["buildx".to_owned(), "build".to_owned()]);
-        arguments.0.push("--check".to_owned());
+        arguments.0.push("--call=check,format=json".to_owned());
         arguments.each("--builder", self.builder.iter());
         arguments.each("--file", [&self.dockerfile]);
         arguments.each("--target", self.target.iter());
         arguments.pairs("--build-arg", &self.build_args);
+        let context =
+            |(name, image): (&String, &Reference)| format!("{name}=docker-image://{image}");
+        arguments.each("--build-context", self.contexts.iter().map(context));
         arguments.0.push(self.context.clone());
         Invocation::new("docker", arguments.0)
     }

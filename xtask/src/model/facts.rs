@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::config::Config;
+use super::config::{Config, SecretSource};
 use super::platform::Platform;
-use super::reference::{Reference, Repository};
+use super::reference::{Reference, Registry, Repository};
 use super::service::ServiceName;
+use super::tier::{CachePlace, TierLook};
 
 /// Version of the facts' shape; a file of another version is refused.
 pub const SCHEMA: u32 = 1;
@@ -25,6 +26,48 @@ pub struct Facts {
     pub environment: Environment,
     pub engine: Engine,
     pub lab: Option<LabFacts>,
+    /// What was seen of each service's cache tiers.
+    #[serde(default)]
+    pub tiers: BTreeMap<ServiceName, Vec<TierLook>>,
+}
+
+impl Facts {
+    /// The registry that images are published to.
+    pub fn registry(&self) -> &Registry {
+        self.lab.as_ref().map_or(&self.config.registry, |lab| &lab.registry)
+    }
+
+    /// `OWNER/REPO`, and who says so.
+    pub fn repository(&self) -> Option<(Repository, &'static str)> {
+        let lower = |text: &String| Repository::new(text.to_ascii_lowercase()).ok();
+        if let Some(name) = &self.config.repository {
+            return Some((name.clone(), "the configuration names it"));
+        }
+        let job = self.environment.github.as_ref().and_then(|job| job.repository.as_ref());
+        if let Some(name) = job.and_then(lower) {
+            return Some((name, "`GITHUB_REPOSITORY` names it"));
+        }
+        let remote = self.git.as_ref().and_then(|git| git.remote.clone())?;
+        Some((remote, "the git remote `origin` names it"))
+    }
+
+    /// The repository of a service's published images.
+    pub fn published(&self, service: &ServiceName) -> Option<Reference> {
+        let (repository, _) = self.repository()?;
+        let path = repository.join(service.as_str()).ok()?;
+        Some(Reference::new(self.registry().clone(), path))
+    }
+
+    /// Where a service's cache is.
+    pub fn cache_place(&self, service: &ServiceName) -> Option<CachePlace> {
+        let repository = self.published(service)?;
+        Some(CachePlace { repository, service: service.clone(), platform: None })
+    }
+
+    /// What was seen of a service's cache tiers.
+    pub fn looks(&self, service: &ServiceName) -> &[TierLook] {
+        self.tiers.get(service).map_or(&[], Vec::as_slice)
+    }
 }
 
 /// One folder under `services/` that has a Dockerfile.
@@ -75,8 +118,8 @@ pub struct Since {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Environment {
     pub github: Option<GitHub>,
-    /// Names of the variables that build secrets may come from and that are set and not empty.
-    pub secrets_present: Vec<String>,
+    /// Sources of build secrets that are there: variables set and not empty, files that exist.
+    pub secrets_present: Vec<SecretSource>,
 }
 
 /// The GitHub job this runs in.
@@ -96,6 +139,9 @@ pub struct GitHub {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "state")]
 pub enum Engine {
+    /// It was not looked at, because any builder can do what is wanted and looking costs more than
+    /// a tenth of a second.
+    Unasked,
     /// There is no `docker` on the PATH.
     NoClient,
     /// The client has no buildx plugin.
@@ -142,8 +188,7 @@ pub struct BuilderNode {
 pub struct LabFacts {
     /// Value for `DOCKER_HOST`; `None` when the engine is the one already there.
     pub engine_host: Option<String>,
-    /// `127.0.0.1:PORT`
-    pub registry: String,
+    pub registry: Registry,
     /// Bases that stand in for ones that cannot be pulled: name in the Dockerfile → image to use,
     /// `None` when the engine finds it under that name by itself.
     pub stand_ins: BTreeMap<String, Option<Reference>>,

@@ -68,3 +68,15 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+/// The user asked to stop; what was under way has been ended. Exit code 4.
+#[derive(Debug, Clone, Copy)]
+pub struct Interrupted;
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("stopped by an interrupt; nothing half-written is left")
+    }
+}
+
+impl std::error::Error for Interrupted {}

@@ -41,35 +41,37 @@ impl Invocation {
 
     /// Shell text for several lines, one option a line, to be pasted as it is.
     pub fn script(&self) -> String {
-        self.words().fold(String::new(), |mut text, word| {
-            match (text.is_empty(), word.starts_with("--")) {
-                (true, _) => {}
-                (false, true) => text.push_str(" \\\n  "),
-                (false, false) => text.push(' '),
-            }
-            text.push_str(&word);
-            text
-        })
+        let mut text = self.head();
+        for argument in &self.arguments {
+            text.push_str(if argument.starts_with("--") { " \\\n  " } else { " " });
+            text.push_str(&quoted(argument));
+        }
+        text
     }
 
-    fn words(&self) -> impl Iterator<Item = String> {
-        let variables =
-            self.environment.iter().map(|(name, value)| format!("{name}={}", quoted(value)));
-        variables
-            .chain(std::iter::once(quoted(&self.program)))
-            .chain(self.arguments.iter().map(|argument| quoted(argument)))
+    fn head(&self) -> String {
+        let variables = self.environment.iter();
+        let mut words: Vec<String> =
+            variables.map(|(name, value)| format!("{name}={}", quoted(value))).collect();
+        words.push(quoted(&self.program));
+        words.join(" ")
     }
 }
 
 /// Shell text on one line, to be pasted as it is.
 impl fmt::Display for Invocation {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.words().collect::<Vec<_>>().join(" "))
+        formatter.write_str(&self.head())?;
+        self.arguments.iter().try_for_each(|argument| write!(formatter, " {}", quoted(argument)))
     }
 }
 
 /// `text` as one word of a POSIX shell.
 fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_@%+=:,./-".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text.to_owned();
+    }
     // A NUL can stand in no argument; a process with one would not start, so it is shown, not run.
     shlex::try_quote(text).map_or_else(|_| format!("{text:?}"), std::borrow::Cow::into_owned)
 }
@@ -80,11 +82,12 @@ mod tests {
 
     #[test]
     fn a_script_breaks_before_each_option_and_quotes_what_a_shell_would_read() {
-        let call = Invocation::new("docker", ["build", "--label", "title=it's $HOME", "."])
+        let call = Invocation::new("docker", ["build", "--label=title=it's $HOME", "--load", "."])
             .with_variable("A", "b c");
         expect_test::expect![[r#"
             A='b c' docker build \
-              --label "title=it's "'$HOME' ."#]]
+              "--label=title=it's "'$HOME' \
+              --load ."#]]
         .assert_eq(&call.script());
     }
 }

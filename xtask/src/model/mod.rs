@@ -1,12 +1,21 @@
 //! The nouns: values that parse, print and compare. Nothing here decides or touches the world.
 
 pub mod build;
+pub mod cache_records;
 pub mod channel;
 pub mod config;
+pub mod dockerfile;
 pub mod facts;
 pub mod failure;
+pub mod image_configuration;
 pub mod invocation;
+pub mod lab;
+pub mod manifest;
 pub mod platform;
+pub mod record;
 pub mod reference;
 pub mod service;
+pub mod solve;
 pub mod text;
+pub mod tier;
+pub mod token;

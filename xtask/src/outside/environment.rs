@@ -4,20 +4,46 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
 
+use crate::model::config::SecretSource;
 use crate::model::facts::{Environment, GitHub};
 use crate::model::failure::Failure;
+use crate::model::platform::Platform;
+use crate::model::token::Secret;
 
-/// What the environment says, as facts. `secret_names` are the variables that secrets of the
-/// configuration come from; only whether they are set is kept.
-pub fn read<'a>(secret_names: impl Iterator<Item = &'a str>) -> Environment {
+use super::actions_cache::ActionsRuntime;
+
+/// What the environment says, as facts. Of the sources of secrets only whether they are there is
+/// kept; files are looked up below `root`.
+pub fn read<'a>(root: &Path, secrets: impl Iterator<Item = &'a SecretSource>) -> Environment {
     let github = (text("GITHUB_ACTIONS").as_deref() == Some("true")).then(|| GitHub {
         event: text("GITHUB_EVENT_NAME").unwrap_or_default(),
         reference: text("GITHUB_REF").unwrap_or_default(),
         repository: text("GITHUB_REPOSITORY"),
         server_url: text("GITHUB_SERVER_URL").unwrap_or_else(|| "https://github.com".to_owned()),
     });
-    let secrets_present = secret_names.filter(|name| text(name).is_some()).map(str::to_owned);
-    Environment { github, secrets_present: secrets_present.collect() }
+    let there = |source: &&SecretSource| match source {
+        SecretSource::Env(name) => text(name).is_some(),
+        SecretSource::File(path) => root.join(path).is_file(),
+    };
+    Environment { github, secrets_present: secrets.filter(there).cloned().collect() }
+}
+
+/// Linux on this machine's architecture: what its engine builds when nothing else is asked.
+pub fn own_platform() -> Option<Platform> {
+    let architecture = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    Platform::new(format!("linux/{architecture}")).ok()
+}
+
+/// What the runner gave for the Actions cache service. The token stays hidden.
+pub fn actions_runtime() -> ActionsRuntime {
+    ActionsRuntime {
+        token: text("ACTIONS_RUNTIME_TOKEN").map(Secret::new),
+        url: text("ACTIONS_RESULTS_URL"),
+    }
 }
 
 /// The value of `name`, `None` when it is unset, empty or not Unicode.

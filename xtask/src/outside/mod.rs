@@ -1,10 +1,22 @@
 //! Effects: the only place where processes run, files change and sockets open. It decides nothing.
 
+pub mod actions_cache;
+pub mod build;
 pub mod clock;
+pub mod display;
 pub mod docker;
 pub mod environment;
 pub mod files;
+pub mod gather;
 pub mod git;
+pub mod github;
 pub mod interrupt;
+pub mod lab;
+pub mod login;
+pub mod parallel;
 pub mod process;
+pub mod records;
+pub mod registry;
+pub mod smoke;
 pub mod terminal;
+pub mod tools;

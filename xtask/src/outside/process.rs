@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
@@ -89,6 +90,17 @@ impl Runner {
         }
     }
 
+    /// Runs a short call that must happen even after an interrupt, such as removing a container.
+    pub fn clean_up(&self, call: &Invocation) -> Result<()> {
+        let expression = self.expression(call).stdin_null().stdout_null().stderr_capture();
+        let output =
+            expression.run().with_context(|| format!("cannot start `{}`", call.program))?;
+        if output.status.success() {
+            return Ok(());
+        }
+        bail!("`{call}` failed: {}", String::from_utf8_lossy(&output.stderr).trim())
+    }
+
     /// Runs to the end and returns its standard output; any exit code but 0 is an error that
     /// carries the end of its standard error.
     pub fn output(&self, call: &Invocation) -> Result<String> {
@@ -158,6 +170,29 @@ impl Runner {
         Ok(Some(output.status.code().unwrap_or(-1)))
     }
 
+    /// Starts a process that outlives this one, in a group of its own, with all it says in the file
+    /// `log`; returns its number.
+    pub fn start_detached(&self, call: &Invocation, log: &Path) -> Result<u32> {
+        interrupt::check()?;
+        if self.shown {
+            super::terminal::trace(&format!("$ {call} &"));
+        }
+        let open = || -> std::io::Result<_> {
+            std::fs::create_dir_all(log.parent().unwrap_or(Path::new(".")))?;
+            let file = std::fs::File::create(log)?;
+            Ok((file.try_clone()?, file))
+        };
+        let (stdout, stderr) =
+            open().with_context(|| format!("cannot write `{}`", log.display()))?;
+        let mut command = detached(&call.program);
+        command.args(&call.arguments).current_dir(&self.folder);
+        command.envs(self.variables.iter().chain(&call.environment));
+        command.stdin(Stdio::null()).stdout(stdout).stderr(stderr);
+        own_group(&mut command)?;
+        let child = command.spawn().with_context(|| format!("cannot start `{}`", call.program))?;
+        Ok(child.id())
+    }
+
     fn expression(&self, call: &Invocation) -> duct::Expression {
         if self.shown {
             super::terminal::trace(&format!("$ {call}"));
@@ -168,6 +203,63 @@ impl Runner {
         }
         expression.before_spawn(own_group).unchecked()
     }
+}
+
+/// The one process that is not duct's: duct waits for what it starts.
+#[expect(clippy::disallowed_methods, reason = "this is the one place that starts processes")]
+fn detached(program: &str) -> std::process::Command {
+    std::process::Command::new(program)
+}
+
+/// Whether process `pid` runs and has one of `marks` in its command line. A process that ended and
+/// was not waited for has no command line any more.
+pub fn is_alive(pid: u32, marks: &[&str]) -> bool {
+    command_line(pid).is_some_and(|line| marks.iter().any(|mark| line.contains(mark)))
+}
+
+/// The arguments of a process, each followed by a blank; `None` where there is no `/proc`.
+pub fn command_line(pid: u32) -> Option<String> {
+    let bytes = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let line = String::from_utf8_lossy(&bytes).replace('\0', " ");
+    (!line.is_empty()).then_some(line)
+}
+
+/// The numbers of all processes that can be seen; empty where there is no `/proc`.
+pub fn all() -> Vec<u32> {
+    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let number = |entry: std::io::Result<std::fs::DirEntry>| {
+        entry.ok()?.file_name().to_string_lossy().parse().ok()
+    };
+    entries.filter_map(number).collect()
+}
+
+/// Asks a process to end, and ends it for good when it has not done so after `patience`.
+#[cfg(unix)]
+pub fn end_process(pid: u32, marks: &[&str], patience: Duration) {
+    use rustix::process::{Pid, Signal, kill_process};
+    let Some(number) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return };
+    for (signal, patience) in [(Signal::TERM, patience), (Signal::KILL, GRACE)] {
+        if !is_alive(pid, marks) {
+            return;
+        }
+        // It may be gone already, which is what was wanted.
+        let _ = kill_process(number, signal);
+        let deadline = Instant::now() + patience;
+        while is_alive(pid, marks) && Instant::now() < deadline {
+            pause(Duration::from_millis(20));
+        }
+    }
+}
+
+/// There is no lab of our own processes elsewhere.
+#[cfg(not(unix))]
+pub fn end_process(_pid: u32, _marks: &[&str], _patience: Duration) {}
+
+/// A wait that an interrupt does not shorten: something is being cleaned up.
+#[cfg(unix)]
+#[expect(clippy::disallowed_methods, reason = "cleaning up goes on after an interrupt")]
+fn pause(duration: Duration) {
+    std::thread::sleep(duration);
 }
 
 /// The error of a call that exited with another code than 0.

@@ -25,6 +25,12 @@ pub fn is_live() -> bool {
     std::io::stderr().is_terminal()
 }
 
+/// Columns of the terminal that stderr is; `None` when it is none.
+pub fn width() -> Option<usize> {
+    let (_, columns) = console::Term::stderr().size_checked()?;
+    Some(usize::from(columns))
+}
+
 /// `text` without control characters other than line feed and tab: a label or a log must not be
 /// able to move the cursor, change colours or set the title.
 pub fn printable(text: &str) -> String {

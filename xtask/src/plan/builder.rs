@@ -44,14 +44,25 @@ const OLDEST_BUILDX: (u64, u64) = (0, 13);
 /// Chooses the builder. `asked` is `--builder` or the configuration's; `project` names the builder
 /// to be created when none will do; `host_network` gives such a builder the host's network, so that
 /// it reaches a registry on loopback.
+///
+/// When no engine answers that is an error, unless the plan is only to be shown: then it is made
+/// for the builder that the lab or a recent Docker has, and says so.
 pub fn builder(
     engine: &Engine,
+    only_shown: bool,
     asked: Option<(&str, &str)>,
     needs: &Needs,
     project: &str,
     host_network: bool,
 ) -> Result<BuilderPlan, Failure> {
-    let (buildx, builders) = ready(engine)?;
+    if *engine == Engine::Unasked {
+        return Ok(current("any builder can do this, and buildx knows its current one"));
+    }
+    let (buildx, builders) = match ready(engine) {
+        Ok(ready) => ready,
+        Err(failure) if only_shown => return Ok(assumed(asked, &failure)),
+        Err(failure) => return Err(failure),
+    };
     check_buildx(buildx)?;
     if let Some((name, source)) = asked {
         return asked_for(builders, name, source, needs);
@@ -76,10 +87,33 @@ pub fn builder(
     Ok(created(ours, &lack, host_network))
 }
 
+/// Whether the engine must be looked at to choose a builder: not when nobody named one and the plan
+/// needs nothing that some builders lack.
+pub fn must_look(asked: bool, needs: &Needs) -> bool {
+    asked || *needs != Needs::default()
+}
+
+/// Why there is no builder, or nothing when there is one.
+pub fn problem(engine: &Engine) -> Option<Failure> {
+    ready(engine).and_then(|(buildx, _)| check_buildx(buildx)).err()
+}
+
+fn current(reason: &str) -> BuilderPlan {
+    BuilderPlan {
+        name: None,
+        driver: "docker".to_owned(),
+        lazy_by_itself: false,
+        containerd_store: true,
+        create: None,
+        choice: Choice::new("builder", "the current one", reason),
+    }
+}
+
 fn ready(engine: &Engine) -> Result<(&str, &[Builder]), Failure> {
     let lab = "or let the lab bring its own: cargo xtask build --lab";
     match engine {
         Engine::Ready { buildx, builders } => Ok((buildx, builders)),
+        Engine::Unasked => Ok(("", &[])),
         Engine::NoClient => Err(Failure::failed("there is no `docker` on the PATH")
             .hint(format!("install Docker Engine 26 or later with buildx, {lab}"))),
         Engine::NoBuildx { detail } => {
@@ -90,6 +124,19 @@ fn ready(engine: &Engine) -> Result<(&str, &[Builder]), Failure> {
             Err(Failure::failed(format!("no docker engine answers: {detail}"))
                 .hint(format!("start it (systemctl start docker, or Docker Desktop), {lab}")))
         }
+    }
+}
+
+fn assumed(asked: Option<(&str, &str)>, failure: &Failure) -> BuilderPlan {
+    let reason = format!("{failure}; shown for an engine with containerd's image store");
+    let name = asked.map(|(name, _)| name.to_owned());
+    BuilderPlan {
+        driver: "docker".to_owned(),
+        lazy_by_itself: false,
+        containerd_store: true,
+        create: None,
+        choice: Choice::new("builder", name.as_deref().unwrap_or("default"), reason),
+        name,
     }
 }
 
@@ -183,5 +230,132 @@ fn created(name: String, lack: &str, host_network: bool) -> BuilderPlan {
         create: Some(create),
         choice: Choice::new("builder", &name, format!("to be created, because {lack}")),
         name: Some(name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+
+    use crate::model::facts::BuilderNode;
+
+    use super::*;
+
+    fn a_builder(name: &str, driver: &str, containerd_store: bool) -> Builder {
+        Builder {
+            name: name.to_owned(),
+            driver: driver.to_owned(),
+            current: name == "default",
+            nodes: vec![BuilderNode {
+                name: name.to_owned(),
+                status: "running".to_owned(),
+                error: None,
+                buildkit: None,
+                platforms: vec![Platform::new("linux/amd64").unwrap()],
+                containerd_store,
+            }],
+        }
+    }
+
+    fn publishing() -> Needs {
+        Needs { cache_export: true, attestations: true, ..Needs::default() }
+    }
+
+    fn check(builders: Vec<Builder>, asked: Option<&str>, needs: &Needs, expected: &Expect) {
+        let engine = Engine::Ready { buildx: "0.29.1+ds1".to_owned(), builders };
+        let asked = asked.map(|name| (name, "`--builder`"));
+        let shown = match builder(&engine, false, asked, needs, "autogit", true) {
+            Ok(plan) => {
+                let create = plan.create.map(|call| format!("\n{call}")).unwrap_or_default();
+                format!("{}: {}{create}", plan.choice.value, plan.choice.reason)
+            }
+            Err(failure) => format!("{failure} / {}", failure.hint.clone().unwrap_or_default()),
+        };
+        expected.assert_eq(&shown);
+    }
+
+    #[test]
+    fn the_current_builder_is_kept_when_it_can_do_the_job() {
+        let default = || vec![a_builder("default", "docker", true)];
+        let same = expect!["default: the current one can do all the plan needs"];
+        check(default(), None, &Needs::default(), &same);
+        check(default(), None, &publishing(), &same);
+        check(vec![a_builder("default", "docker", false)], None, &Needs::default(), &same);
+    }
+
+    #[test]
+    fn an_engine_without_containerd_store_gets_a_builder_of_its_own_for_publishing() {
+        check(
+            vec![a_builder("default", "docker", false)],
+            None,
+            &publishing(),
+            &expect![[r"
+                autogit-builder: to be created, because the current one, `default`, cannot export a registry or gha cache, because its engine does not keep images in containerd's store
+                docker buildx create --name autogit-builder --driver docker-container --driver-opt network=host"]],
+        );
+        check(
+            vec![
+                a_builder("default", "docker", false),
+                a_builder("autogit-builder", "docker-container", false),
+            ],
+            None,
+            &publishing(),
+            &expect![
+                "autogit-builder: the current one, `default`, cannot export a registry or gha cache, because its engine does not keep images in containerd's store"
+            ],
+        );
+    }
+
+    #[test]
+    fn a_builder_that_was_asked_for_is_used_or_the_reason_said() {
+        let both =
+            || vec![a_builder("default", "docker", false), a_builder("far", "remote", false)];
+        check(both(), Some("far"), &publishing(), &expect!["far: `--builder` names it"]);
+        check(
+            both(),
+            Some("default"),
+            &publishing(),
+            &expect![
+                "builder `default`, which `--builder` names, cannot export a registry or gha cache, because its engine does not keep images in containerd's store / docker buildx ls"
+            ],
+        );
+        check(
+            both(),
+            Some("fra"),
+            &publishing(),
+            &expect![
+                "there is no builder `fra`, which `--builder` names / name one of default, far, or docker buildx create --name fra"
+            ],
+        );
+    }
+
+    #[test]
+    fn a_platform_that_no_node_has_is_named() {
+        let needs =
+            Needs { platforms: vec![Platform::new("linux/arm64").unwrap()], ..Needs::default() };
+        check(
+            vec![a_builder("default", "docker", true)],
+            Some("default"),
+            &needs,
+            &expect![
+                "builder `default`, which `--builder` names, cannot build for linux/arm64 / docker buildx ls"
+            ],
+        );
+    }
+
+    #[test]
+    fn a_missing_engine_is_one_message_with_its_remedy_and_only_a_note_in_a_dry_run() {
+        for engine in [
+            Engine::NoClient,
+            Engine::NoBuildx { detail: "unknown command".to_owned() },
+            Engine::NotRunning { detail: "connection refused".to_owned() },
+            Engine::Ready { buildx: "0.9.1".to_owned(), builders: vec![] },
+        ] {
+            let failure = builder(&engine, false, None, &Needs::default(), "x", false).unwrap_err();
+            assert_eq!(failure.exit, crate::model::failure::Exit::Failed);
+            assert!(failure.hint.is_some(), "{failure}");
+        }
+        let shown = builder(&Engine::NoClient, true, None, &Needs::default(), "x", false).unwrap();
+        assert!(shown.choice.reason.starts_with("there is no `docker` on the PATH; shown for"));
     }
 }

@@ -1,8 +1,11 @@
 //! Decisions: pure functions from facts to steps, each with its reason. They open no file, run no
 //! process and read no clock.
 
+pub mod build;
 pub mod builder;
+pub mod cache;
 pub mod channel;
+pub mod lab;
 pub mod labels;
 pub mod selection;
 

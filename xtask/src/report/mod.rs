@@ -1,3 +1,22 @@
 //! Rendering: plans, records and failures as text, JSON or Markdown. It prints nothing itself.
 
 pub mod bake;
+pub mod build;
+pub mod build_failure;
+pub mod error;
+pub mod plan;
+pub mod progress;
+pub mod quantity;
+pub mod table;
+pub mod workflow;
+
+/// Columns of a page where the terminal's are not known.
+pub const WIDTH: usize = 80;
+
+/// `text` in at most `width` characters, with `…` for what is left out.
+fn shortened(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    text.chars().take(width.saturating_sub(1)).chain(['…']).collect()
+}

@@ -79,6 +79,8 @@ pub struct SmokeTest {
     pub environment: BTreeMap<String, String>,
     /// How long it may take until the image's health check passes.
     pub timeout: Duration,
+    /// How long it may take to stop after SIGTERM.
+    pub stop_timeout: Duration,
 }
 
 impl Default for SmokeTest {
@@ -93,6 +95,7 @@ impl Default for SmokeTest {
             tmpfs: Vec::new(),
             environment: BTreeMap::new(),
             timeout: Duration::from_secs(300),
+            stop_timeout: Duration::from_secs(10),
         }
     }
 }
@@ -192,6 +195,7 @@ impl SmokeTest {
         let port = section.number("port", 1..=65_535)?;
         let status = section.number("status", 100..=599)?;
         let timeout = section.number("timeout-seconds", 1..=3_600)?;
+        let stop_timeout = section.number("stop-timeout-seconds", 1..=600)?;
         let config = Self {
             port: port.and_then(|port| u16::try_from(port).ok()),
             path: section.parsed::<UrlPath>("path")?.map_or(defaults.path, |path| path.0),
@@ -212,6 +216,7 @@ impl SmokeTest {
                 .collect(),
             environment: section.pairs("environment", build_argument)?,
             timeout: timeout.map_or(defaults.timeout, Duration::from_secs),
+            stop_timeout: stop_timeout.map_or(defaults.stop_timeout, Duration::from_secs),
         };
         section.finish()?;
         Ok(config)

@@ -37,7 +37,7 @@ fn an_unknown_key_is_named_with_its_place_and_the_nearest() {
     check(
         "[workspace.metadata.images.services.a.smoke-test]\nfrobnicate = 1",
         &expect![
-            "Cargo.toml:6:1: unknown key `workspace.metadata.images.services.a.smoke-test.frobnicate`: expected one of `port`, `status`, `timeout-seconds`, `path`, `body`, `capabilities`, `read-only`, `tmpfs`, `environment`"
+            "Cargo.toml:6:1: unknown key `workspace.metadata.images.services.a.smoke-test.frobnicate`: expected one of `port`, `status`, `timeout-seconds`, `stop-timeout-seconds`, `path`, `body`, `capabilities`, `read-only`, `tmpfs`, `environment`"
         ],
     );
 }

@@ -1,0 +1,218 @@
+//! The command line: what can be typed, and nothing of what it does.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::model::channel::Channel;
+use crate::model::config::{SecretSource, secret_source};
+use crate::model::lab::EngineChoice;
+use crate::model::platform::Platform;
+
+/// Builds, publishes and keeps the container images of this repository.
+#[derive(Debug, Parser)]
+#[command(
+    name = "xtask",
+    bin_name = "cargo xtask",
+    max_term_width = 80,
+    disable_help_subcommand = true,
+    after_help = "Exit codes: 0 done · 1 failed · 2 wrong usage or configuration · \
+                  3 refused, to keep something safe · 4 stopped early, run again"
+)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Options of every command")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own on the command line")]
+pub struct Global {
+    /// Show what would be done and why, and change nothing
+    #[arg(long, global = true)]
+    pub dry_run: bool,
+    /// Form of the data on stdout; `bake` and `matrix` go with `build`
+    #[arg(long, global = true, value_enum, default_value_t = Format::Human)]
+    pub format: Format,
+    /// Run in the lab: an engine, a registry and stand-ins, all on loopback
+    #[arg(long, global = true)]
+    pub lab: bool,
+    /// Never install a package for the lab; say what is missing instead
+    #[arg(long, global = true)]
+    pub no_install: bool,
+    /// The buildx builder to use
+    #[arg(long, global = true, value_name = "NAME")]
+    pub builder: Option<String>,
+    /// Show each process call before it runs
+    #[arg(short, long, global = true, conflicts_with = "quiet")]
+    pub verbose: bool,
+    /// Show no progress, only data and errors
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// When to use colour
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
+    pub color: Color,
+    /// Save what was gathered to a file
+    #[arg(long, global = true, value_name = "FILE")]
+    pub record_facts: Option<PathBuf>,
+    /// Plan from such a file, without looking at the world
+    #[arg(long, global = true, value_name = "FILE", conflicts_with = "record_facts")]
+    pub facts: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    Human,
+    Json,
+    /// A file for `docker buildx bake --file`
+    Bake,
+    /// The `matrix` of a GitHub job: the services to build
+    Matrix,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Build services, and with --test also start them
+    Build(Build),
+    /// Bring up, look at or take down the lab
+    Lab {
+        #[command(subcommand)]
+        command: Lab,
+    },
+    /// Check everything that CI checks
+    Test(Test),
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Build {
+    /// Services to build; all when none is named
+    #[arg(value_name = "SERVICE")]
+    pub services: Vec<String>,
+    /// Build for this channel instead of the one the GitHub job tells
+    #[arg(long, value_enum)]
+    pub channel: Option<Channel>,
+    /// Build only services whose inputs differ from this revision
+    #[arg(long, value_name = "REV")]
+    pub changed_since: Option<String>,
+    /// Builds that run at the same time
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub jobs: u16,
+    /// Set a build argument of every service built
+    #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
+    pub build_arg: Vec<(String, String)>,
+    /// Mount a secret during the build; its source must be there
+    #[arg(long, value_name = "id=ID,env=NAME|src=FILE", value_parser = secret)]
+    pub secret: Vec<(String, SecretSource)>,
+    /// Build for these platforms
+    #[arg(long, value_name = "OS/ARCH", value_delimiter = ',', value_parser = Platform::from_str)]
+    pub platform: Vec<Platform>,
+    /// Use no cache at all
+    #[arg(long)]
+    pub no_cache: bool,
+    /// Run BuildKit's checks of the Dockerfiles instead of building
+    #[arg(long, conflicts_with = "test")]
+    pub check: bool,
+    /// Start each built image and wait until it is healthy and answers
+    #[arg(long)]
+    pub test: bool,
+    /// How to show progress
+    #[arg(long, value_enum, default_value_t = Progress::Auto)]
+    pub progress: Progress,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Progress {
+    /// A live display on a terminal, plain lines elsewhere
+    Auto,
+    /// Plain lines
+    Plain,
+    /// buildx's own display
+    Native,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Test {
+    /// Checks to run; all when none is named, `--dry-run` lists them
+    #[arg(value_name = "CHECK")]
+    pub checks: Vec<String>,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub enum Lab {
+    /// Bring everything up; what is up stays as it is
+    Up {
+        /// The engine to use
+        #[arg(long, value_enum, default_value_t = EngineChoice::Auto)]
+        engine: EngineChoice,
+    },
+    /// Take everything down that `up` started
+    Down {
+        /// Delete the lab's data too: images, caches, stand-in bases
+        #[arg(long)]
+        purge: bool,
+    },
+    /// Show what is up and where
+    Status,
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
+        None => Err("expected NAME=VALUE".to_owned()),
+    }
+}
+
+/// Reads buildx's own form of a secret, so that a line pasted from there works here.
+fn secret(text: &str) -> Result<(String, SecretSource), String> {
+    let field =
+        |key: &str| text.split(',').find_map(|part| part.strip_prefix(key)?.strip_prefix('='));
+    let wrong = || "expected id=ID,env=NAME or id=ID,src=FILE".to_owned();
+    let known = ["id", "env", "src", "source", "type"];
+    let stray = text
+        .split(',')
+        .find(|part| part.split_once('=').is_none_or(|(key, _)| !known.contains(&key)));
+    if stray.is_some() {
+        return Err(wrong());
+    }
+    let id = field("id").ok_or_else(wrong)?;
+    let source = match (field("env"), field("src").or_else(|| field("source"))) {
+        (Some(name), None) => format!("env:{name}"),
+        (None, Some(path)) => format!("file:{path}"),
+        _ => return Err(wrong()),
+    };
+    Ok((id.to_owned(), secret_source(id, &source)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_secret_names_its_source_and_never_its_value() {
+        let env = secret("id=npm,env=NPM_TOKEN").unwrap();
+        assert_eq!(env, ("npm".to_owned(), SecretSource::Env("NPM_TOKEN".to_owned())));
+        let file = secret("type=file,id=pem,src=key.pem").unwrap();
+        assert_eq!(file, ("pem".to_owned(), SecretSource::File("key.pem".to_owned())));
+        for wrong in ["npm", "id=npm", "id=npm,value=hunter2", "id=a b,env=X", "id=x,env=A,src=b"] {
+            assert!(secret(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! Manifests of a registry: index, image, BuildKit cache, or something else. It owns how their
+//! bytes are told apart and read; it must not fetch any. The shapes are those of the OCI image
+//! specification 1.1 and of Docker's schema 2, of which only the fields used here are read.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::platform::Platform;
+use super::reference::Digest;
+
+/// Media types as registries, engines and BuildKit write them.
+pub mod media_type {
+    pub const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
+    pub const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+    pub const OCI_CONFIGURATION: &str = "application/vnd.oci.image.config.v1+json";
+    pub const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+    pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+    pub const DOCKER_CONFIGURATION: &str = "application/vnd.docker.container.image.v1+json";
+    /// The configuration of a cache that BuildKit exported to a registry.
+    pub const CACHE_CONFIGURATION: &str = "application/vnd.buildkit.cacheconfig.v0";
+    /// A layer of an attestation manifest: provenance or SBOM.
+    pub const IN_TOTO: &str = "application/vnd.in-toto+json";
+
+    /// What a reader of manifests accepts.
+    pub const MANIFESTS: [&str; 4] = [OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST];
+}
+
+/// Annotation of an index entry that is not an image: its value is `attestation-manifest`.
+const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
+/// Annotation of an attestation's entry: the digest of the manifest it speaks about.
+const REFERENCE_DIGEST: &str = "vnd.docker.reference.digest";
+
+/// A pointer to content: what it is, which bytes, how many.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Descriptor {
+    #[serde(default)]
+    pub media_type: String,
+    pub digest: Digest,
+    /// Bytes.
+    pub size: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<DescribedPlatform>,
+    #[serde(
+        default,
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
+    pub annotations: BTreeMap<String, String>,
+}
+
+impl Descriptor {
+    /// Whether this entry of an index is a provenance or SBOM attestation, not an image.
+    pub fn is_attestation(&self) -> bool {
+        self.annotations.get(REFERENCE_TYPE).is_some_and(|kind| kind == "attestation-manifest")
+    }
+
+    /// The digest of the manifest that this attestation speaks about.
+    pub fn attests(&self) -> Option<&str> {
+        self.annotations.get(REFERENCE_DIGEST).map(String::as_str)
+    }
+}
+
+/// The platform of an index entry as it was written: also `unknown/unknown`, which no image has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DescribedPlatform {
+    #[serde(default)]
+    pub os: String,
+    #[serde(default)]
+    pub architecture: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
+}
+
+impl DescribedPlatform {
+    /// Whether this is `wanted`. A variant that is missing on one side is not compared: `linux/arm64`
+    /// and `linux/arm64/v8` are one platform.
+    pub fn is(&self, wanted: &Platform) -> bool {
+        let (os, architecture, variant) = wanted.parts();
+        let same_variant = match (self.variant.as_deref(), variant) {
+            (Some(mine), Some(theirs)) => mine == theirs,
+            _ => true,
+        };
+        self.os == os && self.architecture == architecture && same_variant
+    }
+}
+
+impl fmt::Display for DescribedPlatform {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}/{}", self.os, self.architecture)?;
+        self.variant.as_ref().map_or(Ok(()), |variant| write!(formatter, "/{variant}"))
+    }
+}
+
+/// What stands under a tag or a digest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Manifest {
+    /// Several manifests: platforms and attestations.
+    Index(Index),
+    /// One image, or one attestation in an image's clothes.
+    Image(ImageManifest),
+    /// A cache exported by BuildKit. No engine can pull or run it.
+    Cache(CacheManifest),
+    /// Another artifact, such as a signature or a chart, by its configuration's media type.
+    Other { media_type: String },
+}
+
+/// The entries of an index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Index {
+    pub manifests: Vec<Descriptor>,
+}
+
+impl Index {
+    /// The entries that are images.
+    pub fn images(&self) -> impl Iterator<Item = &Descriptor> {
+        self.manifests.iter().filter(|entry| !entry.is_attestation())
+    }
+
+    /// The entries that are attestations.
+    pub fn attestations(&self) -> impl Iterator<Item = &Descriptor> {
+        self.manifests.iter().filter(|entry| entry.is_attestation())
+    }
+
+    /// The image for `platform`.
+    pub fn image_for(&self, platform: &Platform) -> Option<&Descriptor> {
+        self.images().find(|entry| entry.platform.as_ref().is_some_and(|found| found.is(platform)))
+    }
+}
+
+/// The configuration and layers of one image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageManifest {
+    pub config: Descriptor,
+    pub layers: Vec<Descriptor>,
+    /// What this manifest speaks about, where it is a referrer.
+    pub subject: Option<Descriptor>,
+}
+
+impl ImageManifest {
+    /// Bytes of all layers as they travel: the one size that is the same everywhere.
+    pub fn compressed_size(&self) -> u64 {
+        total(&self.layers)
+    }
+
+    /// Whether its layers are statements about an image, not an image.
+    pub fn is_attestation(&self) -> bool {
+        !self.layers.is_empty()
+            && self.layers.iter().all(|layer| layer.media_type == media_type::IN_TOTO)
+    }
+}
+
+/// The configuration and layers of a cache.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CacheManifest {
+    pub config: Descriptor,
+    pub layers: Vec<Descriptor>,
+}
+
+impl CacheManifest {
+    /// Bytes of all cached layers as they travel.
+    pub fn compressed_size(&self) -> u64 {
+        total(&self.layers)
+    }
+}
+
+/// Why bytes are no manifest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ManifestError(pub String);
+
+impl fmt::Display for ManifestError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "not a manifest: {}", self.0)
+    }
+}
+
+impl std::error::Error for ManifestError {}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Document {
+    schema_version: u32,
+    media_type: Option<String>,
+    manifests: Option<Vec<Descriptor>>,
+    config: Option<Descriptor>,
+    layers: Option<Vec<Descriptor>>,
+    subject: Option<Descriptor>,
+}
+
+impl Manifest {
+    /// Reads the bytes that a registry served as `content_type`.
+    ///
+    /// A document that could be read as two kinds is refused: a registry and an engine that disagree
+    /// about it would check one thing and run another (OCI distribution advisory GHSA-mc8v-mgrf-8f4m).
+    pub fn parse(content_type: &str, bytes: &[u8]) -> Result<Self, ManifestError> {
+        let document: Document =
+            serde_json::from_slice(bytes).map_err(|error| ManifestError(error.to_string()))?;
+        if document.schema_version != 2 {
+            let version = document.schema_version;
+            return Err(ManifestError(format!("its schema version is {version}; expected 2")));
+        }
+        let served = content_type.split(';').next().unwrap_or_default().trim();
+        if let Some(said) = &document.media_type
+            && media_type::MANIFESTS.contains(&served)
+            && said != served
+        {
+            return Err(ManifestError(format!("it says `{said}`, but was served as `{served}`")));
+        }
+        match (document.manifests, document.config, document.layers) {
+            (Some(manifests), None, None) => Ok(Self::of_entries(manifests)),
+            (None, Some(config), layers) => {
+                Ok(Self::of_layers(config, layers.unwrap_or_default(), document.subject))
+            }
+            (Some(_), ..) => Err(ManifestError("it is an index and an image at once".to_owned())),
+            (None, None, _) => {
+                Err(ManifestError("it has neither `manifests` nor `config`".to_owned()))
+            }
+        }
+    }
+
+    /// Without `image-manifest=true`, BuildKit writes a cache as an index whose entries are layers
+    /// and one cache configuration.
+    fn of_entries(manifests: Vec<Descriptor>) -> Self {
+        let (mut configs, layers): (Vec<_>, Vec<_>) = manifests
+            .into_iter()
+            .partition(|entry| entry.media_type == media_type::CACHE_CONFIGURATION);
+        match configs.pop() {
+            Some(config) => Self::Cache(CacheManifest { config, layers }),
+            None => Self::Index(Index { manifests: layers }),
+        }
+    }
+
+    fn of_layers(config: Descriptor, layers: Vec<Descriptor>, subject: Option<Descriptor>) -> Self {
+        match config.media_type.as_str() {
+            media_type::CACHE_CONFIGURATION => Self::Cache(CacheManifest { config, layers }),
+            media_type::OCI_CONFIGURATION | media_type::DOCKER_CONFIGURATION => {
+                Self::Image(ImageManifest { config, layers, subject })
+            }
+            _ => Self::Other { media_type: config.media_type },
+        }
+    }
+
+    /// Every descriptor this manifest leads to directly: what must be there for it to be complete.
+    pub fn children(&self) -> Vec<&Descriptor> {
+        match self {
+            Self::Index(index) => index.manifests.iter().collect(),
+            Self::Image(ImageManifest { config, layers, .. })
+            | Self::Cache(CacheManifest { config, layers }) => {
+                std::iter::once(config).chain(layers).collect()
+            }
+            Self::Other { .. } => Vec::new(),
+        }
+    }
+}
+
+/// Sizes come from outside, so that their sum may not be trusted to fit.
+fn total(layers: &[Descriptor]) -> u64 {
+    layers.iter().fold(0, |sum, layer| sum.saturating_add(layer.size))
+}
+
+/// Go programs write `null` for an empty map or list.
+pub(crate) fn null_is_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
+#[cfg(test)]
+#[path = "manifest_tests.rs"]
+mod tests;

@@ -1,0 +1,281 @@
+//! Cache tiers: what they are called, where they are, and what a look at them saw. The facts hold no
+//! secret and can be saved. What to make of them is decided in `plan::cache`.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::cache_records::CacheRecords;
+use super::platform::Platform;
+use super::reference::{Digest, Reference, Tag};
+use super::service::ServiceName;
+use super::text::{TextError, checked_text};
+
+/// A source of cached layers, in the order in which they are asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CacheTier {
+    /// The registry cache under the tag `cache`, with every stage.
+    Cache,
+    /// The inline cache of the image under `dev`.
+    Dev,
+    /// The inline cache of the image under `latest`.
+    Latest,
+    /// The cache service of GitHub Actions.
+    Gha,
+}
+
+impl CacheTier {
+    pub const ALL: [Self; 4] = [Self::Cache, Self::Dev, Self::Latest, Self::Gha];
+
+    /// As people see it: the tag for a registry tier.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Cache => ":cache",
+            Self::Dev => ":dev",
+            Self::Latest => ":latest",
+            Self::Gha => "gha",
+        }
+    }
+}
+
+impl fmt::Display for CacheTier {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.label())
+    }
+}
+
+checked_text!(
+    /// The address of an Actions cache service: `https://…`, or `http://…` in the lab. No comma,
+    /// quote or space, so that it can stand in a `--cache-from` value.
+    ServiceUrl,
+    "cache service address",
+    service_url
+);
+
+checked_text!(
+    /// The scope of entries in the Actions cache service: letters, digits, `.`, `_` and `-`.
+    CacheScope,
+    "cache scope",
+    cache_scope
+);
+
+/// Where the cache of one service is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CachePlace {
+    /// The image's repository.
+    pub repository: Reference,
+    pub service: ServiceName,
+    /// Set where several nodes build one platform each: nodes that export to one place overwrite each
+    /// other, and the last one wins, so that each platform has a place of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<Platform>,
+}
+
+impl CachePlace {
+    /// `REPOSITORY:cache`, or `REPOSITORY:cache-OS-ARCHITECTURE`.
+    pub fn cache(&self) -> Result<Reference, TextError> {
+        Ok(self.repository.with_tag(Tag::new(format!("cache{}", self.suffix()))?))
+    }
+
+    /// `SERVICE`, or `SERVICE-OS-ARCHITECTURE`.
+    pub fn scope(&self) -> Result<CacheScope, TextError> {
+        CacheScope::new(format!("{}{}", self.service, self.suffix()))
+    }
+
+    /// The reference of a tier that is in the registry.
+    pub fn reference(&self, tier: CacheTier) -> Result<Option<Reference>, TextError> {
+        Ok(match tier {
+            CacheTier::Cache => Some(self.cache()?),
+            CacheTier::Dev => Some(self.repository.with_tag(Tag::new("dev")?)),
+            CacheTier::Latest => Some(self.repository.with_tag(Tag::new("latest")?)),
+            CacheTier::Gha => None,
+        })
+    }
+
+    fn suffix(&self) -> String {
+        let dashed = |platform: &Platform| format!("-{}", platform.as_str().replace('/', "-"));
+        self.platform.as_ref().map(dashed).unwrap_or_default()
+    }
+}
+
+/// What one look at one tier of one service saw, and how long it took.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TierLook {
+    pub service: ServiceName,
+    pub tier: CacheTier,
+    /// Where a registry tier is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<Reference>,
+    pub seen: Seen,
+    pub seconds: f64,
+}
+
+/// What is at a tier.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Seen {
+    /// A cache that BuildKit exported.
+    Cache {
+        digest: Digest,
+        records: CacheRecords,
+        /// Bytes of its configuration, which BuildKit imports up to a limit.
+        config_bytes: u64,
+        layers_bytes: u64,
+        /// When its newest result was made, in seconds since 1970.
+        created: Option<u64>,
+    },
+    /// An image that carries inline cache data.
+    InlineImage {
+        digest: Digest,
+        records: CacheRecords,
+        created: Option<u64>,
+    },
+    /// An image without cache data: it was not pushed with `--cache-to type=inline`.
+    PlainImage {
+        digest: Digest,
+    },
+    /// An image under the tag that belongs to the cache.
+    ImageInsteadOfCache {
+        digest: Digest,
+    },
+    NotThere,
+    /// The registry or the service refused.
+    Denied {
+        message: String,
+    },
+    /// It answered with something else, or not at all.
+    Failed {
+        message: String,
+    },
+    /// It accepted the connection and never answered. A builder would wait for it without end.
+    Hung {
+        after_seconds: f64,
+    },
+    /// The Actions cache service answered with this token.
+    GhaUsable {
+        url: ServiceUrl,
+        /// Whether the token may write too.
+        can_write: bool,
+        /// When the token ends, in seconds since 1970.
+        expires: u64,
+        /// Whether there is an index for this service's scope: the key every import begins with.
+        has_index: bool,
+    },
+    GhaInert {
+        why: GhaInert,
+    },
+}
+
+/// What became of a tier, in one word; the sentence beside it tells why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TierOutcome {
+    /// Passed to buildx.
+    Offered,
+    /// Left out, because earlier tiers hold all that it has.
+    Covered,
+    /// It answers and holds nothing.
+    Empty,
+    NotThere,
+    /// It is there and can give nothing: no token, no inline data, an image instead of a cache.
+    Inert,
+    Denied,
+    Failed,
+    /// It took the question and never answered.
+    Hung,
+}
+
+impl fmt::Display for TierOutcome {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Offered => "offered",
+            Self::Covered => "covered",
+            Self::Empty => "empty",
+            Self::NotThere => "not there",
+            Self::Inert => "inert",
+            Self::Denied => "denied",
+            Self::Failed => "failed",
+            Self::Hung => "hung",
+        })
+    }
+}
+
+/// Why the Actions cache service cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GhaInert {
+    /// `ACTIONS_RUNTIME_TOKEN` is not set: this is no job, or a `run:` step, which does not get it.
+    NoToken,
+    /// `ACTIONS_RESULTS_URL` is not set.
+    NoUrl,
+    /// The token ended at this second since 1970.
+    Expired { at: u64 },
+    /// The token begins later than now.
+    NotYet { at: u64 },
+    /// The token opens no scope.
+    NoScope,
+    /// BuildKit would refuse the token or the address, and the build with it.
+    Malformed { problem: String },
+}
+
+fn service_url(text: &str) -> Result<(), String> {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let rest = rest.ok_or("expected `https://…`")?;
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-._~:/?#[]@!$&()*+;=%".contains(c);
+    if let Some(other) = text.chars().find(|&c| !allowed(c)) {
+        return Err(format!("`{}` is not allowed", other.escape_debug()));
+    }
+    let host = rest.split('/').next().unwrap_or_default();
+    if host.is_empty() || host.contains('@') {
+        return Err("expected a host without credentials after `//`".to_owned());
+    }
+    Ok(())
+}
+
+fn cache_scope(text: &str) -> Result<(), String> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    match text.chars().find(|&c| !allowed(c)) {
+        Some(other) => Err(format!("`{}` is not allowed", other.escape_debug())),
+        None if text.is_empty() => Err("it is empty".to_owned()),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(platform: Option<&str>) -> CachePlace {
+        CachePlace {
+            repository: "ghcr.io/o/r/s".parse().unwrap(),
+            service: ServiceName::new("s").unwrap(),
+            platform: platform.map(|text| Platform::new(text).unwrap()),
+        }
+    }
+
+    #[test]
+    fn each_platform_of_several_nodes_has_a_cache_of_its_own() {
+        let names = |place: CachePlace| {
+            (place.cache().unwrap().to_string(), place.scope().unwrap().to_string())
+        };
+        assert_eq!(names(place(None)), ("ghcr.io/o/r/s:cache".into(), "s".into()));
+        assert_eq!(
+            names(place(Some("linux/arm/v7"))),
+            ("ghcr.io/o/r/s:cache-linux-arm-v7".into(), "s-linux-arm-v7".into())
+        );
+    }
+
+    #[test]
+    fn a_comma_a_quote_or_a_newline_never_enters_an_address_or_a_scope() {
+        for bad in [",", "\"", "'", "\n", " ", "`", "\u{1b}", "ä"] {
+            assert!(ServiceUrl::new(format!("https://h/{bad}x")).is_err(), "{bad:?}");
+            assert!(CacheScope::new(format!("s{bad}")).is_err(), "{bad:?}");
+        }
+        for bad in ["", "ftp://h", "https://", "https://u:p@h/"] {
+            assert!(ServiceUrl::new(bad).is_err(), "{bad}");
+        }
+        let real = "https://results-receiver.actions.githubusercontent.com/";
+        assert_eq!(ServiceUrl::new(real).unwrap().as_str(), real);
+    }
+}

@@ -1,0 +1,151 @@
+//! Gather: reads the world into [`Facts`], each part once and side by side. It decides nothing.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use crate::model::config::{Config, SecretSource};
+use crate::model::facts::{Engine, Facts, LabFacts, SCHEMA, ServiceFacts};
+use crate::model::failure::Failure;
+use crate::model::service::ServiceName;
+use crate::model::tier::TierLook;
+
+use super::process::Runner;
+use super::registry::look::{self, Looker};
+use super::registry::{self, Client};
+use super::{clock, environment, files, git, records};
+
+/// What a command wants to know.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted<'a> {
+    pub changed_since: Option<&'a str>,
+    /// Secrets of the command line, whose sources are looked up as those of the configuration are.
+    pub secrets: &'a [(String, SecretSource)],
+    /// Whether the cache tiers of the services are looked at, all of them when none is named.
+    pub tiers: bool,
+    pub services: &'a [String],
+}
+
+/// Reads everything that `wanted` asks for, below the runner's folder. The engine is looked at
+/// afterwards, where the plan needs to know it: see [`super::docker::read`].
+pub fn gather(
+    runner: &Runner,
+    target: &Path,
+    lab: Option<LabFacts>,
+    wanted: &Wanted<'_>,
+) -> Result<Facts> {
+    let root = runner.folder();
+    let (config, services) = services_and_config(root, target)?;
+    let of_services = config.services.values().flat_map(|service| service.secrets.values());
+    let secrets = of_services.chain(wanted.secrets.iter().map(|(_, source)| source));
+    let environment = environment::read(root, secrets);
+    let git = git::read(runner, SERVICES, wanted.changed_since)?;
+    let mut facts = Facts {
+        schema: SCHEMA,
+        config,
+        services,
+        git,
+        environment,
+        engine: Engine::Unasked,
+        lab,
+        tiers: BTreeMap::new(),
+    };
+    if wanted.tiers {
+        facts.tiers = tiers(&facts, wanted.services)?;
+    }
+    Ok(facts)
+}
+
+/// What is to be seen of each service's cache tiers.
+fn tiers(facts: &Facts, named: &[String]) -> Result<BTreeMap<ServiceName, Vec<TierLook>>> {
+    let chosen = |service: &&ServiceFacts| {
+        named.is_empty() || named.iter().any(|name| *name == service.name.as_str())
+    };
+    let services = facts.services.iter().filter(chosen);
+    let places: Vec<_> = services.filter_map(|service| facts.cache_place(&service.name)).collect();
+    let own_platform = environment::own_platform();
+    let platforms = match facts.config.platforms.as_slice() {
+        [] => own_platform.as_slice(),
+        platforms => platforms,
+    };
+    let client = Client::new(registry::Options::default());
+    let looker = Looker {
+        client: &client,
+        actions: &environment::actions_runtime(),
+        platforms,
+        now: clock::now(),
+        limit: look::LIMIT,
+    };
+    let mut tiers: BTreeMap<ServiceName, Vec<TierLook>> = BTreeMap::new();
+    for look in looker.look(&places)? {
+        tiers.entry(look.service.clone()).or_default().push(look);
+    }
+    Ok(tiers)
+}
+
+/// The part of the facts that stands in files.
+pub fn services_and_config(root: &Path, target: &Path) -> Result<(Config, Vec<ServiceFacts>)> {
+    let config = Config::parse("Cargo.toml", &files::read(&root.join("Cargo.toml"))?)?;
+    Ok((config, services(root, target)?))
+}
+
+/// The folder whose subfolders are services.
+const SERVICES: &str = "services";
+
+/// Every folder below `services/` that has a Dockerfile, by name.
+fn services(root: &Path, target: &Path) -> Result<Vec<ServiceFacts>> {
+    let folder = root.join(SERVICES);
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    let entries = std::fs::read_dir(&folder)
+        .with_context(|| format!("cannot list `{}`", folder.display()))?;
+    let mut services = Vec::new();
+    for entry in entries {
+        let path = entry?.path();
+        let dockerfile = path.join("Dockerfile");
+        if !dockerfile.is_file() {
+            continue;
+        }
+        let text = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = ServiceName::new(text).map_err(|error| {
+            Failure::usage(format!("`{SERVICES}/`: {error}"))
+                .hint("rename the folder; its name becomes part of the image's name")
+        })?;
+        services.push(ServiceFacts {
+            folder: format!("{SERVICES}/{name}"),
+            dockerfile: files::read(&dockerfile)?,
+            earlier_seconds: records::newest(target, &name, 5)
+                .iter()
+                .map(|record| record.seconds)
+                .collect(),
+            name,
+        });
+    }
+    services.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(services)
+}
+
+/// Reads facts that `--record-facts` saved.
+pub fn load(path: &Path) -> Result<Facts> {
+    let text = files::read(path)?;
+    let wrong = |problem: String| {
+        Failure::usage(format!("`{}` holds no facts: {problem}", path.display()))
+            .hint(format!("cargo xtask build --dry-run --record-facts {}", path.display()))
+    };
+    let facts: Facts = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+    if facts.schema == SCHEMA {
+        Ok(facts)
+    } else {
+        let found = facts.schema;
+        Err(wrong(format!("its schema is {found}, and this version reads {SCHEMA}")).into())
+    }
+}
+
+/// Saves facts for `--facts`.
+pub fn save(facts: &Facts, path: &Path) -> Result<()> {
+    let mut text = serde_json::to_vec_pretty(facts)?;
+    text.push(b'\n');
+    files::write_atomically(path, &text)
+}

@@ -1,0 +1,179 @@
+//! Takes the lab down: what `up` started ends, and its mounts, links and packet rules go. Only what
+//! is ours is touched: processes by their number and command line, links and rules by our names.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::model::invocation::Invocation;
+use crate::model::lab::{EngineState, State};
+use crate::outside::process::{self, Runner};
+
+use super::Place;
+use super::engine::ip;
+
+/// Ends everything. It goes on where something fails, and is done when run again.
+pub fn down(runner: &Runner, place: &Place) -> Result<()> {
+    let state = place.state();
+    let private = state.as_ref().filter(|state| state.is_private());
+    if let Some(state) = private {
+        empty_engine(&super::runner_for(runner, state));
+    }
+    for name in ["dockerd", "containerd", "servers", "registry"] {
+        if let Some(pid) = place.process(name) {
+            process::end_process(pid, &place.marks(), Duration::from_secs(30));
+        }
+        let _ = std::fs::remove_file(place.pid_file(name));
+    }
+    end_what_is_left(place);
+    if let Some(state) = private {
+        unmount(runner, place)?;
+        remove_links(runner, place, state)?;
+        if !another_engine_runs() {
+            super::engine::restore_forwarding(place);
+        }
+    }
+    match std::fs::remove_dir_all(&place.run) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot delete `{}`", place.run.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Deletes all that the lab keeps.
+pub fn purge(place: &Place) -> Result<()> {
+    match std::fs::remove_dir_all(&place.folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot delete `{}`", place.folder.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Removes containers and networks while the engine can still do it well.
+fn empty_engine(runner: &Runner) {
+    let containers = runner.finish(&Invocation::new("docker", ["ps", "--all", "--quiet"]));
+    let names = containers.map(|finished| finished.stdout).unwrap_or_default();
+    if !names.trim().is_empty() {
+        let remove = ["rm", "--force", "--volumes"].into_iter().chain(names.split_whitespace());
+        let _ = runner.clean_up(&Invocation::new("docker", remove));
+    }
+    let _ = runner.clean_up(&Invocation::new("docker", ["network", "prune", "--force"]));
+}
+
+/// Shims of an engine that was killed outlive it.
+fn end_what_is_left(place: &Place) {
+    let ours = std::process::id();
+    let marks = [place.run.to_str().unwrap_or(&place.id)];
+    for pid in process::all() {
+        if pid != ours && process::is_alive(pid, &marks) {
+            process::end_process(pid, &marks, Duration::from_secs(1));
+        }
+    }
+}
+
+/// Mounts below our folders, the deepest first.
+fn unmount(runner: &Runner, place: &Place) -> Result<()> {
+    let table = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let ours = |path: &&str| {
+        let path = Path::new(path);
+        path.starts_with(&place.run) || path.starts_with(&place.folder)
+    };
+    let mut paths: Vec<&str> =
+        table.lines().filter_map(|line| line.split(' ').nth(4)).filter(ours).collect();
+    paths.sort_unstable_by_key(|path| std::cmp::Reverse(path.len()));
+    for path in paths {
+        runner.clean_up(&Invocation::new("umount", ["--lazy", path]))?;
+    }
+    Ok(())
+}
+
+/// The bridge, those of networks that a killed engine left, and the packet rules that name them.
+fn remove_links(runner: &Runner, place: &Place, state: &State) -> Result<()> {
+    let EngineState::Private { bridge, subnet, .. } = &state.engine else { return Ok(()) };
+    // dockerd names the bridge of a network by the start of its id, and keeps all ids in one file.
+    let store = place.folder.join("docker/network/files/local-kv.db");
+    let store = std::fs::read(store).unwrap_or_default();
+    let known = |link: &String| {
+        let id = link.strip_prefix("br-").unwrap_or_default().as_bytes();
+        id.len() == 12 && store.windows(id.len()).any(|window| window == id)
+    };
+    let mut links: Vec<String> = links().into_iter().filter(known).collect();
+    links.push(bridge.clone());
+    remove_rules(runner, &links, subnet);
+    for link in links {
+        if Path::new("/sys/class/net").join(&link).exists() {
+            runner.clean_up(&ip(&["link", "delete", &link]))?;
+        }
+    }
+    Ok(())
+}
+
+fn links() -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir("/sys/class/net") else { return Vec::new() };
+    entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()
+}
+
+/// Deletes the packet rules that name one of `links` or the subnet; and docker's own chains, which
+/// are empty then, unless another engine uses them.
+fn remove_rules(runner: &Runner, links: &[String], subnet: &str) {
+    let Ok(saved) = runner.finish(&Invocation::new("iptables-save", [] as [&str; 0])) else {
+        return;
+    };
+    let net = subnet.rsplit_once('.').map_or("", |(net, _)| net);
+    let net = format!("{net}.0/");
+    let mut table = String::new();
+    for line in saved.stdout.lines() {
+        if let Some(name) = line.strip_prefix('*') {
+            name.clone_into(&mut table);
+        }
+        let Some(rule) = line.strip_prefix("-A ") else { continue };
+        let ours = |word: &str| links.iter().any(|link| link == word) || word.starts_with(&net);
+        if rule.split(' ').any(ours) {
+            delete(runner, &table, &["-D"], rule);
+        }
+    }
+    if !another_engine_runs() {
+        remove_chains(runner, &saved.stdout);
+    }
+}
+
+fn remove_chains(runner: &Runner, saved: &str) {
+    let is_docker = |name: &str| name.starts_with("DOCKER");
+    for pass in ["-D", "-F", "-X"] {
+        let mut table = String::new();
+        for line in saved.lines() {
+            if let Some(name) = line.strip_prefix('*') {
+                name.clone_into(&mut table);
+            }
+            let jump = line.rsplit_once(" -j ").map_or("", |(_, target)| target);
+            match (pass, line.strip_prefix(':'), line.strip_prefix("-A ")) {
+                ("-D", _, Some(rule)) if is_docker(jump) && !is_docker(rule) => {
+                    delete(runner, &table, &["-D"], rule);
+                }
+                ("-F" | "-X", Some(chain), _) if is_docker(chain) => {
+                    let chain = chain.split(' ').next().unwrap_or_default();
+                    delete(runner, &table, &[pass], chain);
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+fn delete(runner: &Runner, table: &str, command: &[&str], rest: &str) {
+    let arguments = ["-w", "-t", table].into_iter().chain(command.iter().copied());
+    let words = rest.split(' ').map(|word| word.trim_matches('"'));
+    // A rule that went with its chain is not there any more.
+    let _ = runner.clean_up(&Invocation::new("iptables", arguments.chain(words)));
+}
+
+fn another_engine_runs() -> bool {
+    let is_engine = |pid: &u32| {
+        let line = process::command_line(*pid).unwrap_or_default();
+        line.split(' ').next().is_some_and(|program| program.ends_with("dockerd"))
+    };
+    process::all().iter().any(is_engine)
+}

@@ -1,0 +1,100 @@
+//! The registry and the stand-in servers in front of it, all on loopback.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::model::invocation::Invocation;
+use crate::model::lab::{Ports, State};
+use crate::outside::process::Runner;
+use crate::outside::{clock, files};
+
+use super::Place;
+
+/// Five loopback ports that nobody listens on now.
+pub fn choose_ports() -> Result<Ports> {
+    let listeners: Vec<_> = (0..5)
+        .map(|_| std::net::TcpListener::bind("127.0.0.1:0"))
+        .collect::<Result<_, _>>()
+        .context("no loopback port is free")?;
+    let ports: Vec<u16> = listeners
+        .iter()
+        .map(|listener| listener.local_addr().map(|address| address.port()))
+        .collect::<Result<_, _>>()?;
+    let [registry, front, front_control, actions_cache, github_api] = ports[..] else {
+        bail!("no loopback port is free");
+    };
+    Ok(Ports { registry, front, front_control, actions_cache, github_api })
+}
+
+/// Whether nobody listens on any of the ports.
+pub fn are_free(ports: &Ports) -> bool {
+    let Ports { registry, front, front_control, actions_cache, github_api } = *ports;
+    let free = |port: u16| std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
+    [registry, front, front_control, actions_cache, github_api].into_iter().all(free)
+}
+
+/// Starts the registry of the distribution's package, with deletion enabled.
+pub fn start_registry(runner: &Runner, place: &Place, state: &State) -> Result<()> {
+    let data = std::path::absolute(place.folder.join("registry"))?;
+    let configuration = std::path::absolute(place.folder.join("registry.yml"))?;
+    let text = format!(
+        "version: 0.1\nlog:\n  level: warn\nstorage:\n  filesystem:\n    rootdirectory: {:?}\n  \
+         delete:\n    enabled: true\nhttp:\n  addr: 127.0.0.1:{}\n",
+        data.display().to_string(),
+        state.ports.registry,
+    );
+    files::write_atomically(&configuration, text.as_bytes())?;
+    let call = Invocation::new(
+        "docker-registry",
+        ["serve".to_owned(), configuration.display().to_string()],
+    );
+    place.start(runner, "registry", &call)?;
+    wait_for(place, "registry", state.ports.registry)
+}
+
+/// Compiles and starts the second crate: the stand-ins and the front that counts.
+pub fn start_servers(runner: &Runner, place: &Place, state: &State) -> Result<()> {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("lab").join("Cargo.toml");
+    let target = std::path::absolute(place.folder.join("..")).context("the target folder")?;
+    runner.output(&Invocation::new(
+        "cargo",
+        [
+            "build".to_owned(),
+            "--quiet".to_owned(),
+            format!("--manifest-path={}", manifest.display()),
+            format!("--target-dir={}", target.display()),
+        ],
+    ))?;
+    let folder = std::path::absolute(place.folder.join("servers"))?;
+    let Ports { registry, front, front_control, actions_cache, github_api } = state.ports;
+    let call = Invocation::new(
+        &target.join("debug").join("lab").to_string_lossy(),
+        [
+            "serve".to_owned(),
+            format!("--state-dir={}", folder.display()),
+            format!("--registry=127.0.0.1:{registry}"),
+            format!("--proxy-port={front}"),
+            format!("--proxy-control-port={front_control}"),
+            format!("--actions-cache-port={actions_cache}"),
+            format!("--github-api-port={github_api}"),
+        ],
+    );
+    place.start(runner, "servers", &call)?;
+    wait_for(place, "servers", front)
+}
+
+fn wait_for(place: &Place, name: &str, port: u16) -> Result<()> {
+    let end = Instant::now() + Duration::from_secs(20);
+    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+        let log = place.log(name);
+        if Instant::now() > end || place.process(name).is_none() {
+            let text = std::fs::read_to_string(&log).unwrap_or_default();
+            let last = text.lines().next_back().unwrap_or("nothing");
+            bail!("`{name}` does not listen on port {port}; `{}` says: {last}", log.display());
+        }
+        clock::sleep(Duration::from_millis(20))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,58 @@
+//! Records of builds and their logs, under `target/xtask/`. The newest [`KEPT`] of each service
+//! stay; their shape is `model::record`'s.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::model::record::Record;
+use crate::model::service::ServiceName;
+
+use super::files;
+
+/// How many records of a service are kept.
+const KEPT: usize = 50;
+
+/// The folder of a service's records.
+fn folder(target: &Path, service: &ServiceName) -> PathBuf {
+    target.join("xtask").join("records").join(service.as_str())
+}
+
+/// Where the full log of a service's build goes; the last one is kept.
+pub fn log_path(target: &Path, service: &ServiceName) -> PathBuf {
+    target.join("xtask").join("logs").join(format!("{service}.log"))
+}
+
+/// Saves a record under the time it began, and deletes the oldest ones beyond [`KEPT`].
+pub fn save(target: &Path, service: &ServiceName, record: &Record) -> Result<PathBuf> {
+    let folder = folder(target, service);
+    let begun = record.started;
+    // Two builds can begin in one second; the process tells them apart.
+    let path = folder.join(format!("{begun:012}-{}.json", std::process::id()));
+    let mut text = serde_json::to_vec_pretty(record).context("a record cannot be written")?;
+    text.push(b'\n');
+    files::write_atomically(&path, &text)?;
+    for old in newest_first(&folder).iter().skip(KEPT) {
+        // Another run may have deleted it first.
+        let _ = std::fs::remove_file(old);
+    }
+    Ok(path)
+}
+
+/// The newest records of a service, newest first. One that cannot be read, because another version
+/// wrote it, is passed over.
+pub fn newest(target: &Path, service: &ServiceName, count: usize) -> Vec<Record> {
+    let files = newest_first(&folder(target, service));
+    let read = |path: &PathBuf| serde_json::from_str(&std::fs::read_to_string(path).ok()?).ok();
+    files.iter().filter_map(read).take(count).collect()
+}
+
+fn newest_first(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let mut paths: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+        .collect();
+    paths.sort_unstable_by(|a, b| b.cmp(a));
+    paths
+}

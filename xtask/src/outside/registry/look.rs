@@ -1,0 +1,154 @@
+//! A look at the cache tiers of services, before a build: what is there, and does it answer. All are
+//! looked at in parallel, each within one limit, because a builder that is given a tier that never
+//! answers waits without end. It judges nothing; `plan::cache` does.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use super::{CONFIGURATION_LIMIT, Client, Once, RegistryError};
+use crate::model::cache_records::{CacheRecords, IMPORT_LIMIT};
+use crate::model::image_configuration::ImageConfiguration;
+use crate::model::manifest::{CacheManifest, Descriptor, ImageManifest, Index, Manifest};
+use crate::model::platform::Platform;
+use crate::model::reference::{Digest, Reference};
+use crate::model::tier::{CachePlace, CacheTier, Seen, TierLook};
+use crate::outside::actions_cache::ActionsRuntime;
+use crate::outside::{interrupt, parallel};
+
+/// How long a tier may take to answer.
+pub const LIMIT: Duration = Duration::from_secs(3);
+
+/// How to look at tiers.
+#[derive(Debug)]
+pub struct Looker<'a> {
+    pub client: &'a Client,
+    pub actions: &'a ActionsRuntime,
+    /// The platforms to be built, where a place has none of its own.
+    pub platforms: &'a [Platform],
+    /// Seconds since 1970.
+    pub now: u64,
+    /// [`LIMIT`], but for tests.
+    pub limit: Duration,
+}
+
+impl Looker<'_> {
+    /// Looks at all four tiers of each place; place by place, and in the order of the tiers. It fails
+    /// only when the user interrupts; all else is something that was seen.
+    pub fn look(&self, places: &[CachePlace]) -> Result<Vec<TierLook>> {
+        let wanted: Vec<(&CachePlace, CacheTier)> =
+            places.iter().flat_map(|place| CacheTier::ALL.map(|tier| (place, tier))).collect();
+        let once = Once::default();
+        let looks = parallel::each(&wanted, |(place, tier)| self.one(&once, place, *tier));
+        interrupt::check()?;
+        Ok(looks)
+    }
+
+    fn one(&self, once: &Once, place: &CachePlace, tier: CacheTier) -> TierLook {
+        let start = Instant::now();
+        let failed = |error: &dyn std::fmt::Display| Seen::Failed { message: error.to_string() };
+        let client = self.client.within(self.limit);
+        let (reference, seen) = match place.reference(tier) {
+            Ok(Some(reference)) => {
+                let platforms =
+                    place.platform.as_ref().map_or(self.platforms, std::slice::from_ref);
+                let reading = Reading { client: &client, once, reference: &reference, platforms };
+                let seen = reading.tier(tier).unwrap_or_else(Seen::of_error);
+                (Some(reference), seen)
+            }
+            Ok(None) => match place.scope() {
+                Ok(scope) => (None, self.actions.look(&client, &scope, self.now)),
+                Err(error) => (None, failed(&error)),
+            },
+            Err(error) => (None, failed(&error)),
+        };
+        let seconds = start.elapsed().as_secs_f64();
+        TierLook { service: place.service.clone(), tier, reference, seen, seconds }
+    }
+}
+
+/// One registry tier being read.
+struct Reading<'a> {
+    client: &'a Client,
+    once: &'a Once,
+    reference: &'a Reference,
+    platforms: &'a [Platform],
+}
+
+impl Reading<'_> {
+    fn tier(&self, tier: CacheTier) -> super::Result<Seen> {
+        let stored = self.client.manifest(self.reference)?;
+        let digest = stored.digest.clone();
+        match stored.parse()? {
+            Manifest::Cache(cache) => self.cache(digest, &cache),
+            Manifest::Index(_) | Manifest::Image(_) if tier == CacheTier::Cache => {
+                Ok(Seen::ImageInsteadOfCache { digest })
+            }
+            Manifest::Index(index) => self.images(digest, &index),
+            Manifest::Image(image) => {
+                let records = self.inline(&image)?;
+                Ok(image_with(digest, records))
+            }
+            Manifest::Other { media_type } => {
+                let media_type = media_type.escape_debug();
+                Ok(Seen::Failed { message: format!("neither image nor cache, but `{media_type}`") })
+            }
+        }
+    }
+
+    fn cache(&self, digest: Digest, cache: &CacheManifest) -> super::Result<Seen> {
+        let config_bytes = cache.config.size;
+        // What is too large to be imported is not worth reading.
+        let records = if config_bytes > IMPORT_LIMIT {
+            CacheRecords::default()
+        } else {
+            let bytes = self.blob(&cache.config, IMPORT_LIMIT)?;
+            CacheRecords::of_configuration(&bytes).map_err(super::error::malformed)?
+        };
+        let (layers_bytes, created) = (cache.compressed_size(), records.created());
+        Ok(Seen::Cache { digest, records, config_bytes, layers_bytes, created })
+    }
+
+    /// The inline caches of all wanted platforms, as the one cache that BuildKit makes of them.
+    fn images(&self, digest: Digest, index: &Index) -> super::Result<Seen> {
+        let mut found: Option<CacheRecords> = None;
+        for platform in self.platforms {
+            let Some(entry) = index.image_for(platform) else {
+                return Ok(Seen::Failed { message: format!("it has no image for `{platform}`") });
+            };
+            let stored = self.once.manifest(self.client, self.reference, &entry.digest)?;
+            let Manifest::Image(image) = stored.parse()? else {
+                return Err(super::error::malformed(format!("{} is no image", entry.digest)));
+            };
+            if let Some(records) = self.inline(&image)? {
+                found = Some(found.unwrap_or_default().with(records));
+            }
+        }
+        Ok(image_with(digest, found))
+    }
+
+    fn inline(&self, image: &ImageManifest) -> super::Result<Option<CacheRecords>> {
+        let bytes = self.blob(&image.config, CONFIGURATION_LIMIT)?;
+        let configuration = ImageConfiguration::parse(&bytes).map_err(super::error::malformed)?;
+        configuration.inline_cache().map_err(super::error::malformed)
+    }
+
+    fn blob(&self, blob: &Descriptor, limit: u64) -> super::Result<std::sync::Arc<Vec<u8>>> {
+        let read = self.once.blob(self.client, self.reference, &blob.digest, limit);
+        // A manifest whose configuration is gone is not a tier that is not there.
+        read.map_err(|error| match error {
+            RegistryError::NotFound => super::error::malformed(format!("{} is gone", blob.digest)),
+            error => error,
+        })
+    }
+}
+
+fn image_with(digest: Digest, records: Option<CacheRecords>) -> Seen {
+    match records {
+        Some(records) => {
+            let created = records.created();
+            Seen::InlineImage { digest, records, created }
+        }
+        None => Seen::PlainImage { digest },
+    }
+}

@@ -1,0 +1,151 @@
+//! Registries, over HTTP and in this process: the reads and the few writes of the OCI distribution
+//! specification that plans need. Bodies are bounded and their digests checked, connections and
+//! tokens are shared by all threads, and nothing is retried: that is decided by `plan::retry`.
+//! GHCR's `/referrers` is never asked, because it redirects to a broken address.
+
+mod access;
+mod challenge;
+mod credentials;
+pub mod digest;
+mod error;
+mod exchange;
+mod ledger;
+pub mod look;
+mod once;
+mod read;
+mod write;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::model::reference::{Reference, Registry};
+
+use access::{Access, Action, Target};
+use credentials::Credentials;
+pub(crate) use exchange::{Answer, Call};
+use exchange::{Wire, is_loopback_host, within};
+use ledger::Ledger;
+
+pub use credentials::Source;
+pub use error::{RegistryError, Result};
+pub use ledger::Exchange;
+pub use once::Once;
+pub use read::{CONFIGURATION_LIMIT, MANIFEST_LIMIT, ManifestHead, StoredManifest, exists};
+
+/// How a client behaves.
+#[derive(Debug, Clone)]
+pub struct Options {
+    pub credentials: Source,
+    /// Registries spoken to without TLS, besides those on this machine.
+    pub insecure: BTreeSet<Registry>,
+    /// The most time one operation takes, with its redirects and its token.
+    pub limit: Duration,
+    /// Whether each request is kept for the record.
+    pub logged: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let (insecure, limit) = (BTreeSet::new(), Duration::from_secs(30));
+        Self { credentials: Source::Docker, insecure, limit, logged: false }
+    }
+}
+
+/// A client of any number of registries. Clones share connections, tokens and counts.
+#[derive(Debug, Clone)]
+pub struct Client {
+    shared: Arc<Shared>,
+    /// The end of everything this clone does.
+    until: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    wire: Wire,
+    access: Access,
+    ledger: Arc<Ledger>,
+    insecure: BTreeSet<Registry>,
+    limit: Duration,
+}
+
+impl Client {
+    pub fn new(options: Options) -> Self {
+        let ledger = Arc::new(Ledger::new(options.logged));
+        let shared = Shared {
+            wire: Wire::new(Arc::clone(&ledger)),
+            access: Access::new(Credentials::new(options.credentials)),
+            ledger,
+            insecure: options.insecure,
+            limit: options.limit,
+        };
+        Self { shared: Arc::new(shared), until: None }
+    }
+
+    /// The same client, whose operations all together end after `limit`.
+    #[must_use]
+    pub fn within(&self, limit: Duration) -> Self {
+        let until = Instant::now() + limit;
+        let until = self.until.map_or(until, |earlier| earlier.min(until));
+        Self { shared: Arc::clone(&self.shared), until: Some(until) }
+    }
+
+    /// How many requests were sent so far, redirects and tokens included.
+    pub fn requests(&self) -> u64 {
+        self.shared.ledger.requests()
+    }
+
+    /// The requests that ended so far, if the client keeps them.
+    pub fn log(&self) -> Vec<Exchange> {
+        self.shared.ledger.log()
+    }
+
+    /// Sends `call` without any credentials but its own.
+    pub(crate) fn plain(&self, call: Call) -> Result<Answer> {
+        self.shared.wire.exchange(call, self.deadline())
+    }
+
+    /// Sends `call` for `target`, and once more with a token or a password if the registry asks.
+    fn send(&self, target: &Target, call: Call) -> Result<Answer> {
+        let deadline = self.deadline();
+        let used = self.shared.access.header(target);
+        let first = call.clone().authorization(used.clone());
+        let answer = self.shared.wire.exchange(first, deadline)?;
+        if answer.status != 401 {
+            return Ok(answer);
+        }
+        let (shared, target) = (Arc::clone(&self.shared), target.clone());
+        // On a thread, because it may have to wait for another one that asks for the same token.
+        let header = within(deadline, move |_| {
+            shared.access.renewed(&shared.wire, &target, &answer, used.as_ref(), deadline)
+        })??;
+        self.shared.wire.exchange(call.authorization(Some(header)), deadline)
+    }
+
+    fn target(reference: &Reference, action: Action) -> Target {
+        let Reference { registry, repository, .. } = reference.clone();
+        Target { registry, repository, action }
+    }
+
+    /// `scheme://host/v2/REPOSITORY/rest`.
+    fn url(&self, reference: &Reference, rest: &str) -> String {
+        let Reference { registry, repository, .. } = reference;
+        let host = match registry.as_str() {
+            "docker.io" => "registry-1.docker.io",
+            host => host,
+        };
+        let plain = is_loopback_host(host) || self.shared.insecure.contains(registry);
+        let scheme = if plain { "http" } else { "https" };
+        format!("{scheme}://{host}/v2/{repository}/{rest}")
+    }
+
+    fn deadline(&self) -> Instant {
+        let limit = Instant::now() + self.shared.limit;
+        self.until.map_or(limit, |until| until.min(limit))
+    }
+}
+
+/// The answer, if it is a 200; else the error it stands for.
+pub(crate) fn expected(answer: Answer) -> Result<Answer> {
+    error::expect(answer, &[200])
+}

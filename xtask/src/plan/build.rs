@@ -1,0 +1,389 @@
+//! What `build` will do: for each service one [`BuildSpec`], with the reason of each choice.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::model::build::{BuildSpec, Output, Provenance};
+use crate::model::channel::Channel;
+use crate::model::config::{SecretSource, ServiceConfig, SmokeTest, build_argument};
+use crate::model::dockerfile::Dockerfile;
+use crate::model::facts::{Facts, ServiceFacts};
+use crate::model::failure::Failure;
+use crate::model::invocation::Invocation;
+use crate::model::lab::STAND_IN_LABEL;
+use crate::model::platform::Platform;
+use crate::model::reference::{Reference, Repository, Tag};
+use crate::model::service::ServiceName;
+
+use super::Choice;
+use super::builder::{self, BuilderPlan, Needs, builder};
+use super::cache::{self, Export, TierPlan, When};
+use super::labels::{Subject, labels};
+use super::selection::{LeftOut, select};
+
+/// What the command line asks of a build.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct BuildOptions {
+    pub services: Vec<String>,
+    pub channel: Option<Channel>,
+    pub builder: Option<String>,
+    pub build_args: BTreeMap<String, String>,
+    pub secrets: BTreeMap<String, SecretSource>,
+    pub platforms: Vec<Platform>,
+    pub no_cache: bool,
+    /// Whether the built image is to be started, for which it must be loaded.
+    pub test: bool,
+    /// Whether the plan is only shown, so that it needs no engine.
+    pub only_shown: bool,
+}
+
+/// Everything `build` will do. Its JSON form is what `--dry-run --format json` prints.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct BuildPlan {
+    pub schema: u32,
+    pub channel: Channel,
+    pub choices: Vec<Choice>,
+    pub builder: BuilderPlan,
+    pub services: Vec<ServicePlan>,
+    pub left_out: Vec<LeftOut>,
+}
+
+/// What will be done for one service.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ServicePlan {
+    pub service: ServiceName,
+    pub choices: Vec<Choice>,
+    /// The repository of its published images, when one is known.
+    pub repository: Option<Reference>,
+    /// Names of the bases, as the Dockerfile resolves them.
+    pub bases: Vec<String>,
+    pub tiers: Vec<TierPlan>,
+    pub build: BuildSpec,
+    /// The command of `build`, to be run in the root.
+    pub command: Invocation,
+    /// Exports of the cache that follow the build.
+    pub exports: Vec<Export>,
+    pub smoke_test: Option<SmokeTest>,
+    /// Seconds that builds like this one took before.
+    pub expected_seconds: Option<f64>,
+}
+
+impl ServicePlan {
+    /// What exports the cache after the build, in which steps were `executed` or not; `None` when
+    /// there is nothing to export. It repeats the cache sources, because after a lazy hit the blobs
+    /// are not with the builder.
+    pub fn export(&self, executed: bool) -> Option<BuildSpec> {
+        let due = |export: &&Export| export.when == When::Always || executed;
+        let cache_to: Vec<_> =
+            self.exports.iter().filter(due).map(|export| export.argument.clone()).collect();
+        (!cache_to.is_empty()).then(|| BuildSpec {
+            cache_to,
+            output: Output::CacheOnly,
+            provenance: Provenance::None,
+            sbom: false,
+            annotations: BTreeMap::new(),
+            ..self.build.clone()
+        })
+    }
+}
+
+/// Decides everything `build` will do.
+pub fn plan(facts: &Facts, options: &BuildOptions) -> Result<BuildPlan, Failure> {
+    let github = facts.environment.github.as_ref();
+    let (channel, why) = super::channel::channel(options.channel, github)?;
+    let selection = select(facts, &options.services)?;
+    check_arguments(options)?;
+    let repository = facts.repository();
+    let asked = match (&options.builder, &facts.config.builder) {
+        (Some(name), _) => Some((name.as_str(), "`--builder`")),
+        (None, Some(name)) => Some((name.as_str(), "`workspace.metadata.images.builder`")),
+        (None, None) => None,
+    };
+    let needs = needs(facts, options, channel);
+    let project = project(repository.as_ref().map(|(name, _)| name));
+    let builder =
+        builder(&facts.engine, options.only_shown, asked, &needs, &project, facts.lab.is_some())?;
+    let context = Context {
+        facts,
+        options,
+        channel,
+        repository: repository.as_ref(),
+        builder: &builder,
+        project: &project,
+    };
+    let services = selection
+        .chosen
+        .iter()
+        .map(|(service, reason)| context.service(service, reason))
+        .collect::<Result<_, _>>()?;
+    let mut choices = vec![why, builder.choice.clone()];
+    choices
+        .extend(repository.as_ref().map(|(name, reason)| Choice::new("repository", name, *reason)));
+    Ok(BuildPlan { schema: 1, channel, choices, builder, services, left_out: selection.left_out })
+}
+
+/// Whether the engine must be looked at before [`plan`] can choose a builder. It costs more than a
+/// tenth of a second, which a developer would pay with every build.
+pub fn must_look(facts: &Facts, options: &BuildOptions) -> bool {
+    let asked = options.builder.is_some() || facts.config.builder.is_some();
+    // A channel that cannot be told is `plan`'s to refuse.
+    super::channel::channel(options.channel, facts.environment.github.as_ref())
+        .is_ok_and(|(channel, _)| builder::must_look(asked, &needs(facts, options, channel)))
+}
+
+/// The last part of the repository's name, which names local images and our own builder.
+fn project(repository: Option<&Repository>) -> String {
+    let last = repository.and_then(|name| name.as_str().rsplit('/').next());
+    last.unwrap_or("local").to_owned()
+}
+
+fn check_arguments(options: &BuildOptions) -> Result<(), Failure> {
+    let mut arguments = options.build_args.iter();
+    arguments.try_for_each(|(name, value)| {
+        build_argument(name, value)
+            .map_err(|problem| Failure::usage(format!("`--build-arg {name}`: {problem}")))
+    })
+}
+
+fn needs(facts: &Facts, options: &BuildOptions, channel: Channel) -> Needs {
+    let platforms = match channel {
+        _ if !options.platforms.is_empty() => options.platforms.clone(),
+        Channel::Local => Vec::new(),
+        _ => facts.config.platforms.clone(),
+    };
+    Needs {
+        cache_export: channel != Channel::Local,
+        attestations: channel.publishes(),
+        several_platforms: platforms.len() > 1,
+        platforms,
+    }
+}
+
+/// What is the same for all services of one plan.
+struct Context<'f> {
+    facts: &'f Facts,
+    options: &'f BuildOptions,
+    channel: Channel,
+    repository: Option<&'f (Repository, &'static str)>,
+    builder: &'f BuilderPlan,
+    project: &'f str,
+}
+
+impl Context<'_> {
+    fn service(&self, service: &ServiceFacts, why: &str) -> Result<ServicePlan, Failure> {
+        let config = self.facts.config.service(&service.name);
+        let file = format!("{}/Dockerfile", service.folder);
+        let dockerfile = Dockerfile::parse(&service.dockerfile)
+            .map_err(|error| Failure::usage(format!("{file}:{}: {}", error.line, error.problem)))?;
+        let build_args = self.build_args(&config);
+        let target = config.target.as_deref();
+        if let Some(target) = target.filter(|target| !dockerfile.has_stage(target)) {
+            return Err(Failure::usage(format!("{file} has no stage `{target}`")).hint(format!(
+                "correct `target` under [workspace.metadata.images.services.{}]",
+                service.name
+            )));
+        }
+        let bases = dockerfile.bases(&build_args, target);
+        let base = dockerfile.final_base(&build_args, target);
+        let mut choices = vec![Choice::new("service", &service.name, why)];
+        let (platforms, platforms_why) = self.platforms(&config);
+        choices.push(platforms_why);
+        let place = self.facts.cache_place(&service.name);
+        let tiers = cache::sources(place.as_ref(), self.facts.looks(&service.name));
+        let (cache_to, exports) = self.exports(service, &mut choices);
+        let (output, output_why) = self.output(service)?;
+        choices.push(output_why);
+        let mut labels = self.labels(service, &config, base.as_deref());
+        if let Some(names) = self.stood_in(&bases) {
+            choices.push(Choice::new("stand-in", &names, "the lab cannot pull these bases"));
+            labels.insert(STAND_IN_LABEL.to_owned(), names);
+        }
+        let provenance = match self.channel {
+            Channel::Local | Channel::Pr => Provenance::None,
+            Channel::Dev => Provenance::Min,
+            Channel::Release => Provenance::Max,
+        };
+        let build = BuildSpec {
+            builder: self.builder.name.clone(),
+            context: service.folder.clone(),
+            dockerfile: file,
+            target: config.target.clone(),
+            platforms,
+            build_args,
+            secrets: self.secrets(&config)?,
+            contexts: self.contexts(&bases),
+            annotations: if self.channel.publishes() { labels.clone() } else { BTreeMap::new() },
+            labels,
+            cache_from: tiers.iter().filter_map(|tier| tier.argument.clone()).collect(),
+            cache_to,
+            no_cache: self.options.no_cache,
+            provenance,
+            sbom: false,
+            output,
+        };
+        Ok(ServicePlan {
+            service: service.name.clone(),
+            choices,
+            repository: self.facts.published(&service.name),
+            bases,
+            tiers,
+            exports,
+            command: build.invocation(),
+            build,
+            smoke_test: self.options.test.then(|| config.smoke_test.unwrap_or_default()),
+            expected_seconds: crate::model::record::expected_seconds(&service.earlier_seconds),
+        })
+    }
+}
+
+impl Context<'_> {
+    fn build_args(&self, config: &ServiceConfig) -> BTreeMap<String, String> {
+        let mut arguments = config.build_args.clone();
+        arguments.extend(self.options.build_args.clone());
+        if let Some(git) = &self.facts.git {
+            // BuildKit takes the times inside the image from it, so that the same commit gives the
+            // same configuration. Not being declared in a Dockerfile, it re-runs no step.
+            arguments.insert("SOURCE_DATE_EPOCH".to_owned(), git.time.to_string());
+        }
+        arguments
+    }
+
+    fn platforms(&self, config: &ServiceConfig) -> (Vec<Platform>, Choice) {
+        let (platforms, reason) = if !self.options.platforms.is_empty() {
+            (self.options.platforms.clone(), "`--platform` names it")
+        } else if self.channel == Channel::Local {
+            (Vec::new(), "an image for this machine")
+        } else if let Some(platforms) = &config.platforms {
+            (platforms.clone(), "the service's configuration names it")
+        } else if !self.facts.config.platforms.is_empty() {
+            (self.facts.config.platforms.clone(), "the configuration names it")
+        } else {
+            (Vec::new(), "none is configured")
+        };
+        let shown = if platforms.is_empty() {
+            "the builder's own".to_owned()
+        } else {
+            platforms.iter().map(Platform::as_str).collect::<Vec<_>>().join(",")
+        };
+        (platforms, Choice::new("platform", shown, reason))
+    }
+
+    /// The exports that go with the image, as `--cache-to` takes them, and those that follow it.
+    fn exports(
+        &self,
+        service: &ServiceFacts,
+        choices: &mut Vec<Choice>,
+    ) -> (Vec<String>, Vec<Export>) {
+        let place = self.facts.cache_place(&service.name);
+        let looks = self.facts.looks(&service.name);
+        let (exports, without) = cache::exports(self.channel, place.as_ref(), looks);
+        for export in &exports {
+            choices.push(Choice::new("cache to", &export.argument, export.reason.clone()));
+        }
+        for (tier, reason) in without {
+            choices.push(Choice::new("no cache to", tier, reason));
+        }
+        let (with_image, after): (Vec<_>, Vec<_>) =
+            exports.into_iter().partition(|export| export.when == When::WithImage);
+        (with_image.into_iter().map(|export| export.argument).collect(), after)
+    }
+
+    fn output(&self, service: &ServiceFacts) -> Result<(Output, Choice), Failure> {
+        let name = &service.name;
+        let (output, reason) = match self.channel {
+            Channel::Local => {
+                let tag = format!("{}-{name}:local", self.project);
+                (Output::Load { tag: Some(tag) }, "the local channel loads into the engine")
+            }
+            Channel::Pr if self.options.test => {
+                (Output::Load { tag: None }, "`--test` starts the image, which must be loaded")
+            }
+            Channel::Pr => (Output::CacheOnly, "a pull request's image goes nowhere"),
+            Channel::Dev | Channel::Release => {
+                let published = self.facts.published(name).ok_or_else(no_repository)?;
+                let reference = published.with_tag(self.exact_tag()?);
+                let told_to_be_lazy = !self.builder.lazy_by_itself;
+                (Output::Push { reference, told_to_be_lazy }, "pushed lazily under its exact tag")
+            }
+        };
+        let shown = match &output {
+            Output::Load { tag } => format!("load {}", tag.as_deref().unwrap_or("by digest")),
+            other => other.value().unwrap_or_default(),
+        };
+        Ok((output, Choice::new("output", shown, reason)))
+    }
+
+    /// The immutable tag under which a commit is published first.
+    fn exact_tag(&self) -> Result<Tag, Failure> {
+        let git =
+            self.facts.git.as_ref().ok_or_else(|| {
+                Failure::usage("there is no commit to publish").hint("git commit")
+            })?;
+        let prefix = if self.channel == Channel::Dev { "dev-" } else { "" };
+        let text = format!("{prefix}{}", super::labels::revision(git));
+        Tag::new(text).map_err(|error| Failure::usage(error.to_string()))
+    }
+
+    fn labels(
+        &self,
+        service: &ServiceFacts,
+        config: &ServiceConfig,
+        base: Option<&str>,
+    ) -> BTreeMap<String, String> {
+        let job = self.facts.environment.github.as_ref();
+        labels(&Subject {
+            service: &service.name,
+            config,
+            licenses: self.facts.config.licenses.as_deref(),
+            repository: self.repository.map(|(name, _)| name),
+            server_url: job.map_or("https://github.com", |job| job.server_url.as_str()),
+            git: self.facts.git.as_ref(),
+            version: None,
+            base: base.map(|name| (name, None)),
+        })
+    }
+
+    /// Secrets of the configuration and the command line. A source that is not there is an error:
+    /// BuildKit itself would mount nothing and say nothing.
+    fn secrets(&self, config: &ServiceConfig) -> Result<BTreeMap<String, SecretSource>, Failure> {
+        let mut secrets = config.secrets.clone();
+        secrets.extend(self.options.secrets.clone());
+        let present = &self.facts.environment.secrets_present;
+        let missing = secrets.iter().find(|(_, source)| !present.contains(source));
+        match missing {
+            None => Ok(secrets),
+            Some((id, SecretSource::Env(name))) => {
+                let message = format!("the build secret `{id}` is missing: `{name}` is not set");
+                Err(Failure::usage(message).hint(format!("export {name}=…, then run it again")))
+            }
+            Some((id, SecretSource::File(path))) => {
+                let message = format!("the build secret `{id}` is missing: no file `{path}`");
+                Err(Failure::usage(message).hint(format!("ls -l {path}")))
+            }
+        }
+    }
+
+    /// The bases that are stand-ins. An image from scratch inherits no label of a stage that was
+    /// built on one, so it is labelled here.
+    fn stood_in(&self, bases: &[String]) -> Option<String> {
+        let stand_ins = &self.facts.lab.as_ref()?.stand_ins;
+        let names: Vec<&str> =
+            bases.iter().filter(|name| stand_ins.contains_key(*name)).map(String::as_str).collect();
+        (!names.is_empty()).then(|| names.join(" "))
+    }
+
+    /// Stand-in bases that the engine does not find by itself.
+    fn contexts(&self, bases: &[String]) -> BTreeMap<String, Reference> {
+        let stand_ins = self.facts.lab.iter().flat_map(|lab| &lab.stand_ins);
+        stand_ins
+            .filter(|(name, _)| bases.contains(name))
+            .filter_map(|(name, image)| Some((name.clone(), image.clone()?)))
+            .collect()
+    }
+}
+
+fn no_repository() -> Failure {
+    Failure::usage("no repository is known to publish to")
+        .hint("set `repository = \"OWNER/REPO\"` under [workspace.metadata.images] in Cargo.toml")
+}

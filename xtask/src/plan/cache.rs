@@ -1,0 +1,235 @@
+//! Which cache tiers a build is offered, and where it exports its own cache to. Each tier is either
+//! passed to buildx or named with the reason why not; no build ever fails for its cache.
+//!
+//! BuildKit asks all tiers and takes the newest record, whatever their order. A real order, and an
+//! honest account, come from passing only what answers and adds something.
+
+use serde::Serialize;
+
+use crate::model::cache_records::{CacheRecords, IMPORT_LIMIT};
+use crate::model::channel::Channel;
+use crate::model::reference::Reference;
+use crate::model::tier::{CachePlace, CacheScope, CacheTier, GhaInert, Seen, ServiceUrl};
+use crate::model::tier::{TierLook, TierOutcome};
+
+/// What a tier is good for in one build.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TierPlan {
+    pub tier: CacheTier,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reference: Option<Reference>,
+    pub outcome: TierOutcome,
+    pub reason: String,
+    /// How long the look at it took.
+    pub seconds: f64,
+    /// The value of `--cache-from`, when it is offered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub argument: Option<String>,
+}
+
+/// Where a build exports its cache to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Export {
+    pub tier: CacheTier,
+    pub when: When,
+    /// The value of `--cache-to`.
+    pub argument: String,
+    pub reason: String,
+}
+
+/// When an export happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum When {
+    /// As a part of the image.
+    WithImage,
+    /// After the image is pushed, if a step was executed: otherwise the tier would only be written
+    /// anew with what it has.
+    IfExecuted,
+    /// After the image is pushed, because the tier is empty.
+    Always,
+}
+
+/// What each tier is good for, in the tiers' order.
+pub fn sources(place: Option<&CachePlace>, looks: &[TierLook]) -> Vec<TierPlan> {
+    let mut offered: Vec<&CacheRecords> = Vec::new();
+    let mut plans = Vec::new();
+    for look in looks {
+        let (outcome, reason, argument) = source(place, look, &mut offered);
+        let TierLook { tier, reference, seconds, .. } = look;
+        let (tier, reference) = (*tier, reference.clone());
+        plans.push(TierPlan { tier, reference, outcome, reason, seconds: *seconds, argument });
+    }
+    plans
+}
+
+fn source<'l>(
+    place: Option<&CachePlace>,
+    look: &'l TierLook,
+    offered: &mut Vec<&'l CacheRecords>,
+) -> (TierOutcome, String, Option<String>) {
+    let no = |outcome, reason: &str| (outcome, reason.to_owned(), None);
+    match &look.seen {
+        Seen::Cache { config_bytes, .. } if *config_bytes > IMPORT_LIMIT => no(
+            TierOutcome::Inert,
+            &format!(
+                "its configuration has {config_bytes} bytes, and BuildKit imports at most {IMPORT_LIMIT}"
+            ),
+        ),
+        Seen::Cache { records, .. } | Seen::InlineImage { records, .. } => {
+            registry_source(look, records, offered)
+        }
+        Seen::PlainImage { .. } => no(
+            TierOutcome::Inert,
+            "an image without inline cache: it was not pushed with `--cache-to type=inline`",
+        ),
+        Seen::ImageInsteadOfCache { .. } => {
+            no(TierOutcome::Inert, "an image stands where the cache should be")
+        }
+        Seen::NotThere => no(TierOutcome::NotThere, "nothing is published there"),
+        Seen::Denied { message } => no(TierOutcome::Denied, message),
+        Seen::Failed { message } => no(TierOutcome::Failed, message),
+        Seen::Hung { after_seconds } => no(
+            TierOutcome::Hung,
+            &format!("no answer within {after_seconds:.0} s; BuildKit would wait without end"),
+        ),
+        Seen::GhaUsable { has_index: false, .. } => {
+            no(TierOutcome::Empty, "no entry for this service in the refs this job may read")
+        }
+        Seen::GhaUsable { url, .. } => match place.and_then(|place| place.scope().ok()) {
+            Some(scope) => {
+                let argument = gha(url, &scope);
+                (
+                    TierOutcome::Offered,
+                    "it has an index for this service".to_owned(),
+                    Some(argument),
+                )
+            }
+            None => no(TierOutcome::Inert, "no repository is known"),
+        },
+        Seen::GhaInert { why } => no(TierOutcome::Inert, &inert(why)),
+    }
+}
+
+fn registry_source<'l>(
+    look: &TierLook,
+    records: &'l CacheRecords,
+    offered: &mut Vec<&'l CacheRecords>,
+) -> (TierOutcome, String, Option<String>) {
+    let results = records.results();
+    let Some(reference) = &look.reference else {
+        return (TierOutcome::Failed, "it has no reference".to_owned(), None);
+    };
+    if results == 0 {
+        return (TierOutcome::Empty, "it holds no result".to_owned(), None);
+    }
+    let mut held = std::collections::BTreeSet::new();
+    for earlier in offered.iter() {
+        held.extend(records.results_also_in(earlier));
+    }
+    if held.len() == results {
+        let reason = format!("all {results} results are in tiers before it");
+        return (TierOutcome::Covered, reason, None);
+    }
+    offered.push(records);
+    let reason = match results - held.len() {
+        new if new == results => format!("{results} results"),
+        new => format!("{new} of {results} results are in no tier before it"),
+    };
+    (TierOutcome::Offered, reason, Some(format!("type=registry,ref={reference}")))
+}
+
+/// The import attributes of the Actions cache. The address is passed because buildx takes it from
+/// the environment only when another variable says so; the token always comes from there.
+fn gha(url: &ServiceUrl, scope: &CacheScope) -> String {
+    format!("type=gha,version=2,url_v2={url},scope={scope},timeout=60s")
+}
+
+fn inert(why: &GhaInert) -> String {
+    match why {
+        GhaInert::NoToken => {
+            "no `ACTIONS_RUNTIME_TOKEN`: GitHub gives it to actions, not to `run:` steps"
+        }
+        GhaInert::NoUrl => "no `ACTIONS_RESULTS_URL`",
+        GhaInert::Expired { .. } => "the token has expired",
+        GhaInert::NotYet { .. } => "the token is not valid yet",
+        GhaInert::NoScope => "the token opens no scope",
+        GhaInert::Malformed { problem } => return format!("the token or the address: {problem}"),
+    }
+    .to_owned()
+}
+
+/// Where a build of `channel` exports its cache to, and each tier that it does not, with the reason.
+pub fn exports(
+    channel: Channel,
+    place: Option<&CachePlace>,
+    looks: &[TierLook],
+) -> (Vec<Export>, Vec<(CacheTier, String)>) {
+    let mut exports = Vec::new();
+    let mut without = Vec::new();
+    let Some(place) = place.filter(|_| channel != Channel::Local) else {
+        return (exports, without);
+    };
+    let seen = |tier| looks.iter().find(|look| look.tier == tier).map(|look| &look.seen);
+    if channel.publishes() {
+        exports.push(Export {
+            tier: CacheTier::Dev,
+            when: When::WithImage,
+            argument: "type=inline".to_owned(),
+            reason: "so that the image itself is a cache tier".to_owned(),
+        });
+        match place.cache() {
+            Ok(reference) => exports.push(Export {
+                tier: CacheTier::Cache,
+                when: when(seen(CacheTier::Cache)),
+                argument: format!(
+                    "type=registry,ref={reference},mode=max,image-manifest=true,\
+                     oci-mediatypes=true,compression=zstd,ignore-error=true"
+                ),
+                reason: "every stage, for the next runner".to_owned(),
+            }),
+            Err(error) => without.push((CacheTier::Cache, error.to_string())),
+        }
+    } else {
+        without
+            .push((CacheTier::Cache, "a pull request never writes the registry cache".to_owned()));
+    }
+    match (seen(CacheTier::Gha), place.scope()) {
+        (Some(usable @ Seen::GhaUsable { url, can_write: true, .. }), Ok(scope)) => {
+            exports.push(Export {
+                tier: CacheTier::Gha,
+                when: when(Some(usable)),
+                argument: format!("{},mode=max,ignore-error=true", gha(url, &scope)),
+                reason: "for jobs of this ref and of those based on it".to_owned(),
+            });
+        }
+        (Some(Seen::GhaUsable { .. }), _) => {
+            without.push((CacheTier::Gha, "the token is read-only".to_owned()));
+        }
+        (Some(Seen::GhaInert { why }), _) => without.push((CacheTier::Gha, inert(why))),
+        (Some(Seen::Hung { .. }), _) => {
+            without.push((CacheTier::Gha, "the service does not answer".to_owned()));
+        }
+        (Some(Seen::Denied { message } | Seen::Failed { message }), _) => {
+            without.push((CacheTier::Gha, message.clone()));
+        }
+        _ => without.push((CacheTier::Gha, "it was not looked at".to_owned())),
+    }
+    (exports, without)
+}
+
+/// A tier that holds nothing is filled whatever was executed; one that could not be read may be full.
+fn when(seen: Option<&Seen>) -> When {
+    match seen {
+        Some(
+            Seen::NotThere
+            | Seen::ImageInsteadOfCache { .. }
+            | Seen::GhaUsable { has_index: false, .. },
+        ) => When::Always,
+        _ => When::IfExecuted,
+    }
+}
+
+#[cfg(test)]
+#[path = "cache_tests.rs"]
+mod tests;

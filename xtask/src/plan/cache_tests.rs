@@ -1,0 +1,162 @@
+//! Tests of cache tiers: what is offered, what is left out and why, and what is exported.
+
+use base64::Engine;
+use expect_test::{Expect, expect};
+
+use crate::model::service::ServiceName;
+
+use super::*;
+
+fn place() -> CachePlace {
+    CachePlace {
+        repository: "ghcr.io/o/r/web".parse().unwrap(),
+        service: ServiceName::new("web").unwrap(),
+        platform: None,
+    }
+}
+
+fn look(tier: CacheTier, seen: Seen) -> TierLook {
+    let reference = place().reference(tier).unwrap();
+    TierLook { service: place().service, tier, reference, seen, seconds: 0.25 }
+}
+
+/// Records of steps without inputs, each with a result.
+fn records(steps: &[&str]) -> CacheRecords {
+    let record = |step: &&str| format!(r#"{{"digest":"sha256:{step}","layers":[{{"layer":0}}]}}"#);
+    let list = steps.iter().map(record).collect::<Vec<_>>().join(",");
+    let text = base64::engine::general_purpose::STANDARD.encode(format!("[{list}]"));
+    CacheRecords::of_inline(&text).unwrap()
+}
+
+fn digest() -> crate::model::reference::Digest {
+    crate::model::reference::Digest::new(format!("sha256:{}", "a".repeat(64))).unwrap()
+}
+
+fn cache(steps: &[&str]) -> Seen {
+    let (records, config_bytes, layers_bytes) = (records(steps), 1000, 2000);
+    Seen::Cache { digest: digest(), records, config_bytes, layers_bytes, created: None }
+}
+
+fn inline(steps: &[&str]) -> Seen {
+    Seen::InlineImage { digest: digest(), records: records(steps), created: None }
+}
+
+fn usable(has_index: bool, can_write: bool) -> Seen {
+    let url = ServiceUrl::new("https://results.example/").unwrap();
+    Seen::GhaUsable { url, can_write, expires: 9, has_index }
+}
+
+fn check_sources(looks: &[(CacheTier, Seen)], expected: &Expect) {
+    let looks: Vec<_> = looks.iter().map(|(tier, seen)| look(*tier, seen.clone())).collect();
+    let shown: Vec<String> = sources(Some(&place()), &looks)
+        .iter()
+        .map(|plan| {
+            let argument = plan.argument.as_deref().map_or(String::new(), |a| format!(" → {a}"));
+            format!("{}: {} ({}){argument}", plan.tier, plan.outcome, plan.reason)
+        })
+        .collect();
+    expected.assert_eq(&shown.join("\n"));
+}
+
+#[test]
+fn a_tier_is_offered_only_for_what_no_earlier_one_holds() {
+    check_sources(
+        &[
+            (CacheTier::Cache, cache(&["a", "b"])),
+            (CacheTier::Dev, inline(&["b"])),
+            (CacheTier::Latest, inline(&["b", "c"])),
+            (CacheTier::Gha, usable(true, true)),
+        ],
+        &expect![[r"
+            :cache: offered (2 results) → type=registry,ref=ghcr.io/o/r/web:cache
+            :dev: covered (all 1 results are in tiers before it)
+            :latest: offered (1 of 2 results are in no tier before it) → type=registry,ref=ghcr.io/o/r/web:latest
+            gha: offered (it has an index for this service) → type=gha,version=2,url_v2=https://results.example/,scope=web,timeout=60s"]],
+    );
+}
+
+#[test]
+fn a_tier_that_can_give_nothing_is_named_with_its_reason() {
+    check_sources(
+        &[
+            (CacheTier::Cache, Seen::ImageInsteadOfCache { digest: digest() }),
+            (CacheTier::Dev, Seen::PlainImage { digest: digest() }),
+            (CacheTier::Latest, Seen::NotThere),
+            (CacheTier::Gha, Seen::GhaInert { why: GhaInert::NoToken }),
+        ],
+        &expect![[r"
+            :cache: inert (an image stands where the cache should be)
+            :dev: inert (an image without inline cache: it was not pushed with `--cache-to type=inline`)
+            :latest: not there (nothing is published there)
+            gha: inert (no `ACTIONS_RUNTIME_TOKEN`: GitHub gives it to actions, not to `run:` steps)"]],
+    );
+    check_sources(
+        &[
+            (CacheTier::Cache, Seen::Hung { after_seconds: 3.0 }),
+            (CacheTier::Dev, Seen::Denied { message: "denied".to_owned() }),
+            (CacheTier::Latest, Seen::Failed { message: "connection reset".to_owned() }),
+            (CacheTier::Gha, usable(false, true)),
+        ],
+        &expect![[r"
+            :cache: hung (no answer within 3 s; BuildKit would wait without end)
+            :dev: denied (denied)
+            :latest: failed (connection reset)
+            gha: empty (no entry for this service in the refs this job may read)"]],
+    );
+}
+
+#[test]
+fn a_cache_too_large_to_be_imported_is_not_offered() {
+    let Seen::Cache { digest, records, layers_bytes, created, .. } = cache(&["a"]) else { return };
+    let config_bytes = IMPORT_LIMIT + 1;
+    let large = Seen::Cache { digest, records, config_bytes, layers_bytes, created };
+    check_sources(
+        &[(CacheTier::Cache, large)],
+        &expect![
+            ":cache: inert (its configuration has 1048577 bytes, and BuildKit imports at most 1048576)"
+        ],
+    );
+}
+
+fn check_exports(channel: Channel, looks: &[(CacheTier, Seen)], expected: &Expect) {
+    let looks: Vec<_> = looks.iter().map(|(tier, seen)| look(*tier, seen.clone())).collect();
+    let (exports, without) = exports(channel, Some(&place()), &looks);
+    let with = exports.iter().map(|export| format!("{:?}: {}", export.when, export.argument));
+    let without = without.iter().map(|(tier, reason)| format!("not {tier}: {reason}"));
+    expected.assert_eq(&with.chain(without).collect::<Vec<_>>().join("\n"));
+}
+
+#[test]
+fn a_published_image_carries_its_cache_and_the_rest_follows_it() {
+    check_exports(
+        Channel::Dev,
+        &[(CacheTier::Cache, cache(&["a"])), (CacheTier::Gha, usable(false, true))],
+        &expect![[r"
+            WithImage: type=inline
+            IfExecuted: type=registry,ref=ghcr.io/o/r/web:cache,mode=max,image-manifest=true,oci-mediatypes=true,compression=zstd,ignore-error=true
+            Always: type=gha,version=2,url_v2=https://results.example/,scope=web,timeout=60s,mode=max,ignore-error=true"]],
+    );
+}
+
+#[test]
+fn a_pull_request_writes_the_actions_cache_alone_and_only_with_a_token_that_may() {
+    check_exports(
+        Channel::Pr,
+        &[(CacheTier::Cache, Seen::NotThere), (CacheTier::Gha, usable(true, true))],
+        &expect![[r"
+            IfExecuted: type=gha,version=2,url_v2=https://results.example/,scope=web,timeout=60s,mode=max,ignore-error=true
+            not :cache: a pull request never writes the registry cache"]],
+    );
+    check_exports(
+        Channel::Pr,
+        &[(CacheTier::Gha, usable(true, false))],
+        &expect![[r"
+            not :cache: a pull request never writes the registry cache
+            not gha: the token is read-only"]],
+    );
+}
+
+#[test]
+fn a_local_build_writes_no_cache() {
+    check_exports(Channel::Local, &[(CacheTier::Gha, usable(true, true))], &expect![""]);
+}

@@ -1,0 +1,117 @@
+//! A table for a terminal or for Markdown. Columns are as wide as their widest cell; where that is
+//! too wide, the last column gives way.
+
+use super::shortened;
+
+/// Rows of text below a header. A column is aligned to the right when its header begins with `>`.
+#[derive(Debug, Clone, Default)]
+pub struct Table {
+    columns: Vec<Column>,
+    rows: Vec<Vec<String>>,
+}
+
+#[derive(Debug, Clone)]
+struct Column {
+    title: String,
+    right: bool,
+}
+
+impl Table {
+    pub fn new<const N: usize>(titles: [&str; N]) -> Self {
+        let column = |title: &str| Column {
+            title: title.trim_start_matches('>').to_owned(),
+            right: title.starts_with('>'),
+        };
+        Self { columns: titles.into_iter().map(column).collect(), rows: Vec::new() }
+    }
+
+    pub fn row<const N: usize>(&mut self, cells: [String; N]) {
+        self.rows.push(cells.into());
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Lines of at most `width` characters, the header first.
+    pub fn text(&self, width: usize) -> String {
+        let titles: Vec<String> = self.columns.iter().map(|column| column.title.clone()).collect();
+        let widths = self.widths();
+        let mut text = String::new();
+        for row in std::iter::once(&titles).chain(&self.rows) {
+            let mut line = String::new();
+            for ((cell, column), width) in row.iter().zip(&self.columns).zip(&widths) {
+                if !line.is_empty() {
+                    line.push_str("  ");
+                }
+                let padding = " ".repeat(width - cell.chars().count().min(*width));
+                let (before, after) =
+                    if column.right { (padding, String::new()) } else { (String::new(), padding) };
+                line.push_str(&before);
+                line.push_str(cell);
+                line.push_str(&after);
+            }
+            text.push_str(&shortened(line.trim_end(), width));
+            text.push('\n');
+        }
+        text
+    }
+
+    /// The table in GitHub's Markdown.
+    pub fn markdown(&self) -> String {
+        let escaped =
+            |cell: &String| cell.replace('\\', "\\\\").replace('|', "\\|").replace('\n', " ");
+        let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
+        let mut text = line(self.columns.iter().map(|column| escaped(&column.title)).collect());
+        let rule = |column: &Column| if column.right { "---:" } else { "---" }.to_owned();
+        text.push_str(&line(self.columns.iter().map(rule).collect()));
+        for row in &self.rows {
+            text.push_str(&line(row.iter().map(escaped).collect()));
+        }
+        text
+    }
+
+    fn widths(&self) -> Vec<usize> {
+        let cells = |position: usize| self.rows.iter().filter_map(move |row| row.get(position));
+        let widest = |position| cells(position).map(|cell| cell.chars().count()).max().unwrap_or(0);
+        let columns = self.columns.iter().enumerate();
+        columns
+            .map(|(position, column)| widest(position).max(column.title.chars().count()))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+
+    fn table() -> Table {
+        let mut table = Table::new(["service", ">bytes", "digest"]);
+        table.row(["web".into(), "12 B".into(), "sha256:0123456789".into()]);
+        table.row(["coordinator".into(), "3.45 MB".into(), "a|b".into()]);
+        table
+    }
+
+    #[test]
+    fn columns_line_up_and_no_line_is_too_long() {
+        expect![[r"
+            service        bytes  digest
+            web             12 B  sha256…
+            coordinator  3.45 MB  a|b
+        "]]
+        .assert_eq(&table().text(29));
+    }
+
+    #[test]
+    fn markdown_keeps_what_would_end_a_cell() {
+        expect![[r"
+            | service | bytes | digest |
+            | --- | ---: | --- |
+            | web | 12 B | sha256:0123456789 |
+            | coordinator | 3.45 MB | a\|b |
+        "]]
+        .assert_eq(&table().markdown());
+    }
+}

@@ -1,0 +1,95 @@
+//! The commands. One file tells the story of one command; what they share is how a command starts.
+
+pub mod build;
+mod check;
+pub mod lab;
+pub mod test;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use crate::cli::{Cli, Command, Format, Global};
+use crate::model::facts::{Facts, LabFacts};
+use crate::model::failure::{Exit, Failure};
+use crate::outside::gather::{self, Wanted};
+use crate::outside::process::Runner;
+use crate::outside::{environment, terminal};
+
+/// Runs what was typed.
+pub fn run(cli: Cli) -> Result<Exit> {
+    let Cli { global, command } = cli;
+    let start = Start::new(global)?;
+    match command {
+        Command::Build(options) => build::run(start, &options),
+        Command::Lab { command } => lab::run(&start, &command),
+        Command::Test(options) => test::run(&start, &options),
+    }
+}
+
+/// What every command has from its start.
+pub struct Start {
+    pub global: Global,
+    pub root: PathBuf,
+    /// Where records, logs and the lab live: `target/xtask` and `target/lab`.
+    pub target: PathBuf,
+    pub runner: Runner,
+    lab: Option<LabFacts>,
+}
+
+impl Start {
+    fn new(global: Global) -> Result<Self> {
+        let root = environment::root()?;
+        let target = environment::target_folder(&root);
+        let runner = Runner::new(&root, global.verbose);
+        Ok(Self { global, root, target, runner, lab: None })
+    }
+
+    /// Brings the lab up when `--lab` asks for it; from then on children talk to its engine.
+    pub fn enter_lab(&mut self) -> Result<()> {
+        if self.global.lab && self.global.facts.is_none() {
+            let lab = lab::enter(self)?;
+            if let Some(host) = &lab.engine_host {
+                self.runner = self.runner.clone().with_variable("DOCKER_HOST", host.clone());
+            }
+            self.lab = Some(lab);
+        }
+        Ok(())
+    }
+
+    /// The facts: from the world, or from the file of `--facts`.
+    pub fn facts(&self, wanted: &Wanted<'_>) -> Result<Facts> {
+        if let Some(path) = &self.global.facts {
+            return gather::load(path);
+        }
+        let facts = gather::gather(&self.runner, &self.target, self.lab.clone(), wanted)?;
+        self.keep_facts(&facts)?;
+        Ok(facts)
+    }
+
+    /// Saves the facts where `--record-facts` says.
+    pub fn keep_facts(&self, facts: &Facts) -> Result<()> {
+        match &self.global.record_facts {
+            Some(path) => gather::save(facts, path),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses a `--format` that only some commands have.
+    pub fn human_or_json(&self) -> Result<Format> {
+        match self.global.format {
+            format @ (Format::Human | Format::Json) => Ok(format),
+            Format::Bake | Format::Matrix => {
+                let message = "`--format bake` and `--format matrix` go with `build`";
+                Err(Failure::usage(message).hint("cargo xtask build --format matrix").into())
+            }
+        }
+    }
+
+    /// Shows a message unless `--quiet`.
+    pub fn say(&self, text: &str) {
+        if !self.global.quiet {
+            terminal::message(text);
+        }
+    }
+}

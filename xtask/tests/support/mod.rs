@@ -1,0 +1,136 @@
+//! A repository of its own for one test, and the real `xtask` run in it.
+
+#![allow(dead_code, reason = "each test file uses what it needs")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking, and starts the program it tests"
+)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// A git repository with a configuration and services, deleted when it goes.
+pub struct Fixture {
+    folder: tempfile::TempDir,
+}
+
+impl Fixture {
+    /// A repository `fixture/repo` without services.
+    pub fn new() -> Self {
+        let fixture = Self { folder: tempfile::tempdir().unwrap() };
+        fixture.configure("");
+        fixture.git(&["init", "--quiet", "--initial-branch=dev"]);
+        fixture.git(&["config", "user.name", "A Tester"]);
+        fixture.git(&["config", "user.email", "tester@example.com"]);
+        fixture
+    }
+
+    pub fn root(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Sets what stands under `[workspace.metadata.images]`.
+    pub fn configure(&self, images: &str) {
+        let text = format!(
+            "[workspace]\nmembers = []\n\n[workspace.metadata.images]\n\
+             repository = \"fixture/repo\"\n\
+             # Nothing listens there, so that a look at a cache tier ends at once.\n\
+             registry = \"127.0.0.1:9\"\n{images}"
+        );
+        self.write("Cargo.toml", &text);
+    }
+
+    pub fn write(&self, path: &str, text: &str) {
+        let path = self.root().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    /// Adds `services/NAME/Dockerfile`.
+    pub fn service(&self, name: &str, dockerfile: &str) {
+        self.write(&format!("services/{name}/Dockerfile"), dockerfile);
+    }
+
+    pub fn git(&self, arguments: &[&str]) -> String {
+        let output = Command::new("git")
+            .args(arguments)
+            .current_dir(self.root())
+            .env("GIT_COMMITTER_DATE", "2026-01-02T03:04:05Z")
+            .env("GIT_AUTHOR_DATE", "2026-01-02T03:04:05Z")
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "git {arguments:?}: {}", text(&output.stderr));
+        text(&output.stdout).trim().to_owned()
+    }
+
+    /// Commits everything; returns the full hash.
+    pub fn commit(&self, message: &str) -> String {
+        self.git(&["add", "--all"]);
+        self.git(&["commit", "--quiet", "--message", message]);
+        self.git(&["rev-parse", "HEAD"])
+    }
+
+    /// The real `xtask` in this repository, with a cleared environment.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        command.args(arguments).current_dir(self.root()).env_clear();
+        for name in ["PATH", "HOME", "DOCKER_HOST", "RUSTUP_HOME", "CARGO_HOME", "SSL_CERT_FILE"] {
+            if let Some(value) = std::env::var_os(name) {
+                command.env(name, value);
+            }
+        }
+        // The lab is the workspace's, and so is the folder that holds it.
+        command.env("CARGO_MANIFEST_DIR", self.root().join("xtask"));
+        command.env("CARGO_TARGET_DIR", target());
+        command
+    }
+
+    /// Runs it to the end.
+    pub fn xtask(&self, arguments: &[&str]) -> Ran {
+        Ran::from(self.command(arguments).output().unwrap())
+    }
+}
+
+/// The workspace's target folder.
+pub fn target() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().to_owned()
+}
+
+/// What a run printed and how it ended.
+#[derive(Debug)]
+pub struct Ran {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Ran {
+    /// The standard output as JSON.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| unreachable!("{error} in {:?}\n{}", self.stdout, self.stderr))
+    }
+
+    /// The same run, which must have ended with `code`.
+    #[track_caller]
+    pub fn expect(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self
+    }
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            stdout: text(&output.stdout),
+            stderr: text(&output.stderr),
+        }
+    }
+}
+
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
