@@ -6,8 +6,13 @@ use std::fmt::Write;
 use crate::model::service::ServiceName;
 use crate::model::solve::Solve;
 
+use super::{one_line, shortened};
+
 /// Lines shown before and after the one that failed.
 const CONTEXT: usize = 2;
+
+/// Characters of a step's name that are shown.
+const STEP: usize = 100;
 
 /// What is known of a build that failed.
 pub struct Failed<'b> {
@@ -44,8 +49,12 @@ impl Failed<'_> {
         let vertex = self.solve.failed().and_then(|vertex| Some((vertex, vertex.error.as_ref()?)));
         match vertex {
             Some((vertex, error)) => {
-                let error = error.strip_prefix("process ").unwrap_or(error);
-                format!("{} failed: {error}", vertex.name)
+                // The command stands in the step's name already.
+                let error = match error.rsplit_once("\" did not ") {
+                    Some((_, rest)) => format!("it did not {rest}"),
+                    None => one_line(error),
+                };
+                format!("{} failed: {error}", shortened(&one_line(&vertex.name), STEP))
             }
             None => self.solve.error().unwrap_or("buildx ended without a word").to_owned(),
         }
@@ -104,8 +113,8 @@ mod tests {
                 "--------------------",
                 "ERROR: failed to solve: exit code: 2",
             ],
-            &expect![[r#"
-                web: [3/5] RUN make failed: "/bin/sh -c make" did not complete successfully: exit code: 2
+            &expect![[r"
+                web: [3/5] RUN make failed: it did not complete successfully: exit code: 2
 
                   services/web/Dockerfile:4
                       2 |
@@ -117,7 +126,7 @@ mod tests {
                   the step said last:
                     no rule to make target
 
-                  full log: target/xtask/logs/web.log"#]],
+                  full log: target/xtask/logs/web.log"]],
         );
     }
 

@@ -7,7 +7,7 @@ use crate::model::service::ServiceName;
 use crate::model::solve::{Solve, Vertex};
 
 use super::quantity::{bytes, seconds};
-use super::shortened;
+use super::{one_line, shortened};
 
 /// How many running steps a block shows.
 const RUNNING: usize = 3;
@@ -91,11 +91,6 @@ fn worth_showing(vertex: &Vertex) -> bool {
         Step { .. } | From | Export | CacheExport | Import { .. } => true,
         Internal => vertex.error.is_some(),
     }
-}
-
-/// A name that a here-document makes several lines long, on one.
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

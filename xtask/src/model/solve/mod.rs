@@ -54,6 +54,8 @@ pub struct Vertex {
     /// The last [`LAST_LINES`] lines it printed.
     pub last_lines: Vec<String>,
     intervals: Vec<(f64, f64)>,
+    /// What it printed after its last line break.
+    unfinished: String,
 }
 
 /// What a vertex is to a person.

@@ -112,6 +112,10 @@ impl Solve {
             vertex.started = Some(vertex.started.map_or(started, |first| first.min(started)));
             vertex.completed = completed;
         }
+        if vertex.completed.is_some() && !vertex.unfinished.is_empty() {
+            let line = std::mem::take(&mut vertex.unfinished);
+            self.log.line(position, vertex.keep_line(&line));
+        }
         if let (Some(started), Some(completed)) = (started, completed) {
             vertex.intervals.push((started, completed));
             vertex.seconds = union(&mut vertex.intervals);
@@ -134,16 +138,13 @@ impl Solve {
         let position = self.position(&event.vertex);
         let bytes = base64::engine::general_purpose::STANDARD.decode(&event.data);
         let (Ok(bytes), Some(vertex)) = (bytes, self.vertices.get_mut(position)) else { return };
-        let text = String::from_utf8_lossy(&bytes);
+        vertex.unfinished.push_str(&String::from_utf8_lossy(&bytes));
+        // A piece of output may end in the middle of a line.
+        let whole = vertex.unfinished.rfind('\n').map_or(0, |end| end + 1);
+        let text: String = vertex.unfinished.drain(..whole).collect();
         for line in text.lines() {
-            // A progress bar draws over its own line; what it showed last is what counts.
-            let line = line.trim_end_matches('\r');
-            let line = line.rsplit('\r').next().unwrap_or(line);
-            vertex.last_lines.push(line.to_owned());
-            self.log.line(position, line);
+            self.log.line(position, vertex.keep_line(line));
         }
-        let excess = vertex.last_lines.len().saturating_sub(LAST_LINES);
-        vertex.last_lines.drain(..excess);
     }
 
     fn warning(&mut self, event: WarningEvent) {
@@ -178,6 +179,19 @@ impl Solve {
             Ok(after) => after.as_secs_f64(),
             Err(before) => -before.duration().as_secs_f64(),
         })
+    }
+}
+
+impl Vertex {
+    /// Keeps a line among the last ones, and returns it as a person would have seen it: a progress
+    /// bar draws over its own line, and what it showed last is what counts.
+    fn keep_line<'l>(&mut self, line: &'l str) -> &'l str {
+        let line = line.trim_end_matches('\r');
+        let line = line.rsplit('\r').next().unwrap_or(line);
+        self.last_lines.push(line.to_owned());
+        let excess = self.last_lines.len().saturating_sub(LAST_LINES);
+        self.last_lines.drain(..excess);
+        line
     }
 }
 

@@ -110,11 +110,13 @@ fn a_blob_that_several_vertices_pull_counts_once() {
 
 #[test]
 fn a_failed_step_is_told_with_its_line_its_last_lines_and_buildx_own_words() {
-    let data = base64::engine::general_purpose::STANDARD.encode("one\n10%\r20%\r100%\nlast\n");
+    let data = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
+    let (first, second) = (data("o"), data("ne\n10%\r20%\r100%\nlast"));
     let mut solve = absorbed(&[
         vertex("c", "importing cache manifest from r/c:cache", "0 1", r#","error":"not found""#),
         vertex("a", "[2/2] RUN make", "1 -", ""),
-        format!(r#"{{"logs":[{{"vertex":"a","stream":2,"data":"{data}"}}]}}"#),
+        format!(r#"{{"logs":[{{"vertex":"a","stream":2,"data":"{first}"}}]}}"#),
+        format!(r#"{{"logs":[{{"vertex":"a","stream":2,"data":"{second}"}}]}}"#),
         vertex("a", "[2/2] RUN make", "1 3", r#","error":"exit code: 2""#),
         "------".to_owned(),
         " > [2/2] RUN make:".to_owned(),
