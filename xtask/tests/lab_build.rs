@@ -1,0 +1,258 @@
+//! `cargo xtask build --lab` against a real engine: builds, failures, tests of images, and that the
+//! commands it prints are the commands it runs.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking, and starts the programs it needs"
+)]
+
+mod support;
+
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use support::{Fixture, Ran, text};
+
+/// A fixture with one service, committed.
+fn with_service(name: &str, dockerfile: &str) -> Fixture {
+    let fixture = Fixture::new();
+    fixture.service(name, dockerfile);
+    fixture.commit("feat: a service");
+    fixture
+}
+
+/// A step that no other test and no other run has in its cache.
+fn unique(instruction: &str) -> String {
+    let nanoseconds = std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos();
+    format!("FROM debian:bookworm\nRUN echo {nanoseconds} > /unique\n{instruction}\n")
+}
+
+/// `docker` with the lab's engine.
+fn docker(fixture: &Fixture, arguments: &[&str]) -> Ran {
+    let status = fixture.xtask(&["lab", "status", "--format=json"]).expect(0).json();
+    let mut command = Command::new("docker");
+    if let Some(host) = status["engine"]["host"].as_str() {
+        command.env("DOCKER_HOST", host);
+    }
+    Ran::from(command.args(arguments).current_dir(fixture.root()).output().unwrap())
+}
+
+fn record(ran: &Ran, position: usize) -> serde_json::Value {
+    ran.json()["records"][position].clone()
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn a_second_build_takes_every_step_from_the_cache_and_gives_the_same_image() {
+    let fixture = with_service("web", &unique("RUN echo two > /two"));
+    let build = ["build", "--lab", "--format=json"];
+    let first = record(&fixture.xtask(&build).expect(0), 0);
+    assert_eq!(first["totals"]["cached"], 0, "{first}");
+    assert_eq!(first["totals"]["total"], 2);
+    let second = record(&fixture.xtask(&build).expect(0), 0);
+    assert_eq!(second["totals"]["cached"], 2);
+    assert_eq!(first["image"]["digest"], second["image"]["digest"]);
+    let inspected = docker(&fixture, &["image", "inspect", "repo-web:local"]).expect(0).json();
+    let labels = &inspected[0]["Config"]["Labels"];
+    assert_eq!(labels["org.opencontainers.image.title"], "web");
+    assert_eq!(labels["org.opencontainers.image.created"], "2026-01-02T03:04:05Z");
+    assert_eq!(labels["io.autogit.lab.stand-in"], "debian:bookworm");
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn when_one_service_fails_the_others_go_on_and_it_is_told_where() {
+    let fixture = with_service("bad", &unique("# a comment\nRUN echo last words && false"));
+    fixture.service("good", &unique(""));
+    let ran = fixture.xtask(&["build", "--lab"]).expect(1);
+    let rows: Vec<&str> = ran.stdout.lines().collect();
+    assert!(rows[1].starts_with("bad ") && rows[1].contains("failed"), "{}", ran.stdout);
+    assert!(rows[2].starts_with("good ") && rows[2].contains("built"), "{}", ran.stdout);
+    assert!(ran.stderr.contains("services/bad/Dockerfile:4"), "{}", ran.stderr);
+    assert!(ran.stderr.contains(">   4 | RUN echo last words && false"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("    last words\n"), "{}", ran.stderr);
+    let log = ran.stderr.lines().find_map(|line| line.trim().strip_prefix("full log: ")).unwrap();
+    assert!(std::fs::read_to_string(fixture.root().join(log)).unwrap().contains("last words"));
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn on_github_a_failure_is_an_annotation_at_its_line() {
+    let fixture = with_service("bad", &unique("RUN false"));
+    let mut command = fixture.command(&["build", "--lab", "--channel=local"]);
+    command.env("GITHUB_ACTIONS", "true").env("GITHUB_EVENT_NAME", "push");
+    let ran = Ran::from(command.output().unwrap()).expect(1);
+    assert!(ran.stderr.contains("::group::bad: failed\n"), "{}", ran.stderr);
+    assert!(
+        ran.stderr
+            .contains("::error file=services/bad/Dockerfile,line=3,title=bad does not build::"),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn the_commands_of_a_dry_run_pasted_into_a_shell_build_the_same_image() {
+    let fixture = with_service("web", &unique("LABEL shown=\"it's $HOME\""));
+    let built = record(&fixture.xtask(&["build", "--lab", "--format=json"]).expect(0), 0);
+    let script = fixture.xtask(&["build", "--lab", "--dry-run"]).expect(0).stdout;
+    docker(&fixture, &["image", "rm", "--force", "repo-web:local"]).expect(0);
+    let status = fixture.xtask(&["lab", "status", "--format=json"]).expect(0).json();
+    let pasted = Command::new("sh")
+        .args(["-euc", &script])
+        .envs(status["engine"]["host"].as_str().map(|host| ("DOCKER_HOST", host)))
+        .current_dir(fixture.root())
+        .output()
+        .unwrap();
+    assert!(pasted.status.success(), "{}", text(&pasted.stderr));
+    let inspected = docker(&fixture, &["image", "inspect", "repo-web:local"]).expect(0).json();
+    assert_eq!(inspected[0]["Id"], built["image"]["id"]);
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn a_bake_file_is_accepted_and_builds_the_same_image() {
+    let fixture = with_service("web", &unique("RUN echo ${NOT_BAKE} '%{if}'"));
+    let built = record(&fixture.xtask(&["build", "--lab", "--format=json"]).expect(0), 0);
+    let file = fixture.xtask(&["build", "--lab", "--format=bake"]).expect(0).stdout;
+    fixture.write("bake.json", &file);
+    docker(&fixture, &["buildx", "bake", "--print", "--file=bake.json"]).expect(0);
+    docker(&fixture, &["image", "rm", "--force", "repo-web:local"]).expect(0);
+    docker(&fixture, &["buildx", "bake", "--file=bake.json"]).expect(0);
+    let inspected = docker(&fixture, &["image", "inspect", "repo-web:local"]).expect(0).json();
+    assert_eq!(inspected[0]["Id"], built["image"]["id"]);
+}
+
+const SERVER: &str = r#"RUN printf '%s\n' '#!/usr/bin/perl' 'use IO::Socket::INET; $SIG{TERM} = sub { exit 0 };' 'my $s = IO::Socket::INET->new(LocalPort => 8000, Listen => 5);' 'while (my $c = $s->accept) { print $c "HTTP/1.0 200 OK\r\n\r\nwell\n"; close $c }' > /server && chmod +x /server
+CMD ["/server"]"#;
+
+const CONTRACT: &str = "[workspace.metadata.images.services.web.smoke-test]\nport = 8000\nbody = 'well'\ntimeout-seconds = 5\n";
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn a_built_image_is_tested_and_always_removed() {
+    let fixture = with_service("web", &unique(SERVER));
+    fixture.configure(CONTRACT);
+    let ran = fixture.xtask(&["build", "--lab", "--test"]).expect(0);
+    assert!(ran.stderr.contains("web: healthy after"), "{}", ran.stderr);
+    fixture.configure(&CONTRACT.replace("well", "something else"));
+    let ran = fixture.xtask(&["build", "--lab", "--test"]).expect(1);
+    assert!(ran.stderr.contains("expected a body with \"something else\""), "{}", ran.stderr);
+    assert!(ran.stdout.contains("test failed"), "{}", ran.stdout);
+    fixture.service("web", &unique("CMD [\"sh\", \"-c\", \"echo out of cheese; exit 3\"]"));
+    let ran = fixture.xtask(&["build", "--lab", "--test"]).expect(1);
+    assert!(ran.stderr.contains("out of cheese"), "{}", ran.stderr);
+    let left = docker(&fixture, &["ps", "--all", "--quiet", "--filter=name=xtask-smoke"]).expect(0);
+    assert_eq!(left.stdout, "");
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn an_interrupt_ends_every_child_and_leaves_no_half_written_file() {
+    let fixture = with_service("slow", &unique("RUN sleep 61.25"));
+    let child = fixture
+        .command(&["build", "--lab", "--progress=plain"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let runs = || {
+        let listed = Command::new("pgrep").args(["-f", "^sleep 61.25"]).output().unwrap();
+        !listed.stdout.is_empty()
+    };
+    let begun = Instant::now();
+    while !runs() {
+        assert!(begun.elapsed() < Duration::from_secs(30), "the step never began");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let pid = child.id().to_string();
+    Command::new("kill").args(["-INT", &pid]).status().unwrap();
+    let ran = Ran::from(child.wait_with_output().unwrap()).expect(4);
+    assert!(ran.stderr.contains("stopped by an interrupt"), "{}", ran.stderr);
+    let begun = Instant::now();
+    while runs() {
+        assert!(begun.elapsed() < Duration::from_secs(10), "the step still runs");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn what_buildkit_has_to_say_about_a_dockerfile_is_told_with_its_line() {
+    let fixture = with_service("web", "FROM debian:bookworm as base\nENTRYPOINT echo hi\n");
+    let ran = fixture.xtask(&["build", "--lab", "--check"]).expect(1);
+    assert!(ran.stdout.contains("services/web/Dockerfile:1: FromAsCasing"), "{}", ran.stdout);
+    fixture.service("web", "FROM debian:bookworm\nENTRYPOINT [\"true\"]\n");
+    fixture.xtask(&["build", "--lab", "--check"]).expect(0);
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn a_secret_reaches_the_step_and_nothing_else() {
+    let step = "RUN --mount=type=secret,id=token sha256sum /run/secrets/token | cut -c1-8 > /seen";
+    let fixture = with_service("web", &unique(step));
+    let mut command = fixture.command(&["build", "--lab", "--secret=id=token,env=THE_TOKEN", "-v"]);
+    let ran = Ran::from(command.env("THE_TOKEN", "hunter2-hunter2").output().unwrap()).expect(0);
+    assert!(!format!("{ran:?}").contains("hunter2"), "the value must not be shown");
+    let seen = docker(&fixture, &["run", "--rm", "repo-web:local", "cat", "/seen"]).expect(0);
+    assert_eq!(seen.stdout.trim(), "84ca4458");
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn the_state_of_the_lab_is_told_in_full() {
+    let fixture = with_service("web", "FROM debian:bookworm\n");
+    fixture.xtask(&["lab", "up"]).expect(0);
+    let status = fixture.xtask(&["lab", "status", "--format=json"]).expect(0).json();
+    assert_eq!(status["up"], true, "{status}");
+    for place in ["/registry/address", "/servers/actions_cache", "/servers/github_api"] {
+        assert!(status.pointer(place).unwrap().as_str().unwrap().contains("127.0.0.1:"), "{place}");
+    }
+    let bases = status["bases"].as_array().unwrap();
+    assert!(bases.iter().all(|base| base["stand_in"] == true));
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn the_lab_goes_down_without_a_trace_and_comes_up_again_with_what_it_had() {
+    let fixture = with_service("web", &unique(""));
+    let first = record(&fixture.xtask(&["build", "--lab", "--format=json"]).expect(0), 0);
+    let status = fixture.xtask(&["lab", "status", "--format=json"]).expect(0).json();
+    docker(&fixture, &["run", "--detach", "repo-web:local", "sleep", "600"]).expect(0);
+    docker(&fixture, &["network", "create", "left-behind"]).expect(0);
+    fixture.xtask(&["lab", "down"]).expect(0);
+
+    let folder = status["state"].as_str().unwrap();
+    let listed = Command::new("pgrep").args(["-f", "autogit-lab-"]).output().unwrap();
+    assert_eq!(text(&listed.stdout), "");
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    assert!(!mounts.contains(folder) && !mounts.contains("autogit-lab-"), "{mounts}");
+    let host = status["engine"]["host"].as_str().unwrap_or_default();
+    if let Some(socket) = host.strip_prefix("unix://").filter(|path| path.contains("autogit-lab-"))
+    {
+        assert!(!std::path::Path::new(socket).parent().unwrap().exists());
+        let links: Vec<_> = std::fs::read_dir("/sys/class/net").unwrap().flatten().collect();
+        let ours = |name: &str| name.starts_with("lab") || name.starts_with("br-");
+        assert!(!links.iter().any(|link| ours(&link.file_name().to_string_lossy())), "{links:?}");
+    }
+    let again = record(&fixture.xtask(&["build", "--lab", "--format=json"]).expect(0), 0);
+    assert_eq!(again["totals"]["cached"], again["totals"]["total"]);
+    assert_eq!(again["image"]["digest"], first["image"]["digest"]);
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn a_lab_whose_processes_were_killed_comes_up_again() {
+    let fixture = with_service("web", &unique(""));
+    fixture.xtask(&["build", "--lab"]).expect(0);
+    let pids = support::target().join("lab").join("pids");
+    for entry in std::fs::read_dir(pids).unwrap().flatten() {
+        let pid = std::fs::read_to_string(entry.path()).unwrap();
+        Command::new("kill").args(["-KILL", pid.trim()]).status().unwrap();
+    }
+    let again = record(&fixture.xtask(&["build", "--lab", "--format=json"]).expect(0), 0);
+    assert_eq!(again["totals"]["cached"], again["totals"]["total"]);
+}
