@@ -111,6 +111,7 @@ pub enum Manifest {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Index {
     pub manifests: Vec<Descriptor>,
+    pub annotations: BTreeMap<String, String>,
 }
 
 impl Index {
@@ -187,6 +188,8 @@ struct Document {
     config: Option<Descriptor>,
     layers: Option<Vec<Descriptor>>,
     subject: Option<Descriptor>,
+    #[serde(default, deserialize_with = "null_is_default")]
+    annotations: BTreeMap<String, String>,
 }
 
 impl Manifest {
@@ -209,7 +212,7 @@ impl Manifest {
             return Err(ManifestError(format!("it says `{said}`, but was served as `{served}`")));
         }
         match (document.manifests, document.config, document.layers) {
-            (Some(manifests), None, None) => Ok(Self::of_entries(manifests)),
+            (Some(manifests), None, None) => Ok(Self::of_entries(manifests, document.annotations)),
             (None, Some(config), layers) => {
                 Ok(Self::of_layers(config, layers.unwrap_or_default(), document.subject))
             }
@@ -222,13 +225,13 @@ impl Manifest {
 
     /// Without `image-manifest=true`, BuildKit writes a cache as an index whose entries are layers
     /// and one cache configuration.
-    fn of_entries(manifests: Vec<Descriptor>) -> Self {
+    fn of_entries(manifests: Vec<Descriptor>, annotations: BTreeMap<String, String>) -> Self {
         let (mut configs, layers): (Vec<_>, Vec<_>) = manifests
             .into_iter()
             .partition(|entry| entry.media_type == media_type::CACHE_CONFIGURATION);
         match configs.pop() {
             Some(config) => Self::Cache(CacheManifest { config, layers }),
-            None => Self::Index(Index { manifests: layers }),
+            None => Self::Index(Index { manifests: layers, annotations }),
         }
     }
 

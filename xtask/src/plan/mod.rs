@@ -7,6 +7,8 @@ pub mod cache;
 pub mod channel;
 pub mod lab;
 pub mod labels;
+pub mod publish;
+pub mod retry;
 pub mod selection;
 
 use serde::Serialize;
