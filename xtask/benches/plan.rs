@@ -65,6 +65,7 @@ fn facts(count: usize) -> Facts {
         engine: Engine::Ready { buildx: "0.29.1".to_owned(), builders: vec![builder] },
         lab: None,
         tiers: BTreeMap::new(),
+        published: BTreeMap::new(),
     }
 }
 

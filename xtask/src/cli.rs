@@ -85,6 +85,13 @@ pub enum Color {
 pub enum Command {
     /// Build services, and with --test also start them
     Build(Build),
+    /// Build and publish the dev channel; what did not change is only tagged
+    Push(Push),
+    /// Look at the cache tiers, or make the next build cold
+    Cache {
+        #[command(subcommand)]
+        command: Cache,
+    },
     /// Bring up, look at or take down the lab
     Lab {
         #[command(subcommand)]
@@ -129,6 +136,60 @@ pub struct Build {
     /// How to show progress
     #[arg(long, value_enum, default_value_t = Progress::Auto)]
     pub progress: Progress,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Push {
+    /// Services to publish; all when none is named
+    #[arg(value_name = "SERVICE")]
+    pub services: Vec<String>,
+    /// Publish only services whose inputs differ from this revision
+    #[arg(long, value_name = "REV")]
+    pub changed_since: Option<String>,
+    #[command(flatten)]
+    pub publish: Publish,
+    /// Say for each service which input changed, and why it is built or not
+    #[arg(long)]
+    pub explain: bool,
+    /// Publish a tree with changes that are not committed, marked as such
+    #[arg(long)]
+    pub allow_dirty: bool,
+}
+
+/// Options of all commands that publish.
+#[derive(Debug, Clone, Args)]
+pub struct Publish {
+    /// Build although nothing changed
+    #[arg(long)]
+    pub rebuild: bool,
+    /// Let a floating tag go back to an older commit
+    #[arg(long)]
+    pub allow_rollback: bool,
+    /// Services that are published at the same time
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub jobs: u16,
+    /// Sign each digest with cosign: with the key that `COSIGN_KEY` names, or else keyless
+    #[arg(long)]
+    pub sign: bool,
+    /// How to show progress
+    #[arg(long, value_enum, default_value_t = Progress::Auto)]
+    pub progress: Progress,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub enum Cache {
+    /// Show for each service and tier what is there, its age and size, and whether it can be used
+    Status {
+        /// Services to look at; all when none is named
+        #[arg(value_name = "SERVICE")]
+        services: Vec<String>,
+    },
+    /// Make the next build cold, without deleting anything that is in use
+    Invalidate {
+        /// Services; all when none is named
+        #[arg(value_name = "SERVICE")]
+        services: Vec<String>,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

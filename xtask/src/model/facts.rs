@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::config::{Config, SecretSource};
 use super::platform::Platform;
+use super::published::PublishedState;
 use super::reference::{Reference, Registry, Repository};
 use super::service::ServiceName;
 use super::tier::{CachePlace, TierLook};
@@ -29,6 +30,9 @@ pub struct Facts {
     /// What was seen of each service's cache tiers.
     #[serde(default)]
     pub tiers: BTreeMap<ServiceName, Vec<TierLook>>,
+    /// What the registry has of each service, where a command publishes.
+    #[serde(default)]
+    pub published: BTreeMap<ServiceName, PublishedState>,
 }
 
 impl Facts {

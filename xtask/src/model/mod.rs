@@ -13,6 +13,7 @@ pub mod invocation;
 pub mod lab;
 pub mod manifest;
 pub mod platform;
+pub mod publication;
 pub mod published;
 pub mod record;
 pub mod reference;

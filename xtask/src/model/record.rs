@@ -24,6 +24,9 @@ pub struct Record {
     pub started: u64,
     pub seconds: f64,
     pub result: BuildResult,
+    /// Attempts before the last one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attempts: Vec<Attempt>,
     /// The error of a build that failed, in buildx's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -68,6 +71,17 @@ impl std::fmt::Display for BuildResult {
             Self::Interrupted => "interrupted",
         })
     }
+}
+
+/// An attempt that failed and was made again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Attempt {
+    pub error: String,
+    /// Why it was worth another one.
+    pub reason: String,
+    pub seconds: f64,
+    /// Seconds before the next one.
+    pub waited: f64,
 }
 
 /// The image that came out.

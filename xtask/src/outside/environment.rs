@@ -46,6 +46,30 @@ pub fn actions_runtime() -> ActionsRuntime {
     }
 }
 
+/// The token by which a GitHub job logs in to the registry, and who it is.
+pub fn job_login() -> Option<(String, Secret)> {
+    let user = text("GITHUB_ACTOR").unwrap_or_else(|| "github-actions".to_owned());
+    text("GITHUB_TOKEN").map(|token| (user, Secret::new(token)))
+}
+
+/// The first variable known to hold a secret whose value occurs in one of `texts`. `names` are those
+/// of build secrets; others are known by what GitHub and people call them.
+#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+pub fn leaked(names: &[&str], texts: &[&str]) -> Option<String> {
+    const ENDINGS: [&str; 6] =
+        ["_TOKEN", "_SECRET", "_PASSWORD", "_PASSWD", "_API_KEY", "_PRIVATE_KEY"];
+    let is_secret = |name: &str| {
+        names.contains(&name)
+            || ENDINGS.iter().any(|ending| name.to_ascii_uppercase().ends_with(ending))
+    };
+    // A short value occurs anywhere by chance.
+    let occurs = |value: &str| value.len() >= 8 && texts.iter().any(|text| text.contains(value));
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .find(|(name, value)| is_secret(name) && occurs(value.trim()))
+        .map(|(name, _)| name)
+}
+
 /// The value of `name`, `None` when it is unset, empty or not Unicode.
 #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
 pub fn text(name: &str) -> Option<String> {

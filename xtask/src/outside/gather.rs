@@ -50,28 +50,34 @@ pub fn gather(
         engine: Engine::Unasked,
         lab,
         tiers: BTreeMap::new(),
+        published: BTreeMap::new(),
     };
     if wanted.tiers {
-        facts.tiers = tiers(&facts, wanted.services)?;
+        let asked = wanted.services;
+        let chosen = |name: &ServiceName| {
+            asked.is_empty() || asked.iter().any(|text| *text == name.as_str())
+        };
+        let services = facts.services.iter().map(|service| service.name.clone());
+        let services: Vec<_> = services.filter(chosen).collect();
+        facts.tiers = tiers(&facts, &Client::new(registry::Options::default()), &services)?;
     }
     Ok(facts)
 }
 
-/// What is to be seen of each service's cache tiers.
-fn tiers(facts: &Facts, named: &[String]) -> Result<BTreeMap<ServiceName, Vec<TierLook>>> {
-    let chosen = |service: &&ServiceFacts| {
-        named.is_empty() || named.iter().any(|name| *name == service.name.as_str())
-    };
-    let services = facts.services.iter().filter(chosen);
-    let places: Vec<_> = services.filter_map(|service| facts.cache_place(&service.name)).collect();
+/// What is to be seen of the cache tiers of `services`.
+pub fn tiers(
+    facts: &Facts,
+    client: &Client,
+    services: &[ServiceName],
+) -> Result<BTreeMap<ServiceName, Vec<TierLook>>> {
+    let places: Vec<_> = services.iter().filter_map(|name| facts.cache_place(name)).collect();
     let own_platform = environment::own_platform();
     let platforms = match facts.config.platforms.as_slice() {
         [] => own_platform.as_slice(),
         platforms => platforms,
     };
-    let client = Client::new(registry::Options::default());
     let looker = Looker {
-        client: &client,
+        client,
         actions: &environment::actions_runtime(),
         platforms,
         now: clock::now(),

@@ -8,6 +8,7 @@ use crate::model::config::Config;
 use crate::model::facts::{Git, Since};
 use crate::model::failure::Failure;
 use crate::model::invocation::Invocation;
+use crate::model::published::Relation;
 use crate::model::reference::Repository;
 
 use super::process::Runner;
@@ -115,6 +116,50 @@ fn changed_since(runner: &Runner, name: &str) -> Result<Since> {
         paths: split(&changed).into_iter().chain(split(&untracked)).collect(),
         config: there.success().then(|| Config::parse("Cargo.toml", &there.stdout).ok()).flatten(),
     })
+}
+
+/// How the commit `theirs` relates to `ours`. A mark of a dirty tree does not count.
+pub fn relation(runner: &Runner, theirs: &str, ours: &str) -> Result<Relation> {
+    let bare = |revision: &str| revision.trim_end_matches("-dirty").to_owned();
+    let (theirs, ours) = (bare(theirs), bare(ours));
+    if theirs == ours {
+        return Ok(Relation::Same);
+    }
+    // Text from a label must not be taken for an option or an expression.
+    if !is_hash(&theirs) {
+        return Ok(Relation::Unknown);
+    }
+    let is_ancestor = |older: &str, newer: &str| -> Result<Option<i32>> {
+        Ok(runner.finish(&git(["merge-base", "--is-ancestor", older, newer]))?.code)
+    };
+    Ok(match is_ancestor(&theirs, &ours)? {
+        Some(0) => Relation::Older,
+        Some(1) if is_ancestor(&ours, &theirs)? == Some(0) => Relation::Newer,
+        Some(1) => Relation::Apart,
+        _ => Relation::Unknown,
+    })
+}
+
+/// Those of `commits` that were made on top of `ours`, as far as this clone has them.
+pub fn newer_than(runner: &Runner, ours: &str, commits: &[String]) -> Result<Vec<String>> {
+    let known: Vec<&String> = commits.iter().filter(|commit| is_hash(commit)).collect();
+    if known.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ours = ours.trim_end_matches("-dirty");
+    let mut input = format!("^{ours}\n");
+    for commit in &known {
+        input.extend([commit.as_str(), "\n"]);
+    }
+    let call = git(["rev-list", "--ancestry-path", "--ignore-missing", "--stdin"]);
+    let listed = runner.finish_with_input(&call, input.as_bytes())?.stdout;
+    let newer: std::collections::BTreeSet<&str> = listed.lines().collect();
+    Ok(known.into_iter().filter(|commit| newer.contains(commit.as_str())).cloned().collect())
+}
+
+/// A full hash: 40 digits, or 64 in a repository with SHA-256.
+pub fn is_hash(text: &str) -> bool {
+    matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ pub mod lab;
 pub mod login;
 pub mod parallel;
 pub mod process;
+pub mod published;
 pub mod records;
 pub mod registry;
 pub mod smoke;

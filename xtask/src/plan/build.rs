@@ -10,10 +10,11 @@ use crate::model::config::{SecretSource, ServiceConfig, SmokeTest, build_argumen
 use crate::model::dockerfile::Dockerfile;
 use crate::model::facts::{Facts, ServiceFacts};
 use crate::model::failure::Failure;
+use crate::model::inputs::{self, INPUTS, Inputs};
 use crate::model::invocation::Invocation;
 use crate::model::lab::STAND_IN_LABEL;
 use crate::model::platform::Platform;
-use crate::model::reference::{Reference, Repository, Tag};
+use crate::model::reference::{Digest, Reference, Repository, Tag};
 use crate::model::service::ServiceName;
 
 use super::Choice;
@@ -21,6 +22,9 @@ use super::builder::{self, BuilderPlan, Needs, builder};
 use super::cache::{self, Export, TierPlan, When};
 use super::labels::{Subject, labels};
 use super::selection::{LeftOut, select};
+
+/// The build argument from which BuildKit takes all times.
+const SOURCE_DATE_EPOCH: &str = "SOURCE_DATE_EPOCH";
 
 /// What the command line asks of a build.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -34,6 +38,10 @@ pub struct BuildOptions {
     pub no_cache: bool,
     /// Whether the built image is to be started, for which it must be loaded.
     pub test: bool,
+    /// The version that is released, on the release channel.
+    pub version: Option<String>,
+    /// Tag that a publication pushes to first.
+    pub push_to: Option<Tag>,
     /// Whether the plan is only shown, so that it needs no engine.
     pub only_shown: bool,
 }
@@ -64,12 +72,21 @@ pub struct ServicePlan {
     pub command: Invocation,
     /// Exports of the cache that follow the build.
     pub exports: Vec<Export>,
+    /// What the image is made from, where all of it is known.
+    pub inputs: Option<Inputs>,
     pub smoke_test: Option<SmokeTest>,
     /// Seconds that builds like this one took before.
     pub expected_seconds: Option<f64>,
 }
 
 impl ServicePlan {
+    /// The build with all its exports at once, for a tool that has no second phase.
+    pub fn whole(&self) -> BuildSpec {
+        let mut whole = self.build.clone();
+        whole.cache_to.extend(self.exports.iter().map(|export| export.argument.clone()));
+        whole
+    }
+
     /// What exports the cache after the build, in which steps were `executed` or not; `None` when
     /// there is nothing to export. It repeats the cache sources, because after a lazy hit the blobs
     /// are not with the builder.
@@ -199,6 +216,10 @@ impl Context<'_> {
             choices.push(Choice::new("stand-in", &names, "the lab cannot pull these bases"));
             labels.insert(STAND_IN_LABEL.to_owned(), names);
         }
+        let inputs = self.inputs(service, &config, &build_args, &platforms, &bases);
+        if let Some(inputs) = inputs.as_ref().filter(|_| self.channel.publishes()) {
+            labels.insert(INPUTS.to_owned(), inputs.text());
+        }
         let provenance = match self.channel {
             Channel::Local | Channel::Pr => Provenance::None,
             Channel::Dev => Provenance::Min,
@@ -229,6 +250,7 @@ impl Context<'_> {
             bases,
             tiers,
             exports,
+            inputs,
             command: build.invocation(),
             build,
             smoke_test: self.options.test.then(|| config.smoke_test.unwrap_or_default()),
@@ -244,9 +266,34 @@ impl Context<'_> {
         if let Some(git) = &self.facts.git {
             // BuildKit takes the times inside the image from it, so that the same commit gives the
             // same configuration. Not being declared in a Dockerfile, it re-runs no step.
-            arguments.insert("SOURCE_DATE_EPOCH".to_owned(), git.time.to_string());
+            arguments.insert(SOURCE_DATE_EPOCH.to_owned(), git.time.to_string());
         }
         arguments
+    }
+
+    /// The inputs; `None` for a dirty tree and where a base's digest is not known.
+    fn inputs(
+        &self,
+        service: &ServiceFacts,
+        config: &ServiceConfig,
+        build_args: &BTreeMap<String, String>,
+        platforms: &[Platform],
+        bases: &[String],
+    ) -> Option<Inputs> {
+        let git = self.facts.git.as_ref().filter(|git| git.dirty.is_empty())?;
+        let resolved = &self.facts.published.get(&service.name)?.bases;
+        let arguments = build_args.iter().filter(|(name, _)| *name != SOURCE_DATE_EPOCH);
+        Some(Inputs {
+            plan: inputs::PLAN,
+            tree: git.trees.get(&service.folder)?.clone(),
+            arguments: arguments.map(|(name, value)| (name.clone(), value.clone())).collect(),
+            target: config.target.clone(),
+            platforms: platforms.to_vec(),
+            bases: bases
+                .iter()
+                .map(|name| Some((name.clone(), resolved.get(name)?.clone())))
+                .collect::<Option<_>>()?,
+        })
     }
 
     fn platforms(&self, config: &ServiceConfig) -> (Vec<Platform>, Choice) {
@@ -314,15 +361,16 @@ impl Context<'_> {
         Ok((output, Choice::new("output", shown, reason)))
     }
 
-    /// The immutable tag under which a commit is published first.
+    /// The immutable tag under which an image is published first.
     fn exact_tag(&self) -> Result<Tag, Failure> {
+        if let Some(tag) = &self.options.push_to {
+            return Ok(tag.clone());
+        }
         let git =
             self.facts.git.as_ref().ok_or_else(|| {
                 Failure::usage("there is no commit to publish").hint("git commit")
             })?;
-        let prefix = if self.channel == Channel::Dev { "dev-" } else { "" };
-        let text = format!("{prefix}{}", super::labels::revision(git));
-        Tag::new(text).map_err(|error| Failure::usage(error.to_string()))
+        super::publish::dev_tag(&super::labels::revision(git))
     }
 
     fn labels(
@@ -339,9 +387,13 @@ impl Context<'_> {
             repository: self.repository.map(|(name, _)| name),
             server_url: job.map_or("https://github.com", |job| job.server_url.as_str()),
             git: self.facts.git.as_ref(),
-            version: None,
-            base: base.map(|name| (name, None)),
+            version: self.options.version.as_deref(),
+            base: base.map(|name| (name, self.base_digest(service, name))),
         })
+    }
+
+    fn base_digest(&self, service: &ServiceFacts, name: &str) -> Option<&Digest> {
+        self.facts.published.get(&service.name)?.bases.get(name)
     }
 
     /// Secrets of the configuration and the command line. A source that is not there is an error:
@@ -383,7 +435,7 @@ impl Context<'_> {
     }
 }
 
-fn no_repository() -> Failure {
+pub fn no_repository() -> Failure {
     Failure::usage("no repository is known to publish to")
         .hint("set `repository = \"OWNER/REPO\"` under [workspace.metadata.images] in Cargo.toml")
 }

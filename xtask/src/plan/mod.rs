@@ -8,6 +8,7 @@ pub mod channel;
 pub mod lab;
 pub mod labels;
 pub mod publish;
+pub mod push;
 pub mod retry;
 pub mod selection;
 

@@ -17,6 +17,18 @@ pub struct Tags {
     pub floating: Vec<Tag>,
 }
 
+/// `dev-<sha>`, the exact tag of a commit on the dev channel.
+pub fn dev_tag(revision: &str) -> Result<Tag, Failure> {
+    Tag::new(format!("dev-{revision}")).map_err(|error| Failure::usage(error.to_string()))
+}
+
+/// The tags of the dev channel. What was built from a dirty tree is no commit's, so `dev` stays.
+pub fn dev_tags(revision: &str, dirty: bool) -> Result<Tags, Failure> {
+    let dev = Tag::new("dev").map_err(|error| Failure::usage(error.to_string()))?;
+    let floating = if dirty { Vec::new() } else { vec![dev] };
+    Ok(Tags { exact: vec![dev_tag(revision)?], floating })
+}
+
 /// What is asked of a publication.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Wishes {
@@ -24,6 +36,8 @@ pub struct Wishes {
     pub rebuild: bool,
     /// Let a floating tag go back to an older commit.
     pub allow_rollback: bool,
+    /// The exact tag is that of a dirty tree, which is not one thing: it is built anew each time.
+    pub dirty: bool,
 }
 
 /// What will be done, each with its reason.
@@ -75,7 +89,7 @@ pub fn action(
 ) -> Result<Action, Failure> {
     let exact: Vec<(&Tag, &PublishedImage)> =
         tags.exact.iter().filter_map(|tag| Some((tag, state.images.get(tag)?))).collect();
-    if let Some((tag, image)) = exact.first() {
+    if let Some((tag, image)) = exact.first().filter(|_| !wishes.dirty) {
         if let Some((other, differing)) = exact.iter().find(|(_, i)| i.digest != image.digest) {
             let message = format!(
                 "`{tag}` is {} and `{other}` is {}: exact tags of one publication differ",
@@ -119,20 +133,20 @@ pub enum Move {
 }
 
 /// Decides whether `tag`, which now points at `there`, may move to `digest`, an image of commit
-/// `revision`.
+/// `revision`; `None` for one that is still to be built.
 pub fn movement(
     repository: &Reference,
     tag: &Tag,
     there: Option<(&PublishedImage, Relation)>,
     newer: Option<&Tag>,
-    digest: &Digest,
+    digest: Option<&Digest>,
     revision: &str,
     wishes: Wishes,
 ) -> Result<Move, Failure> {
     let Some((image, relation)) = there else {
         return Ok(Move::Go("nothing is there".to_owned()));
     };
-    if image.digest == *digest && newer.is_none() {
+    if Some(&image.digest) == digest && newer.is_none() {
         return Ok(Move::Stay);
     }
     if wishes.allow_rollback {

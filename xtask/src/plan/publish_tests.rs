@@ -129,8 +129,15 @@ fn check_move(relation: Relation, newer: Option<&str>, wishes: Wishes, expected:
     let there = image('1', "theirs", None);
     let newer = newer.map(tag);
     let there = Some((&there, relation));
-    let moved =
-        movement(&repository, &tag("dev"), there, newer.as_ref(), &digest('2'), "ours", wishes);
+    let moved = movement(
+        &repository,
+        &tag("dev"),
+        there,
+        newer.as_ref(),
+        Some(&digest('2')),
+        "ours",
+        wishes,
+    );
     expected.assert_eq(&match moved {
         Ok(decided) => format!("{decided:?}"),
         Err(failure) => format!("{:?}: {failure}", failure.exit),

@@ -6,6 +6,7 @@ pub mod build_failure;
 pub mod error;
 pub mod plan;
 pub mod progress;
+pub mod publication;
 pub mod quantity;
 pub mod table;
 pub mod workflow;

@@ -24,7 +24,7 @@ pub fn script(plan: &BuildPlan) -> String {
     text
 }
 
-fn service(text: &mut String, plan: &ServicePlan) {
+pub(super) fn service(text: &mut String, plan: &ServicePlan) {
     text.push('\n');
     for choice in &plan.choices {
         comment(text, choice);

@@ -38,6 +38,16 @@ pub fn seconds(seconds: f64) -> String {
     format!("{} min {:02} s", whole / 60, whole % 60)
 }
 
+/// The largest unit alone: `12 s`, `3 min`, `5 h`, `2 d`.
+pub fn age(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min", seconds / 60),
+        3600..86_400 => format!("{} h", seconds / 3600),
+        _ => format!("{} d", seconds / 86_400),
+    }
+}
+
 /// `83 %`; only all is 100, and only none is 0.
 pub fn percent(share: f64) -> String {
     let percent = (share * 100.0).round();

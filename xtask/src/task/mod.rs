@@ -1,9 +1,14 @@
 //! The commands. One file tells the story of one command; what they share is how a command starts.
 
 pub mod build;
+pub mod cache;
 mod check;
 pub mod lab;
+mod publication;
+mod publish;
+pub mod push;
 pub mod test;
+mod work;
 
 use std::path::PathBuf;
 
@@ -22,6 +27,8 @@ pub fn run(cli: Cli) -> Result<Exit> {
     let start = Start::new(global)?;
     match command {
         Command::Build(options) => build::run(start, &options),
+        Command::Push(options) => push::run(start, &options),
+        Command::Cache { command } => cache::run(start, &command),
         Command::Lab { command } => lab::run(&start, &command),
         Command::Test(options) => test::run(&start, &options),
     }
@@ -43,6 +50,17 @@ impl Start {
         let target = environment::target_folder(&root);
         let runner = Runner::new(&root, global.verbose);
         Ok(Self { global, root, target, runner, lab: None })
+    }
+
+    /// The same start once more, for a part of the work with another runner.
+    fn again(&self) -> Self {
+        Self {
+            global: self.global.clone(),
+            root: self.root.clone(),
+            target: self.target.clone(),
+            runner: self.runner.clone(),
+            lab: self.lab.clone(),
+        }
     }
 
     /// Brings the lab up when `--lab` asks for it; from then on children talk to its engine.

@@ -7,7 +7,7 @@
 use std::fmt::Write;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::Serialize;
 use xshell::{Cmd, Shell, cmd};
 
@@ -270,14 +270,12 @@ fn advisories(bench: &Bench<'_>) -> Result<Outcome> {
 }
 
 fn buildkit_checks(bench: &Bench<'_>) -> Result<Outcome> {
-    let ourselves = ourselves()?;
-    bench.log("buildkit-checks", cmd!(bench.shell, "{ourselves} build --check --lab"))?;
+    bench.log("buildkit-checks", cmd!(bench.shell, "cargo xtask build --check --lab"))?;
     Ok(Outcome::Passed(String::new()))
 }
 
 fn lab(bench: &Bench<'_>) -> Result<Outcome> {
-    let ourselves = ourselves()?;
-    bench.log("lab-up", cmd!(bench.shell, "{ourselves} lab up"))?;
+    bench.log("lab-up", cmd!(bench.shell, "cargo xtask lab up"))?;
     // One at a time: they share one engine and one registry, and empty them.
     let only = ["--", "--ignored", "--test-threads=1"];
     let log = bench.log(
@@ -285,10 +283,6 @@ fn lab(bench: &Bench<'_>) -> Result<Outcome> {
         cmd!(bench.shell, "cargo test --workspace --locked --no-fail-fast {only...}"),
     )?;
     Ok(Outcome::Passed(counted(&log)))
-}
-
-fn ourselves() -> Result<std::path::PathBuf> {
-    std::env::current_exe().context("the path of xtask itself is not known")
 }
 
 /// `12 tests` from the closing lines of `cargo test`; a run of none is not a pass.

@@ -185,6 +185,13 @@ impl Solve {
         error.or(self.messages.last().map(String::as_str)).map(str::trim)
     }
 
+    /// All that was said of the failure: buildx's words and those of the vertex that failed.
+    pub fn whole_error(&self) -> String {
+        let vertex = self.failed().and_then(|vertex| vertex.error.as_deref());
+        let said = [self.error(), vertex].into_iter().flatten();
+        said.collect::<Vec<_>>().join("; ")
+    }
+
     /// How long, at `now` on the reader's clock, nothing has happened while nothing but imports of
     /// caches is open: a builder that waits so waits for ever.
     pub fn stalled_seconds(&self, now: f64) -> f64 {

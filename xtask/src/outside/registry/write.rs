@@ -1,5 +1,5 @@
 //! Writing to a registry: a manifest under a tag, a deletion, and the question whether one may write
-//! at all. Layers are pushed by BuildKit, never from here.
+//! at all. Layers are pushed by BuildKit, never from here; a blob that is stored here is a few bytes.
 
 use ureq::http::Method;
 
@@ -28,6 +28,26 @@ impl Client {
             }
             _ => Ok(manifest.digest.clone()),
         }
+    }
+
+    /// Stores a small blob, whole, unless it is there; returns its digest.
+    pub fn put_blob(&self, reference: &Reference, bytes: &[u8]) -> Result<Digest> {
+        let digest = digest::sha256(bytes)?;
+        if super::exists(self.head_blob(reference, &digest))? {
+            return Ok(digest);
+        }
+        let target = Self::target(reference, Action::Push);
+        let url = self.url(reference, "blobs/uploads/");
+        let begun = self.send(&target, Call::new(Method::POST, &url).body(Vec::new()))?;
+        let begun = expect(begun, &[202])?;
+        let location =
+            begun.header("location").ok_or_else(|| malformed("an upload without a location"))?;
+        let upload = joined(&url, location)?;
+        let glue = if upload.contains('?') { '&' } else { '?' };
+        let call = Call::new(Method::PUT, format!("{upload}{glue}digest={digest}"))
+            .header("content-type", "application/octet-stream")
+            .body(bytes);
+        expect(self.send(&target, call)?, &[201]).map(|_| digest)
     }
 
     /// Deletes the manifest at the digest of `reference`, and with it every tag that points at it.

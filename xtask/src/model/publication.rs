@@ -1,0 +1,66 @@
+//! What a publication did: for each service its digest and what became of each tag. It is what `push`
+//! and `release` print as JSON.
+
+use serde::Serialize;
+
+use super::record::Record;
+use super::reference::{Digest, Reference, Tag};
+use super::service::ServiceName;
+
+/// The outcome for one service.
+#[derive(Debug, Clone, Serialize)]
+pub struct Published {
+    pub service: ServiceName,
+    pub repository: Reference,
+    pub result: PublishResult,
+    /// Why it was built, tagged or refused.
+    pub reason: String,
+    /// Which inputs changed, where it was built for that.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<String>,
+    pub digest: Option<Digest>,
+    pub tags: Vec<TagResult>,
+    /// Compressed bytes of all layers.
+    pub size: Option<u64>,
+    /// The same of the image that the floating tag had before.
+    pub size_before: Option<u64>,
+    pub seconds: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub record: Option<Record>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PublishResult {
+    /// Built and published.
+    Built,
+    /// Published by reference: nothing changed.
+    Unchanged,
+    /// It was published already; what was missing was finished.
+    Finished,
+    Refused,
+    Failed,
+}
+
+/// What became of one tag.
+#[derive(Debug, Clone, Serialize)]
+pub struct TagResult {
+    pub tag: Tag,
+    /// Whether it was set; otherwise it was there already.
+    pub set: bool,
+    pub reason: String,
+}
+
+impl std::fmt::Display for PublishResult {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Built => "built",
+            Self::Unchanged => "unchanged",
+            Self::Finished => "published",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+        })
+    }
+}

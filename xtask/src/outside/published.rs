@@ -1,0 +1,210 @@
+//! What a registry has of a service, read for `plan::publish`; and whether what it has is whole.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+
+use crate::model::facts::LabFacts;
+use crate::model::inputs::{INPUTS, Inputs};
+use crate::model::lab::STAND_IN_LABEL;
+use crate::model::manifest::{Descriptor, Manifest, media_type};
+use crate::model::published::{PublishedImage, PublishedState};
+use crate::model::reference::{Digest, Reference, Tag};
+
+use super::process::Runner;
+use super::registry::{self, CONFIGURATION_LIMIT, Client, RegistryError, StoredManifest};
+use super::{git, parallel};
+
+const REVISION: &str = "org.opencontainers.image.revision";
+const CREATED: &str = "org.opencontainers.image.created";
+
+/// Manifests that were read on the way, by digest: what is to be published again need not be read
+/// again.
+pub type Manifests = BTreeMap<Digest, StoredManifest>;
+
+/// Reads the tags of a repository, the images under those `wanted`, and how their commits relate to
+/// `revision`.
+pub fn read(
+    client: &Client,
+    runner: &Runner,
+    repository: &Reference,
+    wanted: &[Tag],
+    revision: &str,
+) -> Result<(PublishedState, Manifests)> {
+    let tags = match client.tags(repository) {
+        Ok(tags) => tags,
+        Err(RegistryError::NotFound) => Vec::new(),
+        Err(error) => return Err(error.into()),
+    };
+    let there: Vec<&Tag> = wanted.iter().filter(|tag| tags.contains(tag)).collect();
+    let looked = parallel::each(&there, |tag| image(client, &repository.with_tag((*tag).clone())));
+    let mut images = BTreeMap::new();
+    let mut manifests = Manifests::new();
+    for (tag, looked) in there.into_iter().zip(looked) {
+        match looked {
+            Ok((image, stored)) => {
+                images.insert(tag.clone(), image);
+                manifests.insert(stored.digest.clone(), stored);
+            }
+            // Deleted since the tags were listed.
+            Err(RegistryError::NotFound) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let mut relations = BTreeMap::new();
+    for (tag, image) in &images {
+        if let Some(theirs) = &image.revision {
+            relations.insert(tag.clone(), git::relation(runner, theirs, revision)?);
+        }
+    }
+    let newer = newer(runner, &tags, revision)?;
+    Ok((PublishedState { tags, images, relations, newer, bases: BTreeMap::new() }, manifests))
+}
+
+/// The tag of a published commit that was made on top of `revision`.
+pub fn newer(runner: &Runner, tags: &[Tag], revision: &str) -> Result<Option<Tag>> {
+    let commit = |tag: &Tag| tag.as_str().strip_prefix("dev-").map(str::to_owned);
+    let commits: Vec<String> = tags.iter().filter_map(commit).collect();
+    let newer = git::newer_than(runner, revision, &commits)?;
+    Ok(newer.first().and_then(|commit| Tag::new(format!("dev-{commit}")).ok()))
+}
+
+/// The image at `reference`, by the annotations of its index, or else by its labels.
+pub fn image(
+    client: &Client,
+    reference: &Reference,
+) -> registry::Result<(PublishedImage, StoredManifest)> {
+    let stored = client.manifest(reference)?;
+    let digest = stored.digest.clone();
+    let texts = match stored.parse()? {
+        Manifest::Index(index) if index.annotations.contains_key(REVISION) => index.annotations,
+        Manifest::Index(index) => match index.images().next() {
+            Some(entry) => {
+                let child = client.manifest(&reference.at(entry.digest.clone()))?;
+                labels(client, reference, &child.parse()?)?
+            }
+            None => BTreeMap::new(),
+        },
+        manifest => labels(client, reference, &manifest)?,
+    };
+    let image = PublishedImage {
+        digest,
+        revision: texts.get(REVISION).cloned(),
+        created: texts.get(CREATED).cloned(),
+        inputs: texts.get(INPUTS).and_then(|text| Inputs::parse(text)),
+        stand_in: texts.get(STAND_IN_LABEL).cloned(),
+    };
+    Ok((image, stored))
+}
+
+fn labels(
+    client: &Client,
+    reference: &Reference,
+    manifest: &Manifest,
+) -> registry::Result<BTreeMap<String, String>> {
+    let Manifest::Image(image) = manifest else { return Ok(BTreeMap::new()) };
+    let bytes = client.blob(reference, &image.config.digest, CONFIGURATION_LIMIT)?;
+    let malformed =
+        |error: serde_json::Error| RegistryError::Malformed { detail: error.to_string() };
+    let configuration =
+        crate::model::image_configuration::ImageConfiguration::parse(&bytes).map_err(malformed)?;
+    Ok(configuration.config.labels)
+}
+
+/// The digests of bases, by their names in a Dockerfile. One that cannot be resolved is left out.
+pub fn bases(
+    client: &Client,
+    names: &[String],
+    lab: Option<&LabFacts>,
+) -> BTreeMap<String, Digest> {
+    let resolved = parallel::each(names, |name| {
+        let reference = base(name, lab)?;
+        match reference.digest {
+            Some(digest) => Some(digest),
+            None => Some(client.head_manifest(&reference).ok()?.digest),
+        }
+    });
+    let pairs = names.iter().zip(resolved);
+    pairs.filter_map(|(name, digest)| Some((name.clone(), digest?))).collect()
+}
+
+/// Where a base is really taken from.
+fn base(name: &str, lab: Option<&LabFacts>) -> Option<Reference> {
+    let mut reference = Reference::normalized(name).ok()?;
+    if reference.tag.is_none() && reference.digest.is_none() {
+        reference = reference.with_tag(Tag::new("latest").ok()?);
+    }
+    match lab.and_then(|lab| Some((lab, lab.stand_ins.get(name)?))) {
+        Some((_, Some(stand_in))) => Some(stand_in.clone()),
+        Some((lab, None)) => Some(Reference { registry: lab.registry.clone(), ..reference }),
+        None => Some(reference),
+    }
+}
+
+/// What an image weighs and what of it is not there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Closure {
+    /// Compressed bytes of all layers of all platforms.
+    pub size: u64,
+    /// Digests that are referred to and cannot be found.
+    pub missing: Vec<Digest>,
+}
+
+/// Reads `reference` by digest and follows all that it refers to, down to the last layer.
+pub fn closure(
+    client: &Client,
+    reference: &Reference,
+    digest: &Digest,
+) -> registry::Result<Closure> {
+    let mut closure = Closure::default();
+    let mut blobs: Vec<Descriptor> = Vec::new();
+    let mut open = vec![digest.clone()];
+    while let Some(next) = open.pop() {
+        let stored = match client.manifest(&reference.at(next.clone())) {
+            Ok(stored) => stored,
+            Err(RegistryError::NotFound) => {
+                closure.missing.push(next);
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        let manifest = stored.parse()?;
+        if let Manifest::Image(image) = &manifest
+            && !image.is_attestation()
+        {
+            closure.size += image.compressed_size();
+        }
+        for child in manifest.children() {
+            if media_type::MANIFESTS.contains(&child.media_type.as_str()) {
+                open.push(child.digest.clone());
+            } else if !blobs.iter().any(|blob| blob.digest == child.digest) {
+                blobs.push(child.clone());
+            }
+        }
+    }
+    let looked = parallel::each(&blobs, |blob| client.head_blob(reference, &blob.digest));
+    for (blob, looked) in blobs.into_iter().zip(looked) {
+        match looked {
+            Ok(_) => {}
+            Err(RegistryError::NotFound) => closure.missing.push(blob.digest),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(closure)
+}
+
+/// The compressed size of what stands at `reference`, without looking at its layers.
+pub fn size(client: &Client, reference: &Reference) -> registry::Result<u64> {
+    let mut size = 0;
+    let mut open = vec![reference.clone()];
+    while let Some(next) = open.pop() {
+        match client.manifest(&next)?.parse()? {
+            Manifest::Index(index) => {
+                open.extend(index.images().map(|entry| reference.at(entry.digest.clone())));
+            }
+            Manifest::Image(image) => size += image.compressed_size(),
+            _ => {}
+        }
+    }
+    Ok(size)
+}

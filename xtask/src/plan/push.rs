@@ -1,0 +1,111 @@
+//! What `push` will do: for each service whether it is built, only tagged, or only finished.
+
+use serde::Serialize;
+
+use crate::model::channel::Channel;
+use crate::model::facts::{Facts, Git};
+use crate::model::failure::Failure;
+use crate::model::published::{PublishedState, Relation};
+use crate::model::reference::{Reference, Tag};
+use crate::model::service::ServiceName;
+
+use super::Choice;
+use super::build::{BuildPlan, ServicePlan};
+use super::publish::{Action, Move, Tags, Wishes, action, movement};
+
+/// Everything `push` or `release` will do. Its JSON form is what `--dry-run --format json` prints.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PublishPlan {
+    pub schema: u32,
+    pub channel: Channel,
+    pub choices: Vec<Choice>,
+    pub services: Vec<ServicePublication>,
+}
+
+/// What will be done for one service.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ServicePublication {
+    pub service: ServiceName,
+    pub repository: Reference,
+    pub tags: Tags,
+    pub action: Action,
+    /// The build, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub build: Option<ServicePlan>,
+}
+
+/// The commit, which must be one: what cannot be checked out again is not published.
+pub fn commit(facts: &Facts, allow_dirty: bool) -> Result<&Git, Failure> {
+    let git = facts.git.as_ref().ok_or_else(|| {
+        Failure::usage("there is no commit to publish").hint("git init && git add . && git commit")
+    })?;
+    match git.dirty.first() {
+        Some(first) if !allow_dirty => {
+            let more = match git.dirty.len() - 1 {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            Err(Failure::refused(format!(
+                "the tree has changes that are not committed: `{first}`{more}"
+            ))
+            .hint("git commit; or, to publish it marked as dirty: --allow-dirty"))
+        }
+        _ => Ok(git),
+    }
+}
+
+/// Decides what to do for each service of `plan`, whose builds are those of the channel. `like` is the
+/// tag whose image may have been made from the same inputs.
+pub fn plan(
+    facts: &Facts,
+    plan: &BuildPlan,
+    tags: &Tags,
+    like: Option<&Tag>,
+    revision: &str,
+    wishes: Wishes,
+) -> Result<PublishPlan, Failure> {
+    let nothing = PublishedState::default();
+    let services = plan.services.iter().map(|service| {
+        let state = facts.published.get(&service.service).unwrap_or(&nothing);
+        let repository = service.repository.clone().ok_or_else(super::build::no_repository)?;
+        let action = action(state, tags, like, service.inputs.as_ref(), wishes)?;
+        check_moves(state, &repository, tags, &action, revision, wishes)?;
+        let build = matches!(action, Action::Build { .. }).then(|| service.clone());
+        let (service, tags) = (service.service.clone(), tags.clone());
+        Ok(ServicePublication { service, repository, tags, action, build })
+    });
+    Ok(PublishPlan {
+        schema: 1,
+        channel: plan.channel,
+        choices: plan.choices.clone(),
+        services: services.collect::<Result<_, Failure>>()?,
+    })
+}
+
+/// A floating tag that may not move is known before anything is built.
+fn check_moves(
+    state: &PublishedState,
+    repository: &Reference,
+    tags: &Tags,
+    action: &Action,
+    revision: &str,
+    wishes: Wishes,
+) -> Result<(), Failure> {
+    for tag in &tags.floating {
+        let there = state
+            .images
+            .get(tag)
+            .map(|image| (image, state.relations.get(tag).copied().unwrap_or(Relation::Unknown)));
+        let digest = action.digest();
+        if there.is_some_and(|(image, _)| Some(&image.digest) == digest) {
+            continue;
+        }
+        let newer = state.newer.as_ref().filter(|_| tag.as_str() == "dev");
+        let moved = movement(repository, tag, there, newer, digest, revision, wishes)?;
+        if let Move::Overtaken(reason) = moved {
+            return Err(Failure::refused(reason)
+                .hint("to go back on purpose: cargo xtask push --allow-rollback"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,145 @@
+//! `cargo xtask cache`: what the cache tiers hold, and making the next build cold.
+
+use anyhow::{Context, Result};
+
+use crate::cli::{Cache, Format};
+use crate::model::cache_records::IMPORT_LIMIT;
+use crate::model::facts::Facts;
+use crate::model::failure::Exit;
+use crate::model::reference::Reference;
+use crate::model::service::ServiceName;
+use crate::model::tier::{CacheTier, Seen, TierLook};
+use crate::outside::gather::Wanted;
+use crate::outside::registry::{Client, Options, StoredManifest, digest};
+use crate::outside::{clock, terminal};
+use crate::plan::cache::sources;
+use crate::plan::selection::select;
+use crate::report::quantity::bytes;
+use crate::report::table::Table;
+use crate::report::{self, WIDTH};
+
+use super::Start;
+use super::publish::again;
+
+pub fn run(mut start: Start, command: &Cache) -> Result<Exit> {
+    let format = start.human_or_json()?;
+    start.enter_lab()?;
+    let (Cache::Status { services } | Cache::Invalidate { services }) = command;
+    let facts = start.facts(&Wanted { tiers: true, services, ..Wanted::default() })?;
+    let chosen: Vec<_> =
+        select(&facts, services)?.chosen.iter().map(|(service, _)| service.name.clone()).collect();
+    match command {
+        Cache::Status { .. } => status(&facts, &chosen, format),
+        Cache::Invalidate { .. } => invalidate(&start, &facts, &chosen),
+    }
+}
+
+fn status(facts: &Facts, services: &[ServiceName], format: Format) -> Result<Exit> {
+    let now = clock::now();
+    let mut table = Table::new(["service", "tier", ">age", ">size", ">results", "state"]);
+    let mut values = Vec::new();
+    for service in services {
+        let place = facts.cache_place(service);
+        for (look, plan) in
+            facts.looks(service).iter().zip(sources(place.as_ref(), facts.looks(service)))
+        {
+            let Contents { created, size, results } = Contents::of(look);
+            let age = created.map(|created| now.saturating_sub(created));
+            table.row([
+                service.to_string(),
+                look.tier.to_string(),
+                age.map_or("-".to_owned(), report::quantity::age),
+                size.map_or("-".to_owned(), bytes),
+                results.map_or("-".to_owned(), |results| results.to_string()),
+                format!("{}: {}", plan.outcome, plan.reason),
+            ]);
+            values.push(serde_json::json!({
+                "service": service, "tier": look.tier, "reference": look.reference,
+                "outcome": plan.outcome, "reason": plan.reason, "age_seconds": age,
+                "bytes": size, "results": results, "seconds": look.seconds,
+            }));
+        }
+    }
+    terminal::data(&match format {
+        Format::Json => format!("{}\n", serde_json::to_string_pretty(&values)?),
+        _ => table.text(terminal::width().unwrap_or(WIDTH)),
+    });
+    Ok(Exit::Done)
+}
+
+/// What is in a tier.
+#[derive(Default)]
+struct Contents {
+    created: Option<u64>,
+    size: Option<u64>,
+    results: Option<usize>,
+}
+
+impl Contents {
+    fn of(look: &TierLook) -> Self {
+        match &look.seen {
+            Seen::Cache { records, layers_bytes, created, config_bytes, .. } => Self {
+                created: *created,
+                size: Some(*layers_bytes),
+                results: (*config_bytes <= IMPORT_LIMIT).then(|| records.results()),
+            },
+            Seen::InlineImage { records, created, .. } => {
+                Self { created: *created, size: None, results: Some(records.results()) }
+            }
+            _ => Self::default(),
+        }
+    }
+}
+
+/// Points `:cache` at a cache without records. What it was stays in the registry, and images that
+/// share its layers lose nothing.
+fn invalidate(start: &Start, facts: &Facts, services: &[ServiceName]) -> Result<Exit> {
+    let client = Client::new(Options::default());
+    for service in services {
+        let place = facts.cache_place(service).context("no repository is known")?;
+        let reference = place.cache()?;
+        let there = facts
+            .looks(service)
+            .iter()
+            .any(|look| look.tier == CacheTier::Cache && !matches!(look.seen, Seen::NotThere));
+        if start.global.dry_run {
+            terminal::data(&format!("# would point {reference} at an empty cache\n"));
+            continue;
+        }
+        if there {
+            empty(&client, &reference)?;
+        }
+        let said = if there { "points at an empty cache now" } else { "is not there" };
+        start.say(&format!("{reference} {said}"));
+    }
+    start.say(
+        "the next build executes what no other tier has: `:dev` and `:latest` stay, because their \
+         images are in use; to leave them out too: cargo xtask build --no-cache. The Actions cache \
+         is per ref: gh cache delete --all",
+    );
+    Ok(Exit::Done)
+}
+
+/// Replaces a cache by one that holds nothing.
+fn empty(client: &Client, reference: &Reference) -> Result<()> {
+    let config = br#"{"layers":[],"records":[]}"#;
+    let uploaded = again(|| client.put_blob(reference, config))?;
+    let text = serde_json::json!({
+        "schemaVersion": 2,
+        "mediaType": crate::model::manifest::media_type::OCI_MANIFEST,
+        "config": {
+            "mediaType": crate::model::manifest::media_type::CACHE_CONFIGURATION,
+            "digest": uploaded,
+            "size": config.len(),
+        },
+        "layers": [],
+        "annotations": { "io.autogit.cache": "invalidated" },
+    });
+    let bytes = serde_json::to_vec(&text)?;
+    let stored = StoredManifest {
+        digest: digest::sha256(&bytes)?,
+        media_type: crate::model::manifest::media_type::OCI_MANIFEST.to_owned(),
+        bytes,
+    };
+    again(|| client.put_manifest(reference, &stored)).map(drop)
+}

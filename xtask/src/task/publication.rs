@@ -1,0 +1,390 @@
+//! A publication from its facts to its report: the story that `push` and `release` share.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+
+use crate::cli::{Format, Publish};
+use crate::model::dockerfile::Dockerfile;
+use crate::model::facts::{Facts, ServiceFacts};
+use crate::model::failure::{Exit, Failure, Interrupted};
+use crate::model::invocation::Invocation;
+use crate::model::lab::ENGINE_LABEL;
+use crate::model::publication::{PublishResult, Published};
+use crate::model::reference::Tag;
+use crate::outside::login::Login;
+use crate::outside::published::{self, Manifests};
+use crate::outside::registry::{self, Client, Source};
+use crate::outside::{environment, gather, github, interrupt, parallel, terminal};
+use crate::plan::build::{self, BuildOptions};
+use crate::plan::publish::{Action, Tags, Wishes};
+use crate::plan::push::{self, PublishPlan, ServicePublication};
+use crate::plan::selection::select;
+use crate::report;
+
+use super::Start;
+use super::publish::{Publisher, again};
+use super::work::Work;
+
+/// Everything that is known of a publication before it begins.
+pub(super) struct Publication<'s> {
+    start: &'s Start,
+    facts: Facts,
+    revision: String,
+    tags: Tags,
+    options: BuildOptions,
+    wishes: Wishes,
+    client: Client,
+    manifests: Manifests,
+    /// Removed when the publication ends.
+    login: Option<Login>,
+}
+
+impl<'s> Publication<'s> {
+    /// Reads what the registry has of each service.
+    pub fn new(
+        start: &'s Start,
+        facts: Facts,
+        revision: String,
+        tags: Tags,
+        options: BuildOptions,
+        wishes: Wishes,
+    ) -> Result<Self> {
+        let source = credentials(&facts);
+        let client =
+            Client::new(registry::Options { credentials: source, ..registry::Options::default() });
+        let mut publication = Self {
+            start,
+            facts,
+            revision,
+            tags,
+            options,
+            wishes,
+            client,
+            manifests: Manifests::new(),
+            login: None,
+        };
+        if start.global.facts.is_none() {
+            publication.read()?;
+            start.keep_facts(&publication.facts)?;
+        } else if !start.global.dry_run {
+            return Err(Failure::usage("`--facts` plans from a file, and publishes nothing")
+                .hint("add --dry-run")
+                .into());
+        }
+        Ok(publication)
+    }
+
+    fn read(&mut self) -> Result<()> {
+        let chosen = select(&self.facts, &self.options.services)?.chosen;
+        let services: Vec<&ServiceFacts> = chosen.iter().map(|(service, _)| *service).collect();
+        let wanted: Vec<Tag> =
+            self.tags.exact.iter().chain(&self.tags.floating).cloned().chain(dev()).collect();
+        let states = parallel::each(&services, |service| {
+            let repository =
+                self.facts.published(&service.name).ok_or_else(build::no_repository)?;
+            let (client, runner) = (&self.client, &self.start.runner);
+            let (mut state, manifests) =
+                published::read(client, runner, &repository, &wanted, &self.revision)
+                    .with_context(|| format!("cannot look at `{repository}`"))?;
+            let bases = bases(&self.facts, service);
+            state.bases = published::bases(client, &bases, self.facts.lab.as_ref());
+            anyhow::Ok((service.name.clone(), state, manifests))
+        });
+        let mut found = BTreeMap::new();
+        for state in states {
+            let (name, state, manifests) = state?;
+            found.insert(name, state);
+            self.manifests.extend(manifests);
+        }
+        self.facts.published = found;
+        Ok(())
+    }
+
+    /// What will be done. Only for what must be built are the cache tiers and the engine looked at.
+    pub fn plan(&mut self, like: Option<&Tag>) -> Result<PublishPlan> {
+        let decide = |publication: &Self| {
+            let Self { facts, options, tags, revision, wishes, .. } = publication;
+            let builds = build::plan(facts, options)?;
+            push::plan(facts, &builds, tags, like, revision, *wishes)
+        };
+        // Whatever the engine can do, it does not decide what must be built.
+        let plan = decide(self)?;
+        let services = plan.services.iter().filter(|service| service.build.is_some());
+        let services: Vec<_> = services.map(|service| service.service.clone()).collect();
+        if services.is_empty() || self.start.global.facts.is_some() {
+            return Ok(plan);
+        }
+        self.facts.tiers = gather::tiers(&self.facts, &self.client, &services)?;
+        self.facts = super::build::with_engine(self.start, self.facts.clone(), &self.options)?;
+        Ok(decide(self)?)
+    }
+
+    pub fn show(&self, plan: &PublishPlan) -> Result<()> {
+        terminal::data(&match self.start.global.format {
+            Format::Json => format!("{}\n", serde_json::to_string_pretty(plan)?),
+            Format::Bake => {
+                let builds = plan.services.iter().filter_map(|service| service.build.as_ref());
+                let whole: Vec<_> =
+                    builds.map(|b| (b.service.as_str().to_owned(), b.whole())).collect();
+                let targets = whole.iter().map(|(name, spec)| (name.as_str(), spec));
+                format!("{}\n", serde_json::to_string_pretty(&report::bake::bake(targets))?)
+            }
+            _ => report::publication::script(plan),
+        });
+        Ok(())
+    }
+
+    /// Publishes every service, and reports.
+    pub fn carry_out(mut self, plan: &PublishPlan, options: &Publish) -> Result<Exit> {
+        self.permissions(plan)?;
+        self.leaks(plan)?;
+        let runner = match &self.login {
+            Some(login) => login.enter(&self.start.runner),
+            None => self.start.runner.clone(),
+        };
+        let start = Start { runner, ..self.start.again() };
+        let by = Publisher {
+            client: &self.client,
+            runner: &start.runner,
+            revision: &self.revision,
+            wishes: self.wishes,
+            manifests: std::mem::take(&mut self.manifests),
+        };
+        let builds = build::plan(&self.facts, &self.options)?;
+        let work = Work::new(&start, &self.facts, &builds, options.progress, options.jobs);
+        if plan.services.iter().any(|service| service.build.is_some()) {
+            work.prepare()?;
+        }
+        let results = parallel::at_once(&plan.services, usize::from(options.jobs), |service| {
+            let mut outcome = one(&by, &work, service);
+            if let (true, Ok(published)) = (options.sign, &outcome)
+                && let Err(error) = sign(&start, published)
+            {
+                outcome = Err(error);
+            }
+            outcome.unwrap_or_else(|error| failed(service, &error, &work))
+        });
+        drop(work);
+        self.report(&results)
+    }
+
+    /// Whether the credentials allow it is asked before the work, not after.
+    fn permissions(&mut self, plan: &PublishPlan) -> Result<()> {
+        let Some(first) = plan.services.iter().find(|service| service.build.is_some()) else {
+            return Ok(());
+        };
+        again(|| self.client.may_push(&first.repository))?;
+        if let Some((user, token)) = environment::job_login().filter(|_| is_job(&self.facts)) {
+            let registry = self.facts.registry();
+            self.login = Some(Login::new(&self.start.runner, registry, &user, &token)?);
+        }
+        if self.facts.lab.is_none() {
+            let info = Invocation::new("docker", ["info", "--format={{json .Labels}}"]);
+            if self.start.runner.finish(&info)?.stdout.contains(ENGINE_LABEL) {
+                return Err(Failure::refused(
+                    "this engine is the lab's, whose bases may be stand-ins, and the registry is not",
+                )
+                .hint("cargo xtask push --lab; or unset DOCKER_HOST")
+                .into());
+            }
+        }
+        Ok(())
+    }
+
+    /// No value of a secret may be published with an image.
+    fn leaks(&self, plan: &PublishPlan) -> Result<()> {
+        for service in &plan.services {
+            let Some(planned) = &service.build else { continue };
+            let file = self.facts.services.iter().find(|facts| facts.name == service.service);
+            let file = file.map_or("", |facts| facts.dockerfile.as_str());
+            let arguments = planned.command.arguments.iter().map(String::as_str);
+            let texts: Vec<&str> = arguments.chain([file]).collect();
+            let sources = planned.build.secrets.values();
+            let names: Vec<&str> = sources
+                .filter_map(|source| match source {
+                    crate::model::config::SecretSource::Env(name) => Some(name.as_str()),
+                    crate::model::config::SecretSource::File(_) => None,
+                })
+                .collect();
+            if let Some(name) = environment::leaked(&names, &texts) {
+                let message = format!(
+                    "the value of the secret variable `{name}` would be published with {}: it \
+                     stands in an argument, a label or the Dockerfile",
+                    service.service
+                );
+                return Err(Failure::refused(message)
+                    .hint(format!("mount it instead: --secret id=NAME,env={name}"))
+                    .into());
+            }
+        }
+        Ok(())
+    }
+
+    fn report(&self, results: &[Published]) -> Result<Exit> {
+        let width = terminal::width().unwrap_or(report::WIDTH);
+        terminal::data(&match self.start.global.format {
+            Format::Json => {
+                let channel = self.options.channel;
+                let requests = self.client.requests();
+                let value = serde_json::json!({
+                    "schema": 1, "channel": channel, "revision": self.revision,
+                    "requests": requests, "services": results,
+                });
+                format!("{}\n", serde_json::to_string_pretty(&value)?)
+            }
+            _ => report::publication::table(results).text(width),
+        });
+        github::summary(&report::publication::summary(results))?;
+        for published in results {
+            let service = published.service.as_str();
+            let (Some(digest), Some(first)) = (&published.digest, published.tags.first()) else {
+                continue;
+            };
+            let reference = published.repository.with_tag(first.tag.clone());
+            let tags: Vec<_> = published.tags.iter().map(|result| result.tag.as_str()).collect();
+            github::output([
+                (format!("{service}-digest").as_str(), digest.as_str()),
+                (format!("{service}-reference").as_str(), &format!("{reference}@{digest}")),
+                (format!("{service}-tags").as_str(), &tags.join("\n")),
+            ])?;
+        }
+        if interrupt::wanted() {
+            return Err(Interrupted.into());
+        }
+        let has = |result| results.iter().any(|published| published.result == result);
+        Ok(match (has(PublishResult::Failed), has(PublishResult::Refused)) {
+            (true, _) => Exit::Failed,
+            (_, true) => Exit::Refused,
+            _ => Exit::Done,
+        })
+    }
+}
+
+/// Publishes one service.
+fn one(by: &Publisher<'_>, work: &Work<'_>, service: &ServicePublication) -> Result<Published> {
+    let begun = Instant::now();
+    let ServicePublication { repository, tags, action, .. } = service;
+    let before = before(by, work, service);
+    let mut published = empty(service);
+    match action {
+        Action::Finish { digest, .. } | Action::Retag { digest, .. } => {
+            let retag = matches!(action, Action::Retag { .. });
+            let done = by.publish(repository, tags, digest, retag)?;
+            published.digest = Some(digest.clone());
+            published.tags = done.tags;
+            published.result =
+                if retag { PublishResult::Unchanged } else { PublishResult::Finished };
+            published.size = Some(done.size).filter(|size| *size > 0);
+        }
+        Action::Build { .. } => {
+            let planned = service.build.as_ref().context("the plan has no build")?;
+            let done = std::sync::OnceLock::new();
+            let record = work.service(planned, |built| {
+                let image = built.image.as_ref().context("buildx told no digest")?;
+                let digest = image.digest.clone();
+                let outcome = by.publish(repository, tags, &digest, false)?;
+                // It is set once: this is called once for a build.
+                let _ = done.set((digest, outcome));
+                Ok(())
+            })?;
+            match done.into_inner() {
+                Some((digest, outcome)) => {
+                    published.digest = Some(digest);
+                    published.tags = outcome.tags;
+                    published.size = Some(outcome.size);
+                    published.result = PublishResult::Built;
+                }
+                None => published.error = record.error.clone(),
+            }
+            published.record = Some(record);
+        }
+    }
+    published.size_before = before;
+    published.seconds = begun.elapsed().as_secs_f64();
+    Ok(published)
+}
+
+/// The size of the image that a floating tag has now, for comparison with one that is built.
+fn before(publisher: &Publisher<'_>, work: &Work<'_>, service: &ServicePublication) -> Option<u64> {
+    service.build.as_ref()?;
+    let state = work.facts.published.get(&service.service)?;
+    let tag = service.tags.floating.iter().find(|tag| state.images.contains_key(*tag))?;
+    published::size(publisher.client, &service.repository.with_tag(tag.clone())).ok()
+}
+
+fn empty(service: &ServicePublication) -> Published {
+    let changes = match &service.action {
+        Action::Build { changes, .. } => changes.clone(),
+        _ => Vec::new(),
+    };
+    Published {
+        service: service.service.clone(),
+        repository: service.repository.clone(),
+        result: PublishResult::Failed,
+        reason: service.action.reason().to_owned(),
+        changes,
+        digest: None,
+        tags: Vec::new(),
+        size: None,
+        size_before: None,
+        seconds: 0.0,
+        error: None,
+        record: None,
+    }
+}
+
+/// The outcome of a service that was not published, told at once.
+fn failed(service: &ServicePublication, error: &anyhow::Error, work: &Work<'_>) -> Published {
+    let (exit, text) = report::error::rendered(error);
+    work.display.error(&format!("{}: {text}", service.service));
+    let result = match exit {
+        Exit::Refused => PublishResult::Refused,
+        _ => PublishResult::Failed,
+    };
+    Published { result, error: Some(format!("{error:#}")), ..empty(service) }
+}
+
+/// Signs what was published, by digest. The key never passes through here.
+fn sign(start: &Start, published: &Published) -> Result<()> {
+    let Some(digest) = &published.digest else { return Ok(()) };
+    if which::which("cosign").is_err() {
+        return Err(Failure::failed("`--sign` needs cosign, which is not on the PATH")
+            .hint("https://docs.sigstore.dev/cosign/system_config/installation")
+            .into());
+    }
+    let mut arguments = vec!["sign".to_owned(), "--yes".to_owned()];
+    if let Some(key) = environment::text("COSIGN_KEY") {
+        arguments.push(format!("--key={key}"));
+    }
+    arguments.push(published.repository.at(digest.clone()).to_string());
+    start.runner.output(&Invocation::new("cosign", arguments)).map(drop)
+}
+
+/// The job's own token where there is one, else what docker has.
+fn credentials(facts: &Facts) -> Source {
+    match environment::job_login().filter(|_| is_job(facts)) {
+        Some((user, password)) => {
+            Source::Given { registry: facts.registry().clone(), user, password }
+        }
+        None => Source::Docker,
+    }
+}
+
+/// The token of a job is for GitHub's registry; the lab's wants none.
+fn is_job(facts: &Facts) -> bool {
+    facts.environment.github.is_some() && facts.lab.is_none()
+}
+
+fn dev() -> Option<Tag> {
+    Tag::new("dev").ok()
+}
+
+/// The bases of a service, as its configuration resolves them.
+fn bases(facts: &Facts, service: &ServiceFacts) -> Vec<String> {
+    let own = facts.config.service(&service.name);
+    Dockerfile::parse(&service.dockerfile)
+        .map(|file| file.bases(&own.build_args, own.target.as_deref()))
+        .unwrap_or_default()
+}

@@ -1,0 +1,324 @@
+//! Building the services of a plan, side by side: what `build`, `push` and `release` share. It follows
+//! each build, tries again what is worth it, writes the records, and tells why a build failed.
+
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+
+use crate::cli::Progress;
+use crate::model::build::BuildSpec;
+use crate::model::facts::{Engine, Facts, ServiceFacts};
+use crate::model::failure::Interrupted;
+use crate::model::record::{self, Attempt, BuildResult, ImageRecord, Record, TierRecord};
+use crate::model::solve::Solve;
+use crate::outside::build::{self, Built};
+use crate::outside::display::{Display, Kind};
+use crate::outside::{clock, docker, parallel, records, smoke, terminal};
+use crate::plan::build::{BuildPlan, ServicePlan};
+use crate::plan::retry::{self, Verdict};
+use crate::report::build_failure::Failed;
+use crate::report::progress::{self, Told};
+use crate::report::{self, WIDTH, workflow};
+
+use super::Start;
+
+/// The builds of one plan.
+pub(super) struct Work<'w> {
+    pub start: &'w Start,
+    pub facts: &'w Facts,
+    pub plan: &'w BuildPlan,
+    pub display: Display,
+    pub width: usize,
+    progress: Progress,
+    jobs: u16,
+}
+
+impl<'w> Work<'w> {
+    pub fn new(
+        start: &'w Start,
+        facts: &'w Facts,
+        plan: &'w BuildPlan,
+        progress: Progress,
+        jobs: u16,
+    ) -> Self {
+        let kind = match (progress, facts.environment.github.is_some()) {
+            _ if start.global.quiet || progress == Progress::Native => Kind::Quiet,
+            (_, true) => Kind::Grouped,
+            (Progress::Auto, _) if terminal::is_live() => Kind::Live,
+            _ => Kind::Plain,
+        };
+        let width = terminal::width().unwrap_or(WIDTH);
+        Self { start, facts, plan, display: Display::new(kind), width, progress, jobs }
+    }
+
+    /// Creates the builder, where the plan wants a new one.
+    pub fn prepare(&self) -> Result<()> {
+        let builder = &self.plan.builder;
+        if builder.create.is_some() || self.start.global.verbose {
+            let choice = &builder.choice;
+            self.display.message(&format!("builder: {} ({})", choice.value, choice.reason));
+        }
+        builder.create.iter().try_for_each(|create| self.start.runner.output(create).map(drop))
+    }
+
+    /// What `done` makes of each service, in their order.
+    pub fn each<T: Send>(&self, done: impl Fn(&ServicePlan) -> Result<T> + Sync) -> Vec<Result<T>> {
+        // buildx's own display needs the terminal for itself.
+        let jobs = if self.progress == Progress::Native { 1 } else { self.jobs };
+        parallel::at_once(&self.plan.services, usize::from(jobs), done)
+    }
+
+    /// Builds one service, tests it, does what is to be done `then`, exports its cache, and writes
+    /// its record.
+    pub fn service(
+        &self,
+        service: &ServicePlan,
+        then: impl Fn(&Built) -> Result<()>,
+    ) -> Result<Record> {
+        let started = clock::now();
+        if self.progress == Progress::Native {
+            build::hand_over(&self.start.runner, &service.build)?;
+        }
+        let mut attempts = Vec::new();
+        let built = match self.attempted(service, &mut attempts) {
+            Err(error) if error.is::<Interrupted>() => None,
+            other => Some(other.with_context(|| format!("cannot build {}", service.service))?),
+        };
+        let mut record = self.record(service, built.as_ref(), started)?;
+        record.attempts = attempts;
+        let mut done = Ok(());
+        if let Some(built) = &built {
+            if built.success() {
+                self.test(service, built, &mut record);
+                if record.result == BuildResult::Built {
+                    done = then(built);
+                }
+                if done.is_ok() {
+                    self.export(service, &mut record);
+                }
+            } else {
+                self.explain(service, built)?;
+            }
+        }
+        let path = records::save(&self.start.target, &service.service, &record)?;
+        if self.start.global.verbose {
+            self.display.message(&format!("{}: record {}", service.service, path.display()));
+        }
+        let title = workflow::group(&format!("{}: {}", service.service, record.result));
+        self.display.finish(service.service.as_str(), (&title, workflow::END_GROUP));
+        done.map(|()| record)
+    }
+
+    /// Builds, and tries again what is worth it.
+    fn attempted(&self, service: &ServicePlan, attempts: &mut Vec<Attempt>) -> Result<Built> {
+        let mut spec = service.build.clone();
+        let mut number = 1;
+        loop {
+            let built = self.build(service, &spec)?;
+            let (verdict, error) = match &built.solve {
+                _ if built.success() => return Ok(built),
+                solve if built.code.is_none() => {
+                    self.free_builder(service, solve);
+                    (Verdict::WithoutCache("a cache import hung"), solve.open_imports().join(", "))
+                }
+                solve => {
+                    let error = solve.whole_error();
+                    (retry::judge(&error), error)
+                }
+            };
+            let reason = match verdict {
+                Verdict::GiveUp(_) => return Ok(built),
+                Verdict::WithoutCache(_) if spec.cache_from.is_empty() => return Ok(built),
+                Verdict::WithoutCache(reason) => {
+                    spec.cache_from.clear();
+                    reason
+                }
+                Verdict::Retry(reason) => reason,
+            };
+            number += 1;
+            if number > retry::ATTEMPTS {
+                return Ok(built);
+            }
+            let wait = retry::wait(number, clock::chance(), None);
+            self.display.message(&format!(
+                "{}: {reason}; attempt {number} of {} in {}",
+                service.service,
+                retry::ATTEMPTS,
+                report::quantity::seconds(wait.as_secs_f64())
+            ));
+            attempts.push(Attempt {
+                error,
+                reason: reason.to_owned(),
+                seconds: built.seconds,
+                waited: wait.as_secs_f64(),
+            });
+            clock::sleep(wait)?;
+        }
+    }
+
+    /// A builder that waits in an import waits for ever, and holds up all other builds. One in a
+    /// container can be restarted; an engine is its owner's to restart.
+    fn free_builder(&self, service: &ServicePlan, solve: &Solve) {
+        let open = solve.open_imports().join(", ");
+        let name = &service.service;
+        self.display.error(&format!("{name}: BuildKit hangs in a cache import from {open}"));
+        let builder = &self.plan.builder;
+        match (&builder.name, builder.driver.as_str()) {
+            (Some(builder), "docker-container") => {
+                let container = format!("buildx_buildkit_{builder}0");
+                let call =
+                    crate::model::invocation::Invocation::new("docker", ["restart", &container]);
+                if let Err(error) = self.start.runner.output(&call) {
+                    self.display.error(&format!("{name}: {error:#}"));
+                }
+            }
+            _ => self.display.error("if it stays so: systemctl restart docker"),
+        }
+    }
+
+    fn build(&self, service: &ServicePlan, spec: &BuildSpec) -> Result<Built> {
+        let name = &service.service;
+        let log = records::log_path(&self.start.target, name);
+        let begun = Instant::now();
+        let mut told = Told::default();
+        let mut drawn: Option<Instant> = None;
+        build::build(&self.start.runner, spec, &log, |solve| match self.display.kind() {
+            Kind::Live => {
+                // The stream brings thousands of lines a second; a person sees ten pictures.
+                if drawn.is_none_or(|last| last.elapsed().as_millis() >= 100) {
+                    drawn = Some(Instant::now());
+                    let elapsed = begun.elapsed().as_secs_f64();
+                    let expected = service.expected_seconds;
+                    let block = progress::block(name, solve, elapsed, expected, self.width);
+                    self.display.block(name.as_str(), &block);
+                }
+            }
+            Kind::Plain | Kind::Grouped => {
+                self.display.lines(name.as_str(), told.new_lines(name, solve));
+            }
+            Kind::Quiet => {}
+        })
+    }
+
+    fn record(&self, service: &ServicePlan, built: Option<&Built>, started: u64) -> Result<Record> {
+        let none = Solve::default();
+        let solve = built.map_or(&none, |built| &built.solve);
+        let result = match built {
+            None => BuildResult::Interrupted,
+            Some(built) if built.success() => BuildResult::Built,
+            Some(built) if built.code.is_none() => BuildResult::Hung,
+            Some(_) => BuildResult::Failed,
+        };
+        let tiers = service.tiers.iter().map(|plan| {
+            let mut tier = TierRecord {
+                tier: plan.tier,
+                reference: plan.reference.clone(),
+                outcome: plan.outcome,
+                detail: plan.reason.clone(),
+                seconds: plan.seconds,
+            };
+            tier.imported(solve);
+            tier
+        });
+        let image = built.and_then(|built| built.image.as_ref()).map(|image| ImageRecord {
+            digest: image.digest.clone(),
+            id: image.id.clone(),
+            size: image.size,
+            reference: None,
+        });
+        Ok(Record {
+            schema: record::SCHEMA,
+            service: service.service.clone(),
+            channel: self.plan.channel,
+            revision: self.facts.git.as_ref().map(crate::plan::labels::revision),
+            started,
+            seconds: built.map_or(0.0, |built| built.seconds),
+            result,
+            error: (result == BuildResult::Failed)
+                .then(|| solve.error().unwrap_or_default().to_owned()),
+            tiers: tiers.collect(),
+            export_error: None,
+            attempts: Vec::new(),
+            steps: Record::steps(solve),
+            totals: solve.steps(),
+            bytes_pulled: solve.bytes_pulled(),
+            warnings: solve.warnings.clone(),
+            image,
+            log: self.log(service),
+            plan: serde_json::to_value(service)?,
+        })
+    }
+
+    /// The log's path as a person would type it.
+    fn log(&self, service: &ServicePlan) -> String {
+        let path = records::log_path(&self.start.target, &service.service);
+        path.strip_prefix(&self.start.root).unwrap_or(&path).display().to_string()
+    }
+
+    fn test(&self, service: &ServicePlan, built: &Built, record: &mut Record) {
+        let Some(contract) = &service.smoke_test else { return };
+        let name = &service.service;
+        let image = built.image.as_ref().map_or("", |image| image.id.as_str());
+        self.display.lines(name.as_str(), vec![format!("{name} | smoke test of {image}")]);
+        match smoke::test(&self.start.runner, name, image, contract) {
+            Ok(passed) => {
+                let time = report::quantity::seconds(passed.seconds_to_healthy);
+                self.display.message(&format!("{name}: healthy after {time}"));
+            }
+            Err(error) => {
+                let interrupted = error.is::<Interrupted>();
+                record.result =
+                    if interrupted { BuildResult::Interrupted } else { BuildResult::TestFailed };
+                record.error = Some(format!("{error:#}"));
+                self.display.error(&format!("{name}: the smoke test failed: {error:#}"));
+            }
+        }
+    }
+
+    /// Exports the cache after the build. What goes wrong there fails no build, and is told.
+    fn export(&self, service: &ServicePlan, record: &mut Record) {
+        let executed = record.totals.cached < record.totals.total;
+        let Some(spec) = service.export(executed) else { return };
+        let exported = self.build(service, &spec);
+        let problem = match &exported {
+            Ok(built) => built.solve.export_error().map(str::to_owned).or_else(|| {
+                (!built.success()).then(|| built.solve.error().unwrap_or_default().to_owned())
+            }),
+            Err(error) => Some(format!("{error:#}")),
+        };
+        if let Some(problem) = problem {
+            self.display
+                .error(&format!("{}: the cache was not exported: {problem}", service.service));
+            record.export_error = Some(problem);
+        }
+    }
+
+    /// Says why a build failed.
+    fn explain(&self, service: &ServicePlan, built: &Built) -> Result<()> {
+        if self.facts.engine == Engine::Unasked
+            && let Some(problem) = crate::plan::builder::problem(&docker::read(&self.start.runner)?)
+        {
+            return Err(problem.into());
+        }
+        let name = &service.service;
+        if built.code.is_none() {
+            return Ok(());
+        }
+        let of_service = |facts: &&ServiceFacts| facts.name == *name;
+        let failed = Failed {
+            service: name,
+            dockerfile: &service.build.dockerfile,
+            text: self.facts.services.iter().find(of_service).map_or("", |s| s.dockerfile.as_str()),
+            solve: &built.solve,
+            log: &self.log(service),
+        };
+        self.display.error(&failed.explained());
+        if self.facts.environment.github.is_some() {
+            let title = format!("{name} does not build");
+            let file = &service.build.dockerfile;
+            let line = workflow::error(file, failed.line(), &title, &failed.reason());
+            self.display.error(&line);
+        }
+        Ok(())
+    }
+}
