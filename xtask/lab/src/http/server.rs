@@ -1,7 +1,7 @@
 //! The server: accepts connections, reads requests one after another, logs them, and carries faults out. What a request
 //! means is the service's business.
 
-use std::io::{self, Read as _};
+use std::io::{self, BufRead as _, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread::{self, sleep};
@@ -59,9 +59,19 @@ pub fn spawn(listener: TcpListener, service: Arc<impl Service>) {
     });
 }
 
+/// The first byte of a TLS connection (RFC 8446, 5.1).
+const TLS_HANDSHAKE: u8 = 22;
+/// An engine tries TLS first, and falls back when it is answered in plain text, as by Go's server.
+const NO_TLS: &[u8] =
+    b"HTTP/1.0 400 Bad Request\r\nConnection: close\r\n\r\nThis is an HTTP server.\n";
+
 fn converse(stream: &TcpStream, service: &impl Service) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut incoming = Incoming::new(stream.try_clone()?);
+    if incoming.fill_buf()?.first() == Some(&TLS_HANDSHAKE) {
+        let mut outgoing = stream;
+        return outgoing.write_all(NO_TLS);
+    }
     loop {
         let before = incoming.consumed;
         let Some(request) = RequestHead::read(&mut incoming)? else { return Ok(()) };
