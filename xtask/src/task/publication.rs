@@ -296,7 +296,7 @@ fn one(by: &Publisher<'_>, work: &Work<'_>, service: &ServicePublication) -> Res
                     published.size = Some(outcome.size);
                     published.result = PublishResult::Built;
                 }
-                None => published.error = record.error.clone(),
+                None => published.error.clone_from(&record.error),
             }
             published.record = Some(record);
         }

@@ -14,12 +14,25 @@ use std::process::{Command, Output};
 /// A git repository with a configuration and services, deleted when it goes.
 pub struct Fixture {
     folder: tempfile::TempDir,
+    /// `OWNER/REPO`, below which its images are.
+    pub repository: String,
 }
 
 impl Fixture {
     /// A repository `fixture/repo` without services.
     pub fn new() -> Self {
-        let fixture = Self { folder: tempfile::tempdir().unwrap() };
+        Self::named("fixture/repo")
+    }
+
+    /// One whose images no other test and no other run has published.
+    pub fn unpublished() -> Self {
+        let nanoseconds = std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos();
+        Self::named(&format!("fixture/r{nanoseconds}"))
+    }
+
+    fn named(repository: &str) -> Self {
+        let repository = repository.to_owned();
+        let fixture = Self { folder: tempfile::tempdir().unwrap(), repository };
         fixture.configure("");
         fixture.git(&["init", "--quiet", "--initial-branch=dev"]);
         fixture.git(&["config", "user.name", "A Tester"]);
@@ -33,9 +46,10 @@ impl Fixture {
 
     /// Sets what stands under `[workspace.metadata.images]`.
     pub fn configure(&self, images: &str) {
+        let repository = &self.repository;
         let text = format!(
             "[workspace]\nmembers = []\n\n[workspace.metadata.images]\n\
-             repository = \"fixture/repo\"\n\
+             repository = \"{repository}\"\n\
              # Nothing listens there, so that a look at a cache tier ends at once.\n\
              registry = \"127.0.0.1:9\"\n{images}"
         );

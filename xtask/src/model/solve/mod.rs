@@ -247,6 +247,10 @@ fn step(name: &str) -> Option<VertexKind> {
     if instruction.starts_with("FROM ") {
         return Some(VertexKind::From);
     }
+    // BuildKit's own second half of `COPY --link`.
+    if instruction.starts_with("LINK ") {
+        return None;
+    }
     let (stage, instruction) = (stage.to_owned(), instruction.to_owned());
     Some(VertexKind::Step { stage, number, of, instruction })
 }

@@ -47,7 +47,7 @@ fn a_name_tells_a_step_from_what_buildkit_does_for_itself() {
     );
     check_kind("[build 1/5] FROM docker.io/library/rust:1", &expect!["From"]);
     check_kind("[internal] load build context", &expect!["Internal"]);
-    check_kind("LINK COPY --link a b", &expect!["Internal"]);
+    check_kind("[stage-1 4/4] LINK COPY --link a b", &expect!["Internal"]);
     check_kind("[auth] library/debian:pull token", &expect!["Internal"]);
     check_kind(
         "importing cache manifest from ghcr.io/o/r/s:cache",

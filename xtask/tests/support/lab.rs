@@ -1,0 +1,130 @@
+//! The lab as a test sees it: its engine, the counts at its registry, and its faults.
+
+#![allow(dead_code, reason = "each test file uses what it needs")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking, and starts the programs it needs"
+)]
+
+use std::process::Command;
+
+use serde_json::Value;
+
+use super::support::{Fixture, Ran, target};
+
+/// The lab, up.
+pub struct Lab {
+    status: Value,
+}
+
+impl Lab {
+    pub fn up(fixture: &Fixture) -> Self {
+        fixture.xtask(&["lab", "up"]).expect(0);
+        Self { status: fixture.xtask(&["lab", "status", "--format=json"]).expect(0).json() }
+    }
+
+    fn text(&self, pointer: &str) -> &str {
+        self.status.pointer(pointer).unwrap().as_str().unwrap()
+    }
+
+    /// `HOST:PORT` of the registry.
+    pub fn registry(&self) -> &str {
+        self.text("/registry/address")
+    }
+
+    pub fn docker(&self, arguments: &[&str]) -> Ran {
+        let mut command = Command::new("docker");
+        if let Some(host) = self.status["engine"]["host"].as_str() {
+            command.env("DOCKER_HOST", host);
+        }
+        Ran::from(command.args(arguments).output().unwrap())
+    }
+
+    /// Leaves the engine as that of a fresh CI runner: no image, no layer, no cache.
+    pub fn empty_engine(&self) {
+        self.docker(&["system", "prune", "--all", "--force", "--volumes"]).expect(0);
+        self.docker(&["buildx", "prune", "--all", "--force"]).expect(0);
+    }
+
+    /// Begins to count anew at the registry.
+    pub fn reset(&self) {
+        self.control("POST", "/reset", None);
+    }
+
+    /// What passed through the registry since [`Self::reset`].
+    pub fn traffic(&self) -> Traffic {
+        let counters = self.control("GET", "/counters", None);
+        let number = |name: &str| counters[name].as_u64().unwrap();
+        Traffic {
+            requests: number("requests"),
+            bytes: number("request_bytes") + number("response_bytes"),
+        }
+    }
+
+    pub fn requests(&self) -> Vec<Value> {
+        self.control("GET", "/requests", None).as_array().unwrap().clone()
+    }
+
+    pub fn fault(&self, fault: &Value) {
+        self.control("POST", "/faults", Some(fault));
+    }
+
+    pub fn no_faults(&self) {
+        self.control("DELETE", "/faults", None);
+    }
+
+    fn control(&self, method: &str, path: &str, body: Option<&Value>) -> Value {
+        call(method, &format!("{}{path}", self.text("/servers/front_control")), body)
+    }
+
+    /// The manifest at a path below `/v2/`, with its digest; `None` when it is not there.
+    pub fn manifest(&self, repository: &str, name: &str) -> Option<(Value, String)> {
+        let url = format!("http://{}/v2/{repository}/manifests/{name}", self.registry());
+        let accept =
+            "application/vnd.oci.image.index.v1+json,application/vnd.oci.image.manifest.v1+json";
+        let answer = ureq::get(&url).header("accept", accept).call();
+        let mut answer = answer.ok()?;
+        let digest = answer.headers()["docker-content-digest"].to_str().unwrap().to_owned();
+        Some((serde_json::from_str(&answer.body_mut().read_to_string().unwrap()).unwrap(), digest))
+    }
+
+    pub fn delete(&self, repository: &str, tag: &str) {
+        if let Some((_, digest)) = self.manifest(repository, tag) {
+            let url = format!("http://{}/v2/{repository}/manifests/{digest}", self.registry());
+            ureq::delete(&url).call().unwrap();
+        }
+    }
+
+    /// The variables that GitHub gives to actions for the cache service.
+    pub fn actions(&self, scope: &str) -> [(&'static str, String); 2] {
+        let token = Command::new(target().join("debug").join("lab"))
+            .args(["token", "--scope", scope])
+            .output()
+            .unwrap();
+        let token = String::from_utf8(token.stdout).unwrap().trim().to_owned();
+        let url = format!("{}/", self.text("/servers/actions_cache"));
+        [("ACTIONS_RUNTIME_TOKEN", token), ("ACTIONS_RESULTS_URL", url)]
+    }
+}
+
+/// Requests and bytes at the registry, both directions, heads and bodies.
+#[derive(Debug, Clone, Copy)]
+pub struct Traffic {
+    pub requests: u64,
+    pub bytes: u64,
+}
+
+/// One HTTP call on loopback; the answer as JSON, or null.
+fn call(method: &str, url: &str, body: Option<&Value>) -> Value {
+    let request = ureq::http::Request::builder().method(method).uri(url);
+    let bytes = body.map(|body| serde_json::to_vec(body).unwrap()).unwrap_or_default();
+    let answer = ureq::run(request.body(bytes).unwrap());
+    let text = answer
+        .unwrap_or_else(|error| unreachable!("{method} {url}: {error}"))
+        .body_mut()
+        .read_to_string()
+        .unwrap();
+    serde_json::from_str(&text).unwrap_or_default()
+}
