@@ -9,6 +9,7 @@ use crate::model::channel::Channel;
 use crate::model::config::{SecretSource, secret_source};
 use crate::model::lab::EngineChoice;
 use crate::model::platform::Platform;
+use crate::plan::release::Next;
 
 /// Builds, publishes and keeps the container images of this repository.
 #[derive(Debug, Parser)]
@@ -87,6 +88,8 @@ pub enum Command {
     Build(Build),
     /// Build and publish the dev channel; what did not change is only tagged
     Push(Push),
+    /// Publish a version under its tags, and create the GitHub release
+    Release(Release),
     /// Look at the cache tiers, or make the next build cold
     Cache {
         #[command(subcommand)]
@@ -154,6 +157,27 @@ pub struct Push {
     /// Publish a tree with changes that are not committed, marked as such
     #[arg(long)]
     pub allow_dirty: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Release {
+    /// The version; without it that of the git tag that is checked out
+    #[arg(value_name = "VERSION")]
+    pub version: Option<String>,
+    /// The version after the last one
+    #[arg(long, value_enum, conflicts_with = "version")]
+    pub next: Option<Next>,
+    /// Publish the tested `dev-<sha>` image, without a build
+    #[arg(long)]
+    pub promote: bool,
+    /// Create the git tag, and push it
+    #[arg(long)]
+    pub create_tag: bool,
+    /// Create no GitHub release
+    #[arg(long)]
+    pub no_github_release: bool,
+    #[command(flatten)]
+    pub publish: Publish,
 }
 
 /// Options of all commands that publish.

@@ -435,7 +435,14 @@ fn a_fault_at_any_request_is_survived_or_told_and_dev_stays_whole() {
         json!({"kind": "truncate", "after": 20}),
         json!({"kind": "lose_answer"}),
     ];
-    for (nth, fault) in (1..=count).flat_map(|nth| faults.iter().map(move |fault| (nth, fault))) {
+    // Each request meets one of the faults; with ALL_FAULTS each meets all of them, which takes half
+    // an hour, because BuildKit itself waits before it tries again.
+    let all = std::env::var_os("ALL_FAULTS").is_some();
+    let pairs = (1..=count).flat_map(|nth| faults.iter().enumerate().map(move |pair| (nth, pair)));
+    for (nth, (position, fault)) in pairs {
+        if !all && position != nth % faults.len() {
+            continue;
+        }
         fixture.write("services/web/data", &noise(unlike_any(), 3000));
         let revision = fixture.commit("feat: other data");
         let before = lab.manifest(&fixture.image(), "dev").unwrap().1;

@@ -193,6 +193,8 @@ pub struct LabFacts {
     /// Value for `DOCKER_HOST`; `None` when the engine is the one already there.
     pub engine_host: Option<String>,
     pub registry: Registry,
+    /// `http://…`: where the stand-in for GitHub's REST API is.
+    pub github_api: String,
     /// Bases that stand in for ones that cannot be pulled: name in the Dockerfile → image to use,
     /// `None` when the engine finds it under that name by itself.
     pub stand_ins: BTreeMap<String, Option<Reference>>,

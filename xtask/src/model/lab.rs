@@ -94,6 +94,7 @@ impl State {
         Some(LabFacts {
             engine_host,
             registry: self.registry()?,
+            github_api: format!("http://127.0.0.1:{}", self.ports.github_api),
             stand_ins: self.bases.iter().map(|(name, base)| (name.clone(), image(base))).collect(),
         })
     }

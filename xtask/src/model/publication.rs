@@ -38,10 +38,19 @@ pub enum PublishResult {
     Built,
     /// Published by reference: nothing changed.
     Unchanged,
+    /// The tested image got the tags.
+    Promoted,
     /// It was published already; what was missing was finished.
     Finished,
     Refused,
     Failed,
+}
+
+impl Published {
+    /// Whether its image is published, as far as exact tags go.
+    pub fn is_there(&self) -> bool {
+        !matches!(self.result, PublishResult::Refused | PublishResult::Failed)
+    }
 }
 
 /// What became of one tag.
@@ -58,6 +67,7 @@ impl std::fmt::Display for PublishResult {
         formatter.write_str(match self {
             Self::Built => "built",
             Self::Unchanged => "unchanged",
+            Self::Promoted => "promoted",
             Self::Finished => "published",
             Self::Refused => "refused",
             Self::Failed => "failed",

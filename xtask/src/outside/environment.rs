@@ -7,10 +7,12 @@ use anyhow::{Result, anyhow};
 use crate::model::config::SecretSource;
 use crate::model::facts::{Environment, GitHub};
 use crate::model::failure::Failure;
+use crate::model::invocation::Invocation;
 use crate::model::platform::Platform;
 use crate::model::token::Secret;
 
 use super::actions_cache::ActionsRuntime;
+use super::process::Runner;
 
 /// What the environment says, as facts. Of the sources of secrets only whether they are there is
 /// kept; files are looked up below `root`.
@@ -50,6 +52,17 @@ pub fn actions_runtime() -> ActionsRuntime {
 pub fn job_login() -> Option<(String, Secret)> {
     let user = text("GITHUB_ACTOR").unwrap_or_else(|| "github-actions".to_owned());
     text("GITHUB_TOKEN").map(|token| (user, Secret::new(token)))
+}
+
+/// A token for GitHub's API: the job's, or the one that `gh` has.
+pub fn github_token(runner: &Runner) -> Option<Secret> {
+    let given = text("GITHUB_TOKEN").or_else(|| text("GH_TOKEN"));
+    let of_gh = || {
+        let finished = runner.finish(&Invocation::new("gh", ["auth", "token"])).ok()?;
+        let token = finished.stdout.trim().to_owned();
+        (finished.success() && !token.is_empty()).then_some(token)
+    };
+    given.or_else(of_gh).map(Secret::new)
 }
 
 /// The first variable known to hold a secret whose value occurs in one of `texts`. `names` are those

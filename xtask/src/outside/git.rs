@@ -157,6 +157,42 @@ pub fn newer_than(runner: &Runner, ours: &str, commits: &[String]) -> Result<Vec
     Ok(known.into_iter().filter(|commit| newer.contains(commit.as_str())).cloned().collect())
 }
 
+/// The versions that have a git tag `v…`.
+pub fn version_tags(runner: &Runner) -> Result<Vec<semver::Version>> {
+    let listed = runner.output(&git(["tag", "--list", "v*"]))?;
+    let version = |tag: &str| semver::Version::parse(tag.strip_prefix('v')?).ok();
+    Ok(listed.lines().filter_map(version).collect())
+}
+
+/// The messages of the commits after `since`, the newest first; of all commits without it.
+pub fn messages_since(runner: &Runner, since: Option<&str>) -> Result<Vec<String>> {
+    let range = since.map_or("HEAD".to_owned(), |since| format!("{since}..HEAD"));
+    let listed = runner.output(&git(["log", "--no-merges", "--format=%B%x00", &range, "--"]))?;
+    let messages = listed.split('\0').map(str::trim).filter(|message| !message.is_empty());
+    Ok(messages.map(str::to_owned).collect())
+}
+
+/// The commit that a full ref name leads to, when it is there.
+pub fn commit_of(runner: &Runner, name: &str) -> Result<Option<String>> {
+    let peeled = format!("{name}^{{commit}}");
+    let call = git(["rev-parse", "--verify", "--quiet", "--end-of-options", &peeled]);
+    let finished = runner.finish(&call)?;
+    Ok(finished.success().then(|| finished.stdout.trim().to_owned()))
+}
+
+/// Whether a commit is on one of the branches, here or at `origin`.
+pub fn is_on_any(runner: &Runner, commit: &str, branches: &[String]) -> Result<bool> {
+    for branch in branches {
+        for name in [format!("refs/heads/{branch}"), format!("refs/remotes/origin/{branch}")] {
+            let call = git(["merge-base", "--is-ancestor", commit, &name]);
+            if runner.finish(&call)?.success() {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
 /// A full hash: 40 digits, or 64 in a repository with SHA-256.
 pub fn is_hash(text: &str) -> bool {
     matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit())

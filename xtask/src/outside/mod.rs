@@ -18,6 +18,7 @@ pub mod process;
 pub mod published;
 pub mod records;
 pub mod registry;
+pub mod releases;
 pub mod smoke;
 pub mod terminal;
 pub mod tools;

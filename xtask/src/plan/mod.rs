@@ -9,6 +9,7 @@ pub mod lab;
 pub mod labels;
 pub mod publish;
 pub mod push;
+pub mod release;
 pub mod retry;
 pub mod selection;
 

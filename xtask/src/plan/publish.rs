@@ -31,11 +31,14 @@ pub fn dev_tags(revision: &str, dirty: bool) -> Result<Tags, Failure> {
 
 /// What is asked of a publication.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own on the command line")]
 pub struct Wishes {
     /// Build although nothing changed.
     pub rebuild: bool,
     /// Let a floating tag go back to an older commit.
     pub allow_rollback: bool,
+    /// Publish the image under the tag it is compared with, without a build and whatever its inputs.
+    pub promote: bool,
     /// The exact tag is that of a dirty tree, which is not one thing: it is built anew each time.
     pub dirty: bool,
 }
@@ -54,6 +57,11 @@ pub enum Action {
         digest: Digest,
         reason: String,
     },
+    /// The tested image of this commit gets more tags.
+    Promote {
+        digest: Digest,
+        reason: String,
+    },
     Build {
         reason: String,
         changes: Vec<String>,
@@ -64,7 +72,9 @@ impl Action {
     /// The image to publish, when it is there already.
     pub fn digest(&self) -> Option<&Digest> {
         match self {
-            Self::Finish { digest, .. } | Self::Retag { digest, .. } => Some(digest),
+            Self::Finish { digest, .. }
+            | Self::Retag { digest, .. }
+            | Self::Promote { digest, .. } => Some(digest),
             Self::Build { .. } => None,
         }
     }
@@ -73,6 +83,7 @@ impl Action {
         match self {
             Self::Finish { reason, .. }
             | Self::Retag { reason, .. }
+            | Self::Promote { reason, .. }
             | Self::Build { reason, .. } => reason,
         }
     }
@@ -100,6 +111,9 @@ pub fn action(
         let reason = format!("`{tag}` is published, and exact tags never change");
         return Ok(Action::Finish { digest: image.digest.clone(), reason });
     }
+    if wishes.promote {
+        return promoted(state, like);
+    }
     let build = |reason: &str, changes| Ok(Action::Build { reason: reason.to_owned(), changes });
     if wishes.rebuild {
         return build("`--rebuild` asks for it", Vec::new());
@@ -120,6 +134,16 @@ pub fn action(
         return Ok(Action::Retag { digest: image.digest.clone(), reason });
     }
     build("its inputs changed", changes)
+}
+
+fn promoted(state: &PublishedState, like: Option<&Tag>) -> Result<Action, Failure> {
+    let tested = like.and_then(|tag| Some((tag, state.images.get(tag)?)));
+    let Some((tag, image)) = tested else {
+        let name = like.map_or("an image", Tag::as_str);
+        return Err(Failure::refused(format!("there is no `{name}` to promote"))
+            .hint("cargo xtask push, or release without --promote"));
+    };
+    Ok(Action::Promote { digest: image.digest.clone(), reason: format!("`{tag}` is promoted") })
 }
 
 /// Whether a floating tag may move.

@@ -54,6 +54,7 @@ fn check_action(
             format!("build: {reason} {}", changes.join("; ")).trim_end().to_owned()
         }
         Ok(Action::Retag { digest, reason }) => format!("retag {}: {reason}", digest.short()),
+        Ok(Action::Promote { digest, reason }) => format!("promote {}: {reason}", digest.short()),
         Ok(Action::Finish { digest, reason }) => format!("finish {}: {reason}", digest.short()),
         Err(failure) => format!("{:?}: {failure}", failure.exit),
     });
@@ -204,4 +205,16 @@ fn a_rollback_must_be_asked_for() {
             &expect![[r#"Go("`--allow-rollback` lets it")"#]],
         );
     }
+}
+
+#[test]
+fn only_what_was_tested_is_promoted() {
+    let promote = Wishes { promote: true, ..Wishes::default() };
+    check_action(
+        &[("dev", image('2', "a", Some("t")))],
+        Some("other"),
+        promote,
+        &expect!["promote 222222222222: `dev` is promoted"],
+    );
+    check_action(&[], Some("t"), promote, &expect!["Refused: there is no `dev` to promote"]);
 }

@@ -38,6 +38,7 @@ pub fn explained(service: &ServicePublication) -> String {
     let what = match &service.action {
         Action::Build { .. } => "is built".to_owned(),
         Action::Retag { digest, .. } => format!("is tagged, {}", digest.short()),
+        Action::Promote { digest, .. } => format!("is promoted, {}", digest.short()),
         Action::Finish { digest, .. } => format!("is finished, {}", digest.short()),
     };
     let mut text = format!("{} {what}: {}", service.service, service.action.reason());

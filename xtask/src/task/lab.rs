@@ -5,17 +5,21 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use anyhow::{Context, Result};
+use serde_json::json;
 
 use crate::cli::{Format, Lab};
 use crate::model::dockerfile::Dockerfile;
 use crate::model::facts::LabFacts;
 use crate::model::failure::Exit;
+use crate::model::invocation::Invocation;
 use crate::model::lab::{
     BaseStatus, EngineChoice, EngineState, EngineStatus, RegistryStatus, Running, STATE_SCHEMA,
     ServersStatus, State, Status,
 };
-use crate::model::reference::Reference;
+use crate::model::reference::{Reference, Repository};
+use crate::model::token::Secret;
 use crate::outside::lab::{Place, bases, down, engine, install, runner_for, servers, world};
+use crate::outside::registry::{Client, Options};
 use crate::outside::{gather, terminal};
 use crate::plan::lab::{Action, Base, FoundEngine, LabPlan, Program, World, plan};
 
@@ -45,6 +49,30 @@ pub fn run(start: &Start, command: &Lab) -> Result<Exit> {
 pub fn enter(start: &Start) -> Result<LabFacts> {
     let state = up(start, EngineChoice::Auto)?;
     state.facts().context("the lab has no registry")
+}
+
+/// Makes the repository known to the stand-in for GitHub, and returns a token that may write there.
+pub(super) fn github(start: &Start, api: &str, repository: &Repository) -> Result<Secret> {
+    let (owner, name) =
+        repository.as_str().split_once('/').context("the repository has no owner")?;
+    let token = "lab-writer";
+    let client = Client::new(Options::default());
+    let git = start.runner.output(&Invocation::new("git", ["rev-parse", "--absolute-git-dir"]))?;
+    servers::github(
+        &client,
+        api,
+        &[
+            (
+                "tokens",
+                json!({
+                    "token": token, "login": owner,
+                    "permissions": { "contents": "write", "packages": "write" },
+                }),
+            ),
+            ("repositories", json!({ "owner": owner, "name": name, "git_dir": git.trim() })),
+        ],
+    )?;
+    Ok(Secret::new(token))
 }
 
 /// Whether anything of the lab runs.

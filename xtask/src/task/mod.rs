@@ -7,6 +7,7 @@ pub mod lab;
 mod publication;
 mod publish;
 pub mod push;
+pub mod release;
 pub mod test;
 mod work;
 
@@ -28,6 +29,7 @@ pub fn run(cli: Cli) -> Result<Exit> {
     match command {
         Command::Build(options) => build::run(start, &options),
         Command::Push(options) => push::run(start, &options),
+        Command::Release(options) => release::run(start, &options),
         Command::Cache { command } => cache::run(start, &command),
         Command::Lab { command } => lab::run(&start, &command),
         Command::Test(options) => test::run(&start, &options),

@@ -6,6 +6,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 
 use crate::cli::{Format, Publish};
+use crate::model::channel::Channel;
 use crate::model::dockerfile::Dockerfile;
 use crate::model::facts::{Facts, ServiceFacts};
 use crate::model::failure::{Exit, Failure, Interrupted};
@@ -33,6 +34,8 @@ pub(super) struct Publication<'s> {
     facts: Facts,
     revision: String,
     tags: Tags,
+    /// A tag whose image may be published again.
+    like: Option<Tag>,
     options: BuildOptions,
     wishes: Wishes,
     client: Client,
@@ -48,6 +51,7 @@ impl<'s> Publication<'s> {
         facts: Facts,
         revision: String,
         tags: Tags,
+        like: Option<Tag>,
         options: BuildOptions,
         wishes: Wishes,
     ) -> Result<Self> {
@@ -59,6 +63,7 @@ impl<'s> Publication<'s> {
             facts,
             revision,
             tags,
+            like,
             options,
             wishes,
             client,
@@ -80,7 +85,7 @@ impl<'s> Publication<'s> {
         let chosen = select(&self.facts, &self.options.services)?.chosen;
         let services: Vec<&ServiceFacts> = chosen.iter().map(|(service, _)| *service).collect();
         let wanted: Vec<Tag> =
-            self.tags.exact.iter().chain(&self.tags.floating).cloned().chain(dev()).collect();
+            self.tags.exact.iter().chain(&self.tags.floating).chain(&self.like).cloned().collect();
         let states = parallel::each(&services, |service| {
             let repository =
                 self.facts.published(&service.name).ok_or_else(build::no_repository)?;
@@ -103,11 +108,11 @@ impl<'s> Publication<'s> {
     }
 
     /// What will be done. Only for what must be built are the cache tiers and the engine looked at.
-    pub fn plan(&mut self, like: Option<&Tag>) -> Result<PublishPlan> {
+    pub fn plan(&mut self) -> Result<PublishPlan> {
         let decide = |publication: &Self| {
-            let Self { facts, options, tags, revision, wishes, .. } = publication;
+            let Self { facts, options, tags, like, revision, wishes, .. } = publication;
             let builds = build::plan(facts, options)?;
-            push::plan(facts, &builds, tags, like, revision, *wishes)
+            push::plan(facts, &builds, tags, like.as_ref(), revision, *wishes)
         };
         // Whatever the engine can do, it does not decide what must be built.
         let plan = decide(self)?;
@@ -137,7 +142,11 @@ impl<'s> Publication<'s> {
     }
 
     /// Publishes every service, and reports.
-    pub fn carry_out(mut self, plan: &PublishPlan, options: &Publish) -> Result<Exit> {
+    pub fn carry_out(
+        mut self,
+        plan: &PublishPlan,
+        options: &Publish,
+    ) -> Result<(Exit, Vec<Published>)> {
         self.permissions(plan)?;
         self.leaks(plan)?;
         let runner = match &self.login {
@@ -151,13 +160,14 @@ impl<'s> Publication<'s> {
             revision: &self.revision,
             wishes: self.wishes,
             manifests: std::mem::take(&mut self.manifests),
+            together: self.options.channel == Some(Channel::Release),
         };
         let builds = build::plan(&self.facts, &self.options)?;
         let work = Work::new(&start, &self.facts, &builds, options.progress, options.jobs);
         if plan.services.iter().any(|service| service.build.is_some()) {
             work.prepare()?;
         }
-        let results = parallel::at_once(&plan.services, usize::from(options.jobs), |service| {
+        let mut results = parallel::at_once(&plan.services, usize::from(options.jobs), |service| {
             let mut outcome = one(&by, &work, service);
             if let (true, Ok(published)) = (options.sign, &outcome)
                 && let Err(error) = sign(&start, published)
@@ -166,8 +176,13 @@ impl<'s> Publication<'s> {
             }
             outcome.unwrap_or_else(|error| failed(service, &error, &work))
         });
+        if by.together && results.iter().all(Published::is_there) {
+            float(&by, &work, plan, &mut results);
+        }
         drop(work);
-        self.report(&results)
+        drop(by);
+        let exit = self.report(&results)?;
+        Ok((exit, results))
     }
 
     /// Whether the credentials allow it is asked before the work, not after.
@@ -269,13 +284,18 @@ fn one(by: &Publisher<'_>, work: &Work<'_>, service: &ServicePublication) -> Res
     let before = before(by, work, service);
     let mut published = empty(service);
     match action {
-        Action::Finish { digest, .. } | Action::Retag { digest, .. } => {
+        Action::Finish { digest, .. }
+        | Action::Retag { digest, .. }
+        | Action::Promote { digest, .. } => {
             let retag = matches!(action, Action::Retag { .. });
             let done = by.publish(repository, tags, digest, retag)?;
             published.digest = Some(digest.clone());
             published.tags = done.tags;
-            published.result =
-                if retag { PublishResult::Unchanged } else { PublishResult::Finished };
+            published.result = match action {
+                Action::Retag { .. } => PublishResult::Unchanged,
+                Action::Promote { .. } => PublishResult::Promoted,
+                _ => PublishResult::Finished,
+            };
             published.size = Some(done.size).filter(|size| *size > 0);
         }
         Action::Build { .. } => {
@@ -304,6 +324,21 @@ fn one(by: &Publisher<'_>, work: &Work<'_>, service: &ServicePublication) -> Res
     published.size_before = before;
     published.seconds = begun.elapsed().as_secs_f64();
     Ok(published)
+}
+
+/// Moves the floating tags of every service to what was published.
+fn float(by: &Publisher<'_>, work: &Work<'_>, plan: &PublishPlan, results: &mut [Published]) {
+    for (service, published) in plan.services.iter().zip(results) {
+        let Some(digest) = published.digest.clone() else { continue };
+        match by.floating_tags(&service.repository, &service.tags, &digest) {
+            Ok(tags) => published.tags.extend(tags),
+            Err(error) => {
+                let Published { result, error, .. } = failed(service, &error, work);
+                published.result = result;
+                published.error = error;
+            }
+        }
+    }
 }
 
 /// The size of the image that a floating tag has now, for comparison with one that is built.
@@ -375,10 +410,6 @@ fn credentials(facts: &Facts) -> Source {
 /// The token of a job is for GitHub's registry; the lab's wants none.
 fn is_job(facts: &Facts) -> bool {
     facts.environment.github.is_some() && facts.lab.is_none()
-}
-
-fn dev() -> Option<Tag> {
-    Tag::new("dev").ok()
 }
 
 /// The bases of a service, as its configuration resolves them.

@@ -26,6 +26,8 @@ pub(super) struct Publisher<'p> {
     pub revision: &'p str,
     pub wishes: Wishes,
     pub manifests: Manifests,
+    /// Floating tags of all services move together, at the end.
+    pub together: bool,
 }
 
 /// What was published, and how large it is.
@@ -39,8 +41,7 @@ pub(super) struct Done {
 const LAG: Duration = Duration::from_secs(5);
 
 impl Publisher<'_> {
-    /// Publishes `digest`, which is in the repository, under all `tags`. `checked` says that it is
-    /// known to be whole: the image of a floating tag that was checked when it got it.
+    /// Both phases, but for a release, whose floating tags wait for all services.
     pub fn publish(
         &self,
         repository: &Reference,
@@ -48,19 +49,47 @@ impl Publisher<'_> {
         digest: &Digest,
         checked: bool,
     ) -> Result<Done> {
-        let stored = match self.manifests.get(digest) {
-            Some(stored) => stored.clone(),
-            None => again(|| self.client.manifest(&repository.at(digest.clone())))?,
-        };
+        let mut done = self.exact_tags(repository, tags, digest, checked)?;
+        if !self.together {
+            done.tags.extend(self.floating_tags(repository, tags, digest)?);
+        }
+        Ok(done)
+    }
+
+    /// Phase one: `digest`, which is in the repository, under all exact tags. `checked` says that it
+    /// is known to be whole: the image of a floating tag, which was checked when it got it.
+    fn exact_tags(
+        &self,
+        repository: &Reference,
+        tags: &Tags,
+        digest: &Digest,
+        checked: bool,
+    ) -> Result<Done> {
+        let stored = self.stored(repository, digest)?;
         let size = if checked { 0 } else { self.whole(repository, digest)?.size };
-        let mut results = Vec::new();
-        for tag in &tags.exact {
-            results.push(self.exact(repository, tag, &stored)?);
+        let set = tags.exact.iter().map(|tag| self.exact(repository, tag, &stored));
+        Ok(Done { tags: set.collect::<Result<_>>()?, size })
+    }
+
+    /// Phase two: the floating tags, in their order.
+    pub fn floating_tags(
+        &self,
+        repository: &Reference,
+        tags: &Tags,
+        digest: &Digest,
+    ) -> Result<Vec<TagResult>> {
+        if tags.floating.is_empty() {
+            return Ok(Vec::new());
         }
-        for tag in &tags.floating {
-            results.push(self.float(repository, tag, &stored)?);
+        let stored = self.stored(repository, digest)?;
+        tags.floating.iter().map(|tag| self.float(repository, tag, &stored)).collect()
+    }
+
+    fn stored(&self, repository: &Reference, digest: &Digest) -> Result<StoredManifest> {
+        match self.manifests.get(digest) {
+            Some(stored) => Ok(stored.clone()),
+            None => again(|| self.client.manifest(&repository.at(digest.clone()))),
         }
-        Ok(Done { tags: results, size })
     }
 
     /// Everything the image leads to, none of it missing.

@@ -39,10 +39,11 @@ pub fn run(mut start: Start, options: &cli::Push) -> Result<Exit> {
         rebuild: options.publish.rebuild,
         allow_rollback: options.publish.allow_rollback,
         dirty,
+        promote: false,
     };
     let like = tags.floating.first().cloned();
-    let mut publication = Publication::new(&start, facts, revision, tags, build, wishes)?;
-    let plan = publication.plan(like.as_ref())?;
+    let mut publication = Publication::new(&start, facts, revision, tags, like, build, wishes)?;
+    let plan = publication.plan()?;
     if start.global.format == Format::Matrix {
         let names = plan.services.iter().filter(|service| service.build.is_some());
         let names: Vec<_> = names.map(|service| service.service.as_str()).collect();
@@ -58,5 +59,5 @@ pub fn run(mut start: Start, options: &cli::Push) -> Result<Exit> {
         publication.show(&plan)?;
         return Ok(Exit::Done);
     }
-    publication.carry_out(&plan, &options.publish)
+    Ok(publication.carry_out(&plan, &options.publish)?.0)
 }

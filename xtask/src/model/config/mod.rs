@@ -33,6 +33,8 @@ pub struct Config {
     pub minimum_hit_rate: f64,
     /// Name of the buildx builder to use.
     pub builder: Option<String>,
+    /// Branches that releases are made from.
+    pub release_branches: Vec<String>,
     /// SPDX expression, from `workspace.package.license`.
     pub licenses: Option<String>,
     /// What a service says for itself, by name; a service need not be listed.
@@ -132,6 +134,11 @@ impl Config {
                 .share("minimum-hit-rate")?
                 .unwrap_or(defaults.minimum_hit_rate),
             builder: images.parsed::<Plain>("builder")?.map(|plain| plain.0),
+            release_branches: images
+                .list::<Plain>("release-branches")?
+                .map_or(defaults.release_branches, |names| {
+                    names.into_iter().map(|name| name.0).collect()
+                }),
             licenses: None,
             services: images
                 .sections("services")?
@@ -162,6 +169,7 @@ impl Default for Config {
             size_limit: None,
             minimum_hit_rate: 0.7,
             builder: None,
+            release_branches: vec!["main".to_owned(), "dev".to_owned()],
             licenses: None,
             services: BTreeMap::new(),
         }

@@ -4,10 +4,12 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use ureq::http::Method;
 
 use crate::model::invocation::Invocation;
 use crate::model::lab::{Ports, State};
 use crate::outside::process::Runner;
+use crate::outside::registry::{Call, Client};
 use crate::outside::{clock, files};
 
 use super::Place;
@@ -83,6 +85,20 @@ pub fn start_servers(runner: &Runner, place: &Place, state: &State) -> Result<()
     );
     place.start(runner, "servers", &call)?;
     wait_for(place, "servers", front)
+}
+
+/// Tells the stand-in for GitHub what it is to know, each a kind and its JSON.
+pub fn github(client: &Client, api: &str, known: &[(&str, serde_json::Value)]) -> Result<()> {
+    for (kind, value) in known {
+        let call = Call::new(Method::POST, format!("{api}/_lab/{kind}"))
+            .header("content-type", "application/json")
+            .body(value.to_string());
+        let answer = client.plain(call)?;
+        if !(200..300).contains(&answer.status) {
+            bail!("the lab's GitHub answered with {} to `{kind}`", answer.status);
+        }
+    }
+    Ok(())
 }
 
 fn wait_for(place: &Place, name: &str, port: u16) -> Result<()> {
