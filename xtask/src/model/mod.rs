@@ -9,6 +9,7 @@ pub mod facts;
 pub mod failure;
 pub mod image_configuration;
 pub mod inputs;
+pub mod inventory;
 pub mod invocation;
 pub mod lab;
 pub mod manifest;

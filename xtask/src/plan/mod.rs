@@ -10,6 +10,7 @@ pub mod labels;
 pub mod publish;
 pub mod push;
 pub mod release;
+pub mod retention;
 pub mod retry;
 pub mod selection;
 

@@ -1,0 +1,112 @@
+//! What a package holds, as retention sees it, and what is to be kept of it. The same shape comes from
+//! GitHub, from any registry, and from a file.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::reference::Digest;
+
+/// One version of a package: a manifest, with its tags if it has any. Times are seconds since 1970.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Version {
+    pub digest: Digest,
+    #[serde(default)]
+    pub tags: Vec<String>,
+    #[serde(default)]
+    pub created: Option<f64>,
+    #[serde(default)]
+    pub updated: Option<f64>,
+    /// What an index leads to; also what is no version, such as a cache's layers.
+    #[serde(default)]
+    pub manifests: Vec<Digest>,
+    /// What a referrer speaks about.
+    #[serde(default)]
+    pub subject: Option<Digest>,
+    #[serde(default)]
+    pub manifest: Readable,
+    /// GitHub's number of the version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<u64>,
+    /// Compressed bytes of its layers, where they are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+}
+
+/// Whether the manifest of a version could be read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Readable {
+    #[default]
+    Ok,
+    /// The list is stale, or the manifest is lost.
+    Missing,
+    Error,
+}
+
+/// What is kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Policy {
+    /// Tags that are kept for ever.
+    pub keep: Vec<String>,
+    /// Seconds after which a commit's image expires.
+    pub max_age_s: f64,
+    /// Seconds for which what has no tag is left alone.
+    pub grace_s: f64,
+    /// How many of the newest commits' images are kept as a way back.
+    pub keep_last: usize,
+    /// Digests that files of the repository pin.
+    pub in_use: Vec<Digest>,
+    /// The largest share of versions that one run may delete.
+    pub max_fraction: f64,
+    /// The largest number of versions that one run may delete.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_deletions: Option<usize>,
+    /// What happens to signatures and attestations of what is gone.
+    pub orphan_referrers: Orphans,
+    /// Times of commits, by their hash or its beginning.
+    pub commits: BTreeMap<String, f64>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Orphans {
+    #[default]
+    Delete,
+    Keep,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            keep: ["cache", "dev", "latest"].map(str::to_owned).to_vec(),
+            max_age_s: 30.0 * 86_400.0,
+            grace_s: 72.0 * 3_600.0,
+            keep_last: 5,
+            in_use: Vec::new(),
+            max_fraction: 0.9,
+            max_deletions: None,
+            orphan_referrers: Orphans::Delete,
+            commits: BTreeMap::new(),
+        }
+    }
+}
+
+/// A package to plan for: what `--inventory FILE` reads.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Inventory {
+    /// Seconds since 1970.
+    pub now: f64,
+    #[serde(default)]
+    pub policy: Policy,
+    #[serde(rename = "inventory")]
+    pub versions: Vec<Version>,
+    /// Whether everything was listed; what was not is not known to be unneeded.
+    #[serde(default = "yes")]
+    pub complete: bool,
+}
+
+fn yes() -> bool {
+    true
+}
