@@ -117,9 +117,10 @@ fn partition(inventory: &Inventory, planner: Planner) -> Result<(), String> {
     if plan.delete.iter().any(|digest| !all.contains(digest)) {
         return Err("something goes that is not there".to_owned());
     }
-    match kept + plan.delete.len() == inventory.versions.len() {
-        true => Ok(()),
-        false => Err(format!("{kept} kept and {} deleted", plan.delete.len())),
+    if kept + plan.delete.len() == inventory.versions.len() {
+        Ok(())
+    } else {
+        Err(format!("{kept} kept and {} deleted", plan.delete.len()))
     }
 }
 
@@ -202,9 +203,10 @@ fn refusal_safety(inventory: &Inventory, planner: Planner) -> Result<(), String>
 fn order_independence(inventory: &Inventory, planner: Planner) -> Result<(), String> {
     let mut reversed = inventory.clone();
     reversed.versions.reverse();
-    match planner(inventory).delete == planner(&reversed).delete {
-        true => Ok(()),
-        false => Err("another order of input gives another plan".to_owned()),
+    if planner(inventory).delete == planner(&reversed).delete {
+        Ok(())
+    } else {
+        Err("another order of input gives another plan".to_owned())
     }
 }
 
@@ -214,9 +216,10 @@ fn idempotence(inventory: &Inventory, planner: Planner) -> Result<(), String> {
     after.versions.retain(|version| !gone.contains(&version.digest));
     after.policy.max_fraction = 1.0;
     let again = planner(&after);
-    match again.delete.is_empty() || inventory.policy.max_fraction < 1.0 {
-        true => Ok(()),
-        false => Err(format!("a second run deletes {:?}", again.delete)),
+    if again.delete.is_empty() || inventory.policy.max_fraction < 1.0 {
+        Ok(())
+    } else {
+        Err(format!("a second run deletes {:?}", again.delete))
     }
 }
 
@@ -247,9 +250,10 @@ fn incomplete_knowledge_never_deletes(
 ) -> Result<(), String> {
     let known = inventory.complete
         && inventory.versions.iter().all(|version| version.manifest != Readable::Error);
-    match known || planner(inventory).delete.is_empty() {
-        true => Ok(()),
-        false => Err("deletes without having seen everything".to_owned()),
+    if known || planner(inventory).delete.is_empty() {
+        Ok(())
+    } else {
+        Err("deletes without having seen everything".to_owned())
     }
 }
 

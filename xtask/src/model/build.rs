@@ -27,7 +27,7 @@ pub struct BuildSpec {
     /// Images that replace the bases of these names.
     pub contexts: BTreeMap<String, Reference>,
     pub labels: BTreeMap<String, String>,
-    /// Annotations of the index and of each manifest below it.
+    /// Annotations of the index.
     pub annotations: BTreeMap<String, String>,
     /// Values of `--cache-from`, in order.
     pub cache_from: Vec<String>,
@@ -101,7 +101,7 @@ impl BuildSpec {
             |(name, image): (&String, &Reference)| format!("{name}=docker-image://{image}");
         arguments.each("--build-context", self.contexts.iter().map(context));
         arguments.pairs("--label", &self.labels);
-        let annotation = |(key, value)| format!("index,manifest:{key}={value}");
+        let annotation = |(key, value)| format!("index:{key}={value}");
         arguments.each("--annotation", self.annotations.iter().map(annotation));
         if self.no_cache {
             arguments.0.push("--no-cache".to_owned());

@@ -52,6 +52,11 @@ impl Repository {
 }
 
 impl Digest {
+    /// A digest of nothing, for what is not known yet.
+    pub fn nil() -> Self {
+        Self(format!("sha256:{}", "0".repeat(64)))
+    }
+
     /// The first twelve digits, as engines show it to people.
     pub fn short(&self) -> &str {
         let hex = self.as_str().split_once(':').map_or("", |(_, hex)| hex);

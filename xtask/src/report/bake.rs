@@ -40,7 +40,7 @@ fn target(spec: &BuildSpec) -> Value {
     put("labels", json!(spec.labels));
     let annotations = spec.annotations.iter();
     let annotations: Vec<_> =
-        annotations.map(|(key, value)| format!("index,manifest:{key}={value}")).collect();
+        annotations.map(|(key, value)| format!("index:{key}={value}")).collect();
     put("annotations", json!(annotations));
     put("cache-from", json!(spec.cache_from));
     put("cache-to", json!(spec.cache_to));

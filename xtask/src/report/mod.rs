@@ -8,6 +8,7 @@ pub mod plan;
 pub mod progress;
 pub mod publication;
 pub mod quantity;
+pub mod retention;
 pub mod table;
 pub mod workflow;
 

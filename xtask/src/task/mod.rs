@@ -4,6 +4,7 @@ pub mod build;
 pub mod cache;
 mod check;
 pub mod lab;
+pub mod prune;
 mod publication;
 mod publish;
 pub mod push;
@@ -30,6 +31,7 @@ pub fn run(cli: Cli) -> Result<Exit> {
         Command::Build(options) => build::run(start, &options),
         Command::Push(options) => push::run(start, &options),
         Command::Release(options) => release::run(start, &options),
+        Command::Prune(options) => prune::run(start, &options),
         Command::Cache { command } => cache::run(start, &command),
         Command::Lab { command } => lab::run(&start, &command),
         Command::Test(options) => test::run(&start, &options),

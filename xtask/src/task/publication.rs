@@ -84,8 +84,9 @@ impl<'s> Publication<'s> {
     fn read(&mut self) -> Result<()> {
         let chosen = select(&self.facts, &self.options.services)?.chosen;
         let services: Vec<&ServiceFacts> = chosen.iter().map(|(service, _)| *service).collect();
-        let wanted: Vec<Tag> =
-            self.tags.exact.iter().chain(&self.tags.floating).chain(&self.like).cloned().collect();
+        let tags = self.tags.exact.iter().chain(&self.tags.floating).chain(&self.like);
+        let wanted: std::collections::BTreeSet<Tag> = tags.cloned().collect();
+        let wanted: Vec<Tag> = wanted.into_iter().collect();
         let states = parallel::each(&services, |service| {
             let repository =
                 self.facts.published(&service.name).ok_or_else(build::no_repository)?;
@@ -345,8 +346,8 @@ fn float(by: &Publisher<'_>, work: &Work<'_>, plan: &PublishPlan, results: &mut 
 fn before(publisher: &Publisher<'_>, work: &Work<'_>, service: &ServicePublication) -> Option<u64> {
     service.build.as_ref()?;
     let state = work.facts.published.get(&service.service)?;
-    let tag = service.tags.floating.iter().find(|tag| state.images.contains_key(*tag))?;
-    published::size(publisher.client, &service.repository.with_tag(tag.clone())).ok()
+    let image = service.tags.floating.iter().find_map(|tag| state.images.get(tag))?;
+    published::size(publisher.client, &service.repository.at(image.digest.clone())).ok()
 }
 
 fn empty(service: &ServicePublication) -> Published {

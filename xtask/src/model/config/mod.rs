@@ -12,8 +12,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::failure::Failure;
+use super::inventory::Policy;
 use super::platform::Platform;
-use super::reference::{Registry, Repository};
+use super::reference::{Registry, Repository, Tag};
 use super::service::ServiceName;
 use quantity::Bytes;
 pub use reader::nearest;
@@ -33,12 +34,79 @@ pub struct Config {
     pub minimum_hit_rate: f64,
     /// Name of the buildx builder to use.
     pub builder: Option<String>,
+    /// What is kept of published images.
+    pub retention: Retention,
     /// Branches that releases are made from.
     pub release_branches: Vec<String>,
     /// SPDX expression, from `workspace.package.license`.
     pub licenses: Option<String>,
     /// What a service says for itself, by name; a service need not be listed.
     pub services: BTreeMap<ServiceName, ServiceConfig>,
+}
+
+/// How long published images are kept; how it is decided is `plan::retention`'s.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Retention {
+    /// Days that the image of a commit is kept.
+    pub days: u64,
+    /// Hours that what has no tag is left alone.
+    pub grace_hours: u64,
+    /// How many of the newest commits' images are kept as a way back.
+    pub keep_last: u64,
+    /// Tags that are kept for ever, besides `cache`, `dev`, `latest` and versions.
+    pub keep: Vec<String>,
+    /// The largest share of versions that one run may delete.
+    pub max_share: f64,
+    /// The largest number of versions that one run may delete.
+    pub max_deletions: Option<u64>,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self {
+            days: 30,
+            grace_hours: 72,
+            keep_last: 5,
+            keep: Vec::new(),
+            max_share: 0.9,
+            max_deletions: None,
+        }
+    }
+}
+
+impl Retention {
+    fn read(mut section: Section<'_>) -> Result<Self, Failure> {
+        let defaults = Self::default();
+        let config = Self {
+            days: section.number("days", 1..=3650)?.unwrap_or(defaults.days),
+            grace_hours: section.number("grace-hours", 1..=8760)?.unwrap_or(defaults.grace_hours),
+            keep_last: section.number("keep-last", 0..=1000)?.unwrap_or(defaults.keep_last),
+            keep: section
+                .list::<Tag>("keep")?
+                .map_or(defaults.keep, |tags| tags.iter().map(ToString::to_string).collect()),
+            max_share: section.share("max-share")?.unwrap_or(defaults.max_share),
+            max_deletions: section.number("max-deletions", 1..=1_000_000)?,
+        };
+        section.finish()?;
+        Ok(config)
+    }
+
+    /// The policy that `plan::retention` takes, without what only the repository knows.
+    pub fn policy(&self) -> Policy {
+        #[expect(clippy::cast_precision_loss, reason = "days and hours are small")]
+        let seconds = |count: u64, each: f64| count as f64 * each;
+        let defaults = Policy::default();
+        let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+        Policy {
+            keep: defaults.keep.into_iter().chain(self.keep.iter().cloned()).collect(),
+            max_age_s: seconds(self.days, 86_400.0),
+            grace_s: seconds(self.grace_hours, 3_600.0),
+            keep_last: count(self.keep_last),
+            max_fraction: self.max_share,
+            max_deletions: self.max_deletions.map(count),
+            ..Policy::default()
+        }
+    }
 }
 
 /// What one service says for itself.
@@ -134,6 +202,9 @@ impl Config {
                 .share("minimum-hit-rate")?
                 .unwrap_or(defaults.minimum_hit_rate),
             builder: images.parsed::<Plain>("builder")?.map(|plain| plain.0),
+            retention: images
+                .section("retention")?
+                .map_or(Ok(defaults.retention), Retention::read)?,
             release_branches: images
                 .list::<Plain>("release-branches")?
                 .map_or(defaults.release_branches, |names| {
@@ -169,6 +240,7 @@ impl Default for Config {
             size_limit: None,
             minimum_hit_rate: 0.7,
             builder: None,
+            retention: Retention::default(),
             release_branches: vec!["main".to_owned(), "dev".to_owned()],
             licenses: None,
             services: BTreeMap::new(),

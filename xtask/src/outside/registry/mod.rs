@@ -15,11 +15,11 @@ mod once;
 mod read;
 mod write;
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::model::reference::{Reference, Registry};
+use crate::model::reference::{Digest, Reference, Registry, Repository};
 
 use access::{Access, Action, Target};
 use credentials::Credentials;
@@ -67,6 +67,8 @@ struct Shared {
     ledger: Arc<Ledger>,
     insecure: BTreeSet<Registry>,
     limit: Duration,
+    /// Manifests that were read. What a digest names never changes.
+    manifests: Mutex<BTreeMap<(Repository, Digest), StoredManifest>>,
 }
 
 impl Client {
@@ -78,6 +80,7 @@ impl Client {
             ledger,
             insecure: options.insecure,
             limit: options.limit,
+            manifests: Mutex::default(),
         };
         Self { shared: Arc::new(shared), until: None }
     }
@@ -98,6 +101,18 @@ impl Client {
     /// The requests that ended so far, if the client keeps them.
     pub fn log(&self) -> Vec<Exchange> {
         self.shared.ledger.log()
+    }
+
+    /// A manifest that was read before.
+    fn known(&self, reference: &Reference) -> Option<StoredManifest> {
+        let key = (reference.repository.clone(), reference.digest.clone()?);
+        self.shared.manifests.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned()
+    }
+
+    fn remember(&self, reference: &Reference, stored: &StoredManifest) {
+        let key = (reference.repository.clone(), stored.digest.clone());
+        let mut manifests = self.shared.manifests.lock().unwrap_or_else(PoisonError::into_inner);
+        manifests.insert(key, stored.clone());
     }
 
     /// Sends `call` without any credentials but its own.

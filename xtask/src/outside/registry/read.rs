@@ -46,8 +46,12 @@ struct TagList {
 }
 
 impl Client {
-    /// The manifest at `reference`: at its digest if it has one, else at its tag.
+    /// The manifest at `reference`: at its digest if it has one, else at its tag. One whose digest was
+    /// read before is not read again.
     pub fn manifest(&self, reference: &Reference) -> Result<StoredManifest> {
+        if let Some(known) = self.known(reference) {
+            return Ok(known);
+        }
         let call = self.manifest_call(Method::GET, reference)?.limit(MANIFEST_LIMIT);
         let answer = expect(self.send(&Self::target(reference, Action::Pull), call)?, &[200])?;
         let media_type = answer.header("content-type").unwrap_or_default().to_owned();
@@ -58,7 +62,9 @@ impl Client {
             (None, None) => digest::sha256(&answer.body)?,
         };
         digest::check(&digest, &answer.body)?;
-        Ok(StoredManifest { digest, media_type, bytes: answer.body })
+        let stored = StoredManifest { digest, media_type, bytes: answer.body };
+        self.remember(reference, &stored);
+        Ok(stored)
     }
 
     /// Whether there is a manifest at `reference`, and which. A registry that does not tell the digest
