@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::model::channel::Channel;
@@ -34,7 +35,7 @@ pub struct Cli {
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own on the command line")]
 pub struct Global {
     /// Show what would be done and why, and change nothing
-    #[arg(long, global = true)]
+    #[arg(long, global = true, env = "XTASK_DRY_RUN", value_parser = FalseyValueParser::new())]
     pub dry_run: bool,
     /// Form of the data on stdout; `bake` and `matrix` go with `build`
     #[arg(long, global = true, value_enum, default_value_t = Format::Human)]
@@ -170,7 +171,7 @@ pub struct Release {
     #[arg(long, value_enum, conflicts_with = "version")]
     pub next: Option<Next>,
     /// Publish the tested `dev-<sha>` image, without a build
-    #[arg(long)]
+    #[arg(long, env = "XTASK_PROMOTE", value_parser = FalseyValueParser::new())]
     pub promote: bool,
     /// Create the git tag, and push it
     #[arg(long)]

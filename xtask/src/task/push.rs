@@ -46,8 +46,7 @@ pub fn run(mut start: Start, options: &cli::Push) -> Result<Exit> {
     let plan = publication.plan()?;
     if start.global.format == Format::Matrix {
         let names = plan.services.iter().filter(|service| service.build.is_some());
-        let names: Vec<_> = names.map(|service| service.service.as_str()).collect();
-        terminal::data(&format!("{}\n", serde_json::json!({ "service": names })));
+        terminal::data(&super::build::matrix(names.map(|service| service.service.as_str()))?);
         return Ok(Exit::Done);
     }
     if options.explain {

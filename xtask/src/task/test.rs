@@ -13,7 +13,7 @@ use xshell::{Cmd, Shell, cmd};
 
 use crate::cli::{Format, Test};
 use crate::model::failure::{Exit, Failure};
-use crate::outside::tools::{CARGO_DENY, HADOLINT, SHELLCHECK, Tool};
+use crate::outside::tools::{CARGO_DENY, HADOLINT, SHELLCHECK, Tool, ZIZMOR};
 use crate::outside::{files, interrupt, terminal};
 
 use super::Start;
@@ -31,13 +31,14 @@ enum Outcome {
     Skipped(String),
 }
 
-const CHECKS: [Check; 10] = [
+const CHECKS: [Check; 11] = [
     Check { name: "format", needs_lab: false, run: format },
     Check { name: "lint", needs_lab: false, run: lint },
     Check { name: "tests", needs_lab: false, run: tests },
     Check { name: "services", needs_lab: false, run: services },
     Check { name: "shell", needs_lab: false, run: shell },
     Check { name: "dockerfiles", needs_lab: false, run: dockerfiles },
+    Check { name: "workflows", needs_lab: false, run: workflows },
     Check { name: "licences", needs_lab: false, run: licences },
     Check { name: "advisories", needs_lab: false, run: advisories },
     Check { name: "buildkit-checks", needs_lab: true, run: buildkit_checks },
@@ -235,6 +236,13 @@ fn dockerfiles(bench: &Bench<'_>) -> Result<Outcome> {
     let passed = format!("{} Dockerfiles", paths.len());
     bench.log("dockerfiles", cmd!(bench.shell, "{hadolint} {paths...}"))?;
     Ok(Outcome::Passed(passed))
+}
+
+fn workflows(bench: &Bench<'_>) -> Result<Outcome> {
+    let zizmor = bench.tool(ZIZMOR)?;
+    let command = cmd!(bench.shell, "{zizmor} --offline --no-progress --persona auditor .github");
+    bench.log("workflows", command)?;
+    Ok(Outcome::Passed(String::new()))
 }
 
 fn licences(bench: &Bench<'_>) -> Result<Outcome> {
