@@ -305,6 +305,21 @@ pub enum Lab {
     },
     /// Show what is up and where
     Status,
+    /// Measure pushes and releases beside what people type today; writes docs/performance.md
+    Bench(Bench),
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Bench {
+    /// How often everything is measured
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub rounds: u32,
+    /// Put the registry behind a link of this rate, such as 100mbit
+    #[arg(long, value_name = "RATE")]
+    pub bandwidth: Option<String>,
+    /// Leave out how long xtask takes to compile
+    #[arg(long)]
+    pub no_compile: bool,
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

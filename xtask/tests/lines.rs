@@ -27,7 +27,7 @@ fn files(folder: &str, endings: &[&str]) -> Vec<PathBuf> {
             let ends = |ending: &&str| path.to_string_lossy().ends_with(*ending);
             if path.is_dir() {
                 open.push(path);
-            } else if endings.iter().any(|ending| ends(ending)) {
+            } else if endings.iter().any(ends) {
                 found.push(path);
             }
         }

@@ -61,6 +61,11 @@ impl Runner {
         self
     }
 
+    /// A variable that every child is given.
+    pub fn variable(&self, name: &str) -> Option<String> {
+        self.variables.get(name).cloned()
+    }
+
     /// The folder in which children start.
     pub fn folder(&self) -> &Path {
         &self.folder

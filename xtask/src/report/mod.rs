@@ -1,6 +1,7 @@
 //! Rendering: plans, records and failures as text, JSON or Markdown. It prints nothing itself.
 
 pub mod bake;
+pub mod bench;
 pub mod build;
 pub mod build_failure;
 pub mod error;

@@ -33,7 +33,8 @@ pub fn run(start: &Start, command: &Lab) -> Result<Exit> {
             up(start, *engine)?;
             show_status(start, format)
         }
-        Lab::Status => show_status(start, format),
+        // `task::run` hands the benchmark to its own task.
+        Lab::Status | Lab::Bench(_) => show_status(start, format),
         Lab::Down { purge } => {
             leave(start)?;
             if *purge {

@@ -1,5 +1,6 @@
 //! The commands. One file tells the story of one command; what they share is how a command starts.
 
+mod bench;
 pub mod build;
 pub mod cache;
 mod check;
@@ -16,7 +17,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use crate::cli::{Cli, Command, Format, Global};
+use crate::cli::{Cli, Command, Format, Global, Lab};
 use crate::model::facts::{Facts, LabFacts};
 use crate::model::failure::{Exit, Failure};
 use crate::outside::gather::{self, Wanted};
@@ -33,6 +34,7 @@ pub fn run(cli: Cli) -> Result<Exit> {
         Command::Release(options) => release::run(start, &options),
         Command::Prune(options) => prune::run(start, &options),
         Command::Cache { command } => cache::run(start, &command),
+        Command::Lab { command: Lab::Bench(options) } => bench::run(start, &options),
         Command::Lab { command } => lab::run(&start, &command),
         Command::Test(options) => test::run(&start, &options),
     }

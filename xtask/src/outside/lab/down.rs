@@ -116,12 +116,11 @@ fn links() -> Vec<String> {
     entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()
 }
 
-/// Deletes the packet rules that name one of `links` or the subnet; and docker's own chains, which
-/// are empty then, unless another engine uses them.
+/// Deletes the packet rules that name one of `links` or the subnet.
 fn remove_rules(runner: &Runner, links: &[String], subnet: &str) {
-    let Ok(saved) = runner.finish(&Invocation::new("iptables-save", [] as [&str; 0])) else {
-        return;
-    };
+    let Some(program) = super::world::find("iptables-save") else { return };
+    let saved = runner.finish(&Invocation::new(&program.to_string_lossy(), [] as [&str; 0]));
+    let Ok(saved) = saved else { return };
     let net = subnet.rsplit_once('.').map_or("", |(net, _)| net);
     let net = format!("{net}.0/");
     let mut table = String::new();
@@ -132,42 +131,16 @@ fn remove_rules(runner: &Runner, links: &[String], subnet: &str) {
         let Some(rule) = line.strip_prefix("-A ") else { continue };
         let ours = |word: &str| links.iter().any(|link| link == word) || word.starts_with(&net);
         if rule.split(' ').any(ours) {
-            delete(runner, &table, &["-D"], rule);
-        }
-    }
-    if !another_engine_runs() {
-        remove_chains(runner, &saved.stdout);
-    }
-}
-
-fn remove_chains(runner: &Runner, saved: &str) {
-    let is_docker = |name: &str| name.starts_with("DOCKER");
-    for pass in ["-D", "-F", "-X"] {
-        let mut table = String::new();
-        for line in saved.lines() {
-            if let Some(name) = line.strip_prefix('*') {
-                name.clone_into(&mut table);
-            }
-            let jump = line.rsplit_once(" -j ").map_or("", |(_, target)| target);
-            match (pass, line.strip_prefix(':'), line.strip_prefix("-A ")) {
-                ("-D", _, Some(rule)) if is_docker(jump) && !is_docker(rule) => {
-                    delete(runner, &table, &["-D"], rule);
-                }
-                ("-F" | "-X", Some(chain), _) if is_docker(chain) => {
-                    let chain = chain.split(' ').next().unwrap_or_default();
-                    delete(runner, &table, &[pass], chain);
-                }
-                _ => {}
-            }
+            delete(runner, &table, rule);
         }
     }
 }
 
-fn delete(runner: &Runner, table: &str, command: &[&str], rest: &str) {
-    let arguments = ["-w", "-t", table].into_iter().chain(command.iter().copied());
-    let words = rest.split(' ').map(|word| word.trim_matches('"'));
-    // A rule that went with its chain is not there any more.
-    let _ = runner.clean_up(&Invocation::new("iptables", arguments.chain(words)));
+fn delete(runner: &Runner, table: &str, rule: &str) {
+    let head = ["-w", "-t", table, "-D"].into_iter();
+    let words = rule.split(' ').map(|word| word.trim_matches('"'));
+    // A rule that is gone already is what was wanted.
+    let _ = runner.clean_up(&Invocation::new(&super::engine::iptables(), head.chain(words)));
 }
 
 fn another_engine_runs() -> bool {

@@ -38,7 +38,8 @@ pub fn start(runner: &Runner, place: &Place, state: &State) -> Result<()> {
         bail!("the lab uses an engine that is not its own");
     };
     make_bridge(runner, bridge, subnet)?;
-    remember_forwarding(place)?;
+    forward(place)?;
+    let_through(runner, bridge, subnet)?;
     std::fs::create_dir_all(&place.run)
         .with_context(|| format!("cannot make `{}`", place.run.display()))?;
     start_containerd(runner, place)?;
@@ -49,11 +50,46 @@ pub fn start(runner: &Runner, place: &Place, state: &State) -> Result<()> {
     wait_for("the engine", place, "dockerd", || answers(&socket))
 }
 
-/// dockerd lets the machine forward packets; `down` takes that back if it was not so before.
-fn remember_forwarding(place: &Place) -> Result<()> {
+/// Lets the machine forward packets; `down` takes that back if it was not so before.
+fn forward(place: &Place) -> Result<()> {
     let before = std::fs::read_to_string(FORWARDING).unwrap_or_default();
     let memory = place.folder.join("ip_forward");
-    if memory.is_file() { Ok(()) } else { files::write_atomically(&memory, before.as_bytes()) }
+    if !memory.is_file() {
+        files::write_atomically(&memory, before.as_bytes())?;
+    }
+    if before.trim() != "1" {
+        switch_forwarding("1").context("cannot let the machine forward packets")?;
+    }
+    Ok(())
+}
+
+/// The rules by which containers reach the package registries. dockerd makes none: at its start it
+/// would sweep away those of another engine.
+fn let_through(runner: &Runner, bridge: &str, subnet: &str) -> Result<()> {
+    let rules: [(&str, &str, &[&str]); 3] = [
+        ("nat", "POSTROUTING", &["-s", subnet, "!", "-o", bridge, "-j", "MASQUERADE"]),
+        ("filter", "FORWARD", &["-i", bridge, "-j", "ACCEPT"]),
+        ("filter", "FORWARD", &["-o", bridge, "-j", "ACCEPT"]),
+    ];
+    for (table, chain, rule) in rules {
+        let call = |verb: &str| {
+            let head = ["-w", "-t", table, verb, chain].into_iter();
+            Invocation::new(&iptables(), head.chain(rule.iter().copied()))
+        };
+        if !runner.finish(&call("-C"))?.success() {
+            runner.output(&call("-I"))?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn iptables() -> String {
+    super::world::find("iptables").unwrap_or_else(|| "iptables".into()).display().to_string()
+}
+
+fn switch_forwarding(value: &str) -> std::io::Result<()> {
+    let mut switch = std::fs::OpenOptions::new().write(true).open(FORWARDING)?;
+    switch.write_all(value.as_bytes())
 }
 
 /// The kernel's switch for forwarding packets.
@@ -64,8 +100,7 @@ pub(super) fn restore_forwarding(place: &Place) {
     let memory = place.folder.join("ip_forward");
     if std::fs::read_to_string(&memory).is_ok_and(|before| before.trim() == "0") {
         // Without the right to write it, it was not changed either.
-        let open = std::fs::OpenOptions::new().write(true).open(FORWARDING);
-        let _ = open.and_then(|mut switch| switch.write_all(b"0"));
+        let _ = switch_forwarding("0");
     }
     let _ = std::fs::remove_file(memory);
 }
@@ -105,7 +140,7 @@ fn start_dockerd(runner: &Runner, place: &Place, state: &State, bridge: &str) ->
     let _ = std::fs::remove_file(&pid_file);
     let data = std::path::absolute(place.folder.join("docker"))?;
     let flag = |name: &str, value: &dyn std::fmt::Display| format!("--{name}={value}");
-    let mut arguments = vec![
+    let arguments = vec![
         flag("config-file", &configuration.display()),
         flag("data-root", &data.display()),
         flag("exec-root", &place.run.join("exec").display()),
@@ -116,14 +151,12 @@ fn start_dockerd(runner: &Runner, place: &Place, state: &State, bridge: &str) ->
         flag("mtu", &mtu()),
         flag("label", &ENGINE_LABEL),
         flag("registry-mirror", &format!("http://127.0.0.1:{}", state.ports.front)),
-        // The bridge has IPv4 only; rules for IPv6 would be left behind for nothing.
+        // Packet rules are ours to make: see `let_through`.
+        "--iptables=false".to_owned(),
         "--ip6tables=false".to_owned(),
+        "--ip-masq=false".to_owned(),
+        "--ip-forward=false".to_owned(),
     ];
-    let help = runner.output(&Invocation::new("dockerd", ["--help"]))?;
-    if help.contains("--ip-forward-no-drop") {
-        // Without it dockerd changes the machine's forwarding policy, which outlives the lab.
-        arguments.push("--ip-forward-no-drop".to_owned());
-    }
     let program = super::world::find("dockerd").context("`dockerd` is not installed")?;
     place.start(runner, "dockerd", &Invocation::new(&program.to_string_lossy(), arguments))
 }
