@@ -1,92 +1,59 @@
-//! `runner-coordinator`: reads the command line and the settings, and serves or asks.
+//! The runner coordinator of AutoGit: watches over the runners that work for the Git server.
+//!
+//! `main` turns the command line and the environment into one call, and its outcome into an exit
+//! code: 0 for success, 1 for a failure, 2 for a command line or an environment that makes no sense.
 
+mod cli;
+mod configuration;
+mod engine;
+mod probe;
+mod service;
+mod shutdown;
+
+use std::env;
+use std::io::Write as _;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
-use runner_coordinator::command::{Command, HELP};
-use runner_coordinator::engine::Engine;
-use runner_coordinator::settings::Settings;
-use runner_coordinator::{health, server};
-use tokio::net::TcpListener;
+use cli::Command;
+use configuration::Configuration;
 
-/// Wrong usage or settings.
-const USAGE: u8 = 2;
+const EXIT_FAILURE: u8 = 1;
+const EXIT_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let command = match Command::of(&arguments) {
-        Ok(Command::Help) => {
-            print(HELP);
-            return ExitCode::SUCCESS;
-        }
-        Ok(Command::Version) => {
-            print(concat!("runner-coordinator ", env!("CARGO_PKG_VERSION"), "\n"));
-            return ExitCode::SUCCESS;
-        }
+    let arguments = env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned());
+    let command = match cli::parse(arguments) {
         Ok(command) => command,
-        Err(problem) => return wrong(&problem),
+        Err(error) => return fail(EXIT_USAGE, &error),
     };
-    let settings = match Settings::read(|name| std::env::var(name).ok()) {
-        Ok(settings) => settings,
-        Err(problem) => return wrong(&problem),
-    };
-    match run(command, &settings) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            complain(&format!("{error:#}"));
-            ExitCode::FAILURE
-        }
+    match command {
+        Command::Help => say(cli::HELP),
+        Command::Version => say(concat!("runner-coordinator ", env!("CARGO_PKG_VERSION"), "\n")),
+        Command::Serve => with_configuration(service::run),
+        Command::Health => with_configuration(|configuration| probe::health(&configuration)),
     }
 }
 
-#[tokio::main]
-async fn run(command: Command, settings: &Settings) -> Result<()> {
-    if command == Command::Health {
-        return health::check(settings.address).await;
+fn with_configuration(run: impl FnOnce(Configuration) -> anyhow::Result<()>) -> ExitCode {
+    // A value that is not UTF-8 is a bad value, not an absent one: it stays visible in the error.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    let variable = |name: &str| env::var_os(name).map(|value| value.to_string_lossy().into_owned());
+    match Configuration::from_environment(variable) {
+        Ok(configuration) => match run(configuration) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(EXIT_FAILURE, &error),
+        },
+        Err(error) => fail(EXIT_USAGE, &error),
     }
-    tracing_subscriber::fmt().json().init();
-    let address = settings.address;
-    let listener =
-        TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
-    let engine = Engine::new(settings.engine.clone());
-    let stop = stop_signal().context("cannot listen for signals")?;
-    tracing::info!(address = %listener.local_addr()?, engine = %settings.engine, "serving");
-    server::serve(listener, engine, stop).await?;
-    tracing::info!("stopped");
-    Ok(())
 }
 
-/// The wish to stop: SIGTERM or Ctrl-C. It listens from the moment it is made.
-#[cfg(unix)]
-fn stop_signal() -> Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
-    })
+fn say(text: &str) -> ExitCode {
+    // A reader that went away (`… --help | head -1`) has read all it wanted.
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+    ExitCode::SUCCESS
 }
 
-/// The wish to stop: Ctrl-C.
-#[cfg(not(unix))]
-fn stop_signal() -> Result<impl Future<Output = ()>> {
-    Ok(async {
-        // Without a way to listen it stops when its process is ended.
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    })
-}
-
-fn wrong(problem: &str) -> ExitCode {
-    complain(problem);
-    ExitCode::from(USAGE)
-}
-
-fn complain(text: &str) {
-    eprintln!("runner-coordinator: {text}");
-}
-
-fn print(text: &str) {
-    print!("{text}");
+fn fail(code: u8, error: &anyhow::Error) -> ExitCode {
+    let _ = writeln!(std::io::stderr().lock(), "error: {error:#}");
+    ExitCode::from(code)
 }

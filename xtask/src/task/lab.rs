@@ -216,7 +216,7 @@ fn settle(start: &Start, place: &Place, plan: &LabPlan, state: &mut State) -> Re
         // `ip` may have to be installed before a subnet can be chosen; see `carry_out`.
         state.bases.clear();
         if world::find("ip").is_some() {
-            state.engine = engine::choose(&start.runner, place)?;
+            state.engine = engine::choose(&start.runner, place, &state.engine)?;
         }
     } else if !plan.private {
         let host = crate::outside::environment::text("DOCKER_HOST");
@@ -232,10 +232,8 @@ fn carry_out(start: &Start, place: &Place, state: &mut State, action: &Action) -
         Action::StartRegistry => servers::start_registry(runner, place, state),
         Action::StartServers => servers::start_servers(runner, place, state),
         Action::StartEngine => {
-            if !state.is_private() {
-                state.engine = engine::choose(runner, place)?;
-                place.save(state)?;
-            }
+            state.engine = engine::choose(runner, place, &state.engine)?;
+            place.save(state)?;
             engine::start(runner, place, state)
         }
         Action::MakeBase { reference } => {

@@ -17,14 +17,28 @@ use super::Place;
 /// How long the engine may take to answer first.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Names and addresses of a private engine that does not exist yet. The subnet is one that no route
-/// of this machine touches.
-pub fn choose(runner: &Runner, place: &Place) -> Result<EngineState> {
+/// Names and addresses of a private engine that does not run: those it had, unless its subnet has become
+/// another's meanwhile. A new one is a subnet that no route of this machine touches; where to look first
+/// depends on the lab, so that two seldom meet.
+pub fn choose(runner: &Runner, place: &Place, before: &EngineState) -> Result<EngineState> {
     let routes = runner.output(&ip(&["-4", "route", "show", "table", "all"]))?;
-    let free = (200..=254).map(|third| format!("10.{third}.77")).find(|prefix| {
+    let is_free = |prefix: &str| {
         let net = prefix.rsplit_once('.').map_or("", |(net, _)| net);
         !routes.split_whitespace().any(|word| word.starts_with(&format!("{net}.")))
-    });
+    };
+    if let EngineState::Private { bridge, subnet, .. } = before {
+        let there = Path::new("/sys/class/net").join(bridge).exists();
+        if there || is_free(subnet.trim_end_matches(".1/24")) {
+            return Ok(before.clone());
+        }
+        // dockerd remembers the subnet of its bridge.
+        let memory = place.folder.join("docker").join("network");
+        std::fs::remove_dir_all(&memory)
+            .with_context(|| format!("cannot delete `{}`", memory.display()))?;
+    }
+    let first = u32::from_str_radix(place.id.get(..4).unwrap_or("0"), 16).unwrap_or(0);
+    let numbers = (0..55).map(|offset| 200 + (first + offset) % 55);
+    let free = numbers.map(|number| format!("10.{number}.77")).find(|prefix| is_free(prefix));
     Ok(EngineState::Private {
         host: format!("unix://{}", place.run.join("docker.sock").display()),
         bridge: format!("lab{}", place.id),
