@@ -50,7 +50,7 @@ pub fn page(measured: &[Measured], about: &About) -> String {
     let mut text = format!(
         "# Performance\n\nWritten by `cargo xtask lab bench` on {}; do not edit.\n\n\
          {}. {}. Registry on {link}. Medians of {} rounds, in turns; bytes and requests are those that \
-         passed the registry, in both directions. The image has a base of Debian, 40 MB of packages, \
+         passed the registry, in both directions. The image has a base of Debian, 150 MB of packages, \
          8 MB from another stage and a file of 300 kB behind `COPY --link`.\n\n\
          On a `docker-container` or `remote` builder buildx is lazy by itself: it does not download what \
          it only passes on. There the gain lies in changed files, skipped exports and the fast path, \

@@ -84,7 +84,9 @@ impl<'s> Publication<'s> {
     fn read(&mut self) -> Result<()> {
         let chosen = select(&self.facts, &self.options.services)?.chosen;
         let services: Vec<&ServiceFacts> = chosen.iter().map(|(service, _)| *service).collect();
-        let tags = self.tags.exact.iter().chain(&self.tags.floating).chain(&self.like);
+        // Whether a floating tag of a release moves is decided by versions; what it has is not asked.
+        let floating = self.tags.floating.iter().filter(|_| !self.wishes.allow_rollback);
+        let tags = self.tags.exact.iter().chain(floating).chain(&self.like);
         let wanted: std::collections::BTreeSet<Tag> = tags.cloned().collect();
         let wanted: Vec<Tag> = wanted.into_iter().collect();
         let states = parallel::each(&services, |service| {
@@ -289,7 +291,7 @@ fn one(by: &Publisher<'_>, work: &Work<'_>, service: &ServicePublication) -> Res
         | Action::Retag { digest, .. }
         | Action::Promote { digest, .. } => {
             let retag = matches!(action, Action::Retag { .. });
-            let done = by.publish(repository, tags, digest, retag)?;
+            let done = by.publish(repository, tags, digest, retag, None)?;
             published.digest = Some(digest.clone());
             published.tags = done.tags;
             published.result = match action {
@@ -305,7 +307,7 @@ fn one(by: &Publisher<'_>, work: &Work<'_>, service: &ServicePublication) -> Res
             let record = work.service(planned, |built| {
                 let image = built.image.as_ref().context("buildx told no digest")?;
                 let digest = image.digest.clone();
-                let outcome = by.publish(repository, tags, &digest, false)?;
+                let outcome = by.publish(repository, tags, &digest, false, tags.exact.first())?;
                 // It is set once: this is called once for a build.
                 let _ = done.set((digest, outcome));
                 Ok(())

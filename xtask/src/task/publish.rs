@@ -48,8 +48,9 @@ impl Publisher<'_> {
         tags: &Tags,
         digest: &Digest,
         checked: bool,
+        pushed: Option<&Tag>,
     ) -> Result<Done> {
-        let mut done = self.exact_tags(repository, tags, digest, checked)?;
+        let mut done = self.exact_tags(repository, tags, digest, checked, pushed)?;
         if !self.together {
             done.tags.extend(self.floating_tags(repository, tags, digest)?);
         }
@@ -57,17 +58,24 @@ impl Publisher<'_> {
     }
 
     /// Phase one: `digest`, which is in the repository, under all exact tags. `checked` says that it
-    /// is known to be whole: the image of a floating tag, which was checked when it got it.
+    /// is known to be whole: the image of a floating tag, which was checked when it got it. `pushed` is
+    /// the tag that BuildKit has just set.
     fn exact_tags(
         &self,
         repository: &Reference,
         tags: &Tags,
         digest: &Digest,
         checked: bool,
+        pushed: Option<&Tag>,
     ) -> Result<Done> {
         let stored = self.stored(repository, digest)?;
         let size = if checked { 0 } else { self.whole(repository, digest)?.size };
-        let set = tags.exact.iter().map(|tag| self.exact(repository, tag, &stored));
+        let set = tags.exact.iter().map(|tag| match pushed {
+            Some(pushed) if pushed == tag => {
+                Ok(TagResult { tag: tag.clone(), set: true, reason: "pushed".to_owned() })
+            }
+            _ => self.exact(repository, tag, &stored),
+        });
         Ok(Done { tags: set.collect::<Result<_>>()?, size })
     }
 

@@ -77,7 +77,7 @@ struct Reading<'a> {
 
 impl Reading<'_> {
     fn tier(&self, tier: CacheTier) -> super::Result<Seen> {
-        let stored = self.client.manifest(self.reference)?;
+        let stored = self.client.manifest_as_seen(self.reference)?;
         let digest = stored.digest.clone();
         match stored.parse()? {
             Manifest::Cache(cache) => self.cache(digest, &cache),

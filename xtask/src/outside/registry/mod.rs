@@ -69,6 +69,8 @@ struct Shared {
     limit: Duration,
     /// Manifests that were read. What a digest names never changes.
     manifests: Mutex<BTreeMap<(Repository, Digest), StoredManifest>>,
+    /// Where tags were seen to point.
+    tags: Mutex<BTreeMap<Reference, Digest>>,
 }
 
 impl Client {
@@ -81,6 +83,7 @@ impl Client {
             insecure: options.insecure,
             limit: options.limit,
             manifests: Mutex::default(),
+            tags: Mutex::default(),
         };
         Self { shared: Arc::new(shared), until: None }
     }
@@ -109,7 +112,23 @@ impl Client {
         self.shared.manifests.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned()
     }
 
+    /// The manifest that a tag was seen to point at before, or else points at now: good enough for a look
+    /// at what may be used, and never for what is moved.
+    pub fn manifest_as_seen(&self, reference: &Reference) -> Result<StoredManifest> {
+        let tags = self.shared.tags.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = tags.get(reference).cloned();
+        drop(tags);
+        match seen {
+            Some(digest) => self.manifest(&reference.at(digest)),
+            None => self.manifest(reference),
+        }
+    }
+
     fn remember(&self, reference: &Reference, stored: &StoredManifest) {
+        if reference.tag.is_some() {
+            let mut tags = self.shared.tags.lock().unwrap_or_else(PoisonError::into_inner);
+            tags.insert(reference.clone(), stored.digest.clone());
+        }
         let key = (reference.repository.clone(), stored.digest.clone());
         let mut manifests = self.shared.manifests.lock().unwrap_or_else(PoisonError::into_inner);
         manifests.insert(key, stored.clone());
