@@ -91,6 +91,10 @@ pub enum Command {
     Push(Push),
     /// Publish a version under its tags, and create the GitHub release
     Release(Release),
+    /// Say whether what is published, and what is in the repository, is what we think
+    Verify(Verify),
+    /// Say why a build here would be slow, denied or impossible, and what to type
+    Doctor(Doctor),
     /// Delete old images, and never one that is needed; plans unless --apply
     Prune(Prune),
     /// Look at the cache tiers, or make the next build cold
@@ -181,6 +185,26 @@ pub struct Release {
     pub no_github_release: bool,
     #[command(flatten)]
     pub publish: Publish,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Verify {
+    /// Services to look at; all when none is named
+    #[arg(value_name = "SERVICE")]
+    pub services: Vec<String>,
+    /// Look at the repository alone, and at no registry
+    #[arg(long)]
+    pub local: bool,
+    /// Let warnings fail
+    #[arg(long)]
+    pub strict: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Doctor {
+    /// Let warnings fail
+    #[arg(long)]
+    pub strict: bool,
 }
 
 #[derive(Debug, Clone, Args)]

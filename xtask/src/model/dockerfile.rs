@@ -186,7 +186,7 @@ impl Stage {
 
 /// The instructions with the number of their first line: comments left out, continued lines joined,
 /// here-documents skipped.
-fn instructions(text: &str) -> Vec<(usize, String)> {
+pub fn instructions(text: &str) -> Vec<(usize, String)> {
     let escape = escape(text);
     let mut instructions = Vec::new();
     let mut lines = text.lines().enumerate();

@@ -13,6 +13,7 @@ pub mod release;
 pub mod retention;
 pub mod retry;
 pub mod selection;
+pub mod verify;
 
 use serde::Serialize;
 

@@ -20,6 +20,17 @@ pub fn warning(file: &str, line: Option<usize>, title: &str, message: &str) -> S
     annotation("warning", file, line, title, message)
 }
 
+/// `line` with nothing in it that the runner takes for a command: a build must not be able to write
+/// commands into the log. The runner looks for `::` at the start of a line and for `##[` anywhere.
+pub fn disarmed(line: &str) -> String {
+    let line = line.replace("##[", "## [");
+    let text = line.trim_start();
+    match text.strip_prefix("::") {
+        Some(rest) => format!("{}: :{rest}", line.strip_suffix(text).unwrap_or_default()),
+        None => line,
+    }
+}
+
 fn annotation(kind: &str, file: &str, line: Option<usize>, title: &str, message: &str) -> String {
     let line = line.map_or(String::new(), |line| format!("line={line},"));
     format!("::{kind} file={},{line}title={}::{}", property(file), property(title), data(message))
@@ -36,6 +47,13 @@ fn property(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_build_cannot_write_commands_into_the_log() {
+        assert_eq!(disarmed("  ::set-env name=x::y"), "  : :set-env name=x::y");
+        assert_eq!(disarmed("a ##[error]b"), "a ## [error]b");
+        assert_eq!(disarmed("std::fmt"), "std::fmt");
+    }
 
     #[test]
     fn nothing_in_a_message_can_begin_another_command() {

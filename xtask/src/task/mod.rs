@@ -11,6 +11,7 @@ mod publish;
 pub mod push;
 pub mod release;
 pub mod test;
+pub mod verify;
 mod work;
 
 use std::path::PathBuf;
@@ -32,6 +33,8 @@ pub fn run(cli: Cli) -> Result<Exit> {
         Command::Build(options) => build::run(start, &options),
         Command::Push(options) => push::run(start, &options),
         Command::Release(options) => release::run(start, &options),
+        Command::Verify(options) => verify::run(start, &options),
+        Command::Doctor(options) => verify::doctor(start, &options),
         Command::Prune(options) => prune::run(start, &options),
         Command::Cache { command } => cache::run(start, &command),
         Command::Lab { command: Lab::Bench(options) } => bench::run(start, &options),

@@ -194,7 +194,9 @@ impl<'w> Work<'w> {
                 }
             }
             Kind::Plain | Kind::Grouped => {
-                self.display.lines(name.as_str(), told.new_lines(name, solve));
+                let lines = told.new_lines(name, solve);
+                let lines = lines.iter().map(|line| workflow::disarmed(line)).collect();
+                self.display.lines(name.as_str(), lines);
             }
             Kind::Quiet => {}
         })
@@ -312,8 +314,12 @@ impl<'w> Work<'w> {
             solve: &built.solve,
             log: &self.log(service),
         };
-        self.display.error(&failed.explained());
-        if self.facts.environment.github.is_some() {
+        let explained = failed.explained();
+        if self.facts.environment.github.is_none() {
+            self.display.error(&explained);
+        } else {
+            let lines: Vec<String> = explained.lines().map(workflow::disarmed).collect();
+            self.display.error(&lines.join("\n"));
             let title = format!("{name} does not build");
             let file = &service.build.dockerfile;
             let line = workflow::error(file, failed.line(), &title, &failed.reason());
