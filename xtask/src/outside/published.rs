@@ -31,7 +31,7 @@ pub fn read(
     wanted: &[Tag],
     revision: &str,
 ) -> Result<(PublishedState, Manifests)> {
-    let tags = match client.tags(repository) {
+    let tags = match client.tags_as_seen(repository) {
         Ok(tags) => tags,
         Err(RegistryError::NotFound) => Vec::new(),
         Err(error) => return Err(error.into()),

@@ -107,6 +107,16 @@ impl GitHubApi {
 struct Problem {
     #[serde(default)]
     message: String,
+    #[serde(default)]
+    errors: Vec<Detail>,
+}
+
+#[derive(Deserialize)]
+struct Detail {
+    #[serde(default)]
+    field: String,
+    #[serde(default)]
+    code: String,
 }
 
 fn read<T: serde::de::DeserializeOwned>(answer: &Answer, expected: &[u16]) -> Result<T> {
@@ -114,7 +124,11 @@ fn read<T: serde::de::DeserializeOwned>(answer: &Answer, expected: &[u16]) -> Re
         return serde_json::from_slice(&answer.body).context("GitHub answered in an unknown form");
     }
     let problem: Option<Problem> = serde_json::from_slice(&answer.body).ok();
-    let message = problem.map_or_else(String::new, |problem| problem.message);
+    let message = problem.map_or_else(String::new, |problem| {
+        let details =
+            problem.errors.iter().map(|detail| format!("; {} {}", detail.field, detail.code));
+        problem.message.clone() + &details.collect::<String>()
+    });
     let failure = Failure::failed(format!("GitHub answered with {}: {message}", answer.status));
     Err(match answer.status {
         401 => {

@@ -46,6 +46,7 @@ pub(super) struct Publication<'s> {
 
 impl<'s> Publication<'s> {
     /// Reads what the registry has of each service.
+    #[expect(clippy::too_many_arguments, reason = "each is named by its field")]
     pub fn new(
         start: &'s Start,
         facts: Facts,
@@ -54,10 +55,8 @@ impl<'s> Publication<'s> {
         like: Option<Tag>,
         options: BuildOptions,
         wishes: Wishes,
+        client: Client,
     ) -> Result<Self> {
-        let source = credentials(&facts);
-        let client =
-            Client::new(registry::Options { credentials: source, ..registry::Options::default() });
         let mut publication = Self {
             start,
             facts,
@@ -96,7 +95,8 @@ impl<'s> Publication<'s> {
             let (mut state, manifests) =
                 published::read(client, runner, &repository, &wanted, &self.revision)
                     .with_context(|| format!("cannot look at `{repository}`"))?;
-            let bases = bases(&self.facts, service);
+            // A promotion compares no inputs.
+            let bases = if self.wishes.promote { Vec::new() } else { bases(&self.facts, service) };
             state.bases = published::bases(client, &bases, self.facts.lab.as_ref());
             anyhow::Ok((service.name.clone(), state, manifests))
         });
@@ -398,6 +398,14 @@ fn sign(start: &Start, published: &Published) -> Result<()> {
     }
     arguments.push(published.repository.at(digest.clone()).to_string());
     start.runner.output(&Invocation::new("cosign", arguments)).map(drop)
+}
+
+/// A client that may publish: with the job's own token where there is one.
+pub(super) fn client(facts: &Facts) -> Client {
+    Client::new(registry::Options {
+        credentials: credentials(facts),
+        ..registry::Options::default()
+    })
 }
 
 /// The job's own token where there is one, else what docker has.

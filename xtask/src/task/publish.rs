@@ -156,6 +156,14 @@ impl Publisher<'_> {
         stored: &StoredManifest,
     ) -> Result<TagResult> {
         let reference = repository.with_tag(tag.clone());
+        if self.together {
+            // A release decides by versions, for all tags at once; what the tag had is not asked.
+            again(|| self.client.put_manifest(&reference, stored))?;
+            if self.settled(&reference, stored)? {
+                let reason = "the highest version of its line".to_owned();
+                return Ok(TagResult { tag: tag.clone(), set: true, reason });
+            }
+        }
         for _ in 0..retry::ATTEMPTS {
             let there = self.digest_at(&reference)?;
             let moved = match there {

@@ -14,7 +14,7 @@ use crate::plan::push::commit;
 use crate::report;
 
 use super::Start;
-use super::publication::Publication;
+use super::publication::{self, Publication};
 
 pub fn run(mut start: Start, options: &cli::Push) -> Result<Exit> {
     start.enter_lab()?;
@@ -42,7 +42,9 @@ pub fn run(mut start: Start, options: &cli::Push) -> Result<Exit> {
         promote: false,
     };
     let like = tags.floating.first().cloned();
-    let mut publication = Publication::new(&start, facts, revision, tags, like, build, wishes)?;
+    let client = publication::client(&facts);
+    let mut publication =
+        Publication::new(&start, facts, revision, tags, like, build, wishes, client)?;
     let plan = publication.plan()?;
     if start.global.format == Format::Matrix {
         let names = plan.services.iter().filter(|service| service.build.is_some());

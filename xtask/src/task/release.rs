@@ -22,7 +22,7 @@ use crate::plan::push::commit;
 use crate::plan::release;
 
 use super::Start;
-use super::publication::Publication;
+use super::publication::{self, Publication};
 use super::publish::again;
 
 pub fn run(mut start: Start, options: &cli::Release) -> Result<Exit> {
@@ -32,7 +32,8 @@ pub fn run(mut start: Start, options: &cli::Release) -> Result<Exit> {
     let version = chosen(&start, options, &checkout)?;
     let name = format!("v{version}");
     check_branch(&start, &facts, &checkout)?;
-    let published = published(&facts)?;
+    let client = publication::client(&facts);
+    let published = published(&facts, &client)?;
     let tags = release::tags(&version, &checkout.revision, &published)?;
     if start.global.dry_run && start.global.format == Format::Human {
         explain(&facts, &version, &tags, &published)?;
@@ -56,7 +57,7 @@ pub fn run(mut start: Start, options: &cli::Release) -> Result<Exit> {
     let like = options.promote.then(|| dev_tag(&checkout.revision)).transpose()?;
     let revision = checkout.revision.clone();
     let mut publication =
-        Publication::new(&start, facts.clone(), revision, tags, like, build, wishes)?;
+        Publication::new(&start, facts.clone(), revision, tags, like, build, wishes, client)?;
     let plan = publication.plan()?;
     if start.global.dry_run {
         publication.show(&plan)?;
@@ -139,8 +140,7 @@ fn create_tag(start: &Start, name: &str) -> Result<()> {
 }
 
 /// The versions that any service is published under.
-fn published(facts: &Facts) -> Result<Vec<Version>> {
-    let client = Client::new(Options::default());
+fn published(facts: &Facts, client: &Client) -> Result<Vec<Version>> {
     let mut versions = Vec::new();
     for service in &facts.services {
         let repository =

@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::model::reference::{Digest, Reference, Registry, Repository};
+use crate::model::reference::{Digest, Reference, Registry, Repository, Tag};
 
 use access::{Access, Action, Target};
 use credentials::Credentials;
@@ -71,6 +71,8 @@ struct Shared {
     manifests: Mutex<BTreeMap<(Repository, Digest), StoredManifest>>,
     /// Where tags were seen to point.
     tags: Mutex<BTreeMap<Reference, Digest>>,
+    /// The tags that were listed.
+    lists: Mutex<BTreeMap<Repository, Vec<Tag>>>,
 }
 
 impl Client {
@@ -84,6 +86,7 @@ impl Client {
             limit: options.limit,
             manifests: Mutex::default(),
             tags: Mutex::default(),
+            lists: Mutex::default(),
         };
         Self { shared: Arc::new(shared), until: None }
     }
@@ -122,6 +125,20 @@ impl Client {
             Some(digest) => self.manifest(&reference.at(digest)),
             None => self.manifest(reference),
         }
+    }
+
+    /// The tags as they were listed before, or else as they are now: for what is decided again before
+    /// it is done.
+    pub fn tags_as_seen(&self, reference: &Reference) -> Result<Vec<Tag>> {
+        let lists = self.shared.lists.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = lists.get(&reference.repository).cloned();
+        drop(lists);
+        seen.map_or_else(|| self.tags(reference), Ok)
+    }
+
+    fn remember_tags(&self, reference: &Reference, tags: &[Tag]) {
+        let mut lists = self.shared.lists.lock().unwrap_or_else(PoisonError::into_inner);
+        lists.insert(reference.repository.clone(), tags.to_vec());
     }
 
     fn remember(&self, reference: &Reference, stored: &StoredManifest) {

@@ -109,7 +109,10 @@ impl Client {
             let answer = expect(self.send(&target, call)?, &[200])?;
             let page: TagList = serde_json::from_slice(&answer.body).map_err(malformed)?;
             tags.extend(page.tags);
-            let Some(next) = answer.header("link").and_then(next_page) else { return Ok(tags) };
+            let Some(next) = answer.header("link").and_then(next_page) else {
+                self.remember_tags(reference, &tags);
+                return Ok(tags);
+            };
             let next = joined(&url, next)?;
             if !same_authority(&url, &next) {
                 return Err(malformed("the next page of tags is on another host"));
