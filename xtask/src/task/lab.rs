@@ -58,21 +58,17 @@ pub(super) fn github(start: &Start, api: &str, repository: &Repository) -> Resul
         repository.as_str().split_once('/').context("the repository has no owner")?;
     let token = "lab-writer";
     let client = Client::new(Options::default());
-    let git = start.runner.output(&Invocation::new("git", ["rev-parse", "--absolute-git-dir"]))?;
-    servers::github(
-        &client,
-        api,
-        &[
-            (
-                "tokens",
-                json!({
-                    "token": token, "login": owner,
-                    "permissions": { "contents": "write", "packages": "write" },
-                }),
-            ),
-            ("repositories", json!({ "owner": owner, "name": name, "git_dir": git.trim() })),
-        ],
-    )?;
+    let permissions = json!({ "contents": "write", "packages": "write" });
+    let writer = json!({ "token": token, "login": owner, "permissions": permissions });
+    servers::github(&client, api, "tokens", &writer)?;
+    let repository = json!({ "owner": owner, "name": name });
+    let known = servers::github(&client, api, "repositories", &repository)?;
+    let folder = known.pointer("/git_dir").and_then(serde_json::Value::as_str);
+    let folder = folder.context("the lab's GitHub does not say where its repository is")?;
+    // As on GitHub, a release is of a commit that was pushed.
+    let push =
+        ["push", "--quiet", "--force", folder, "HEAD:refs/heads/main", "refs/tags/*:refs/tags/*"];
+    start.runner.output(&Invocation::new("git", push))?;
     Ok(Secret::new(token))
 }
 

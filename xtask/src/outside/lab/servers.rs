@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use serde_json::Value;
 use ureq::http::Method;
 
 use crate::model::invocation::Invocation;
@@ -87,18 +88,16 @@ pub fn start_servers(runner: &Runner, place: &Place, state: &State) -> Result<()
     wait_for(place, "servers", front)
 }
 
-/// Tells the stand-in for GitHub what it is to know, each a kind and its JSON.
-pub fn github(client: &Client, api: &str, known: &[(&str, serde_json::Value)]) -> Result<()> {
-    for (kind, value) in known {
-        let call = Call::new(Method::POST, format!("{api}/_lab/{kind}"))
-            .header("content-type", "application/json")
-            .body(value.to_string());
-        let answer = client.plain(call)?;
-        if !(200..300).contains(&answer.status) {
-            bail!("the lab's GitHub answered with {} to `{kind}`", answer.status);
-        }
+/// Tells the stand-in for GitHub what it is to know, a kind and its JSON; returns its answer.
+pub fn github(client: &Client, api: &str, kind: &str, known: &Value) -> Result<Value> {
+    let call = Call::new(Method::POST, format!("{api}/_lab/{kind}"))
+        .header("content-type", "application/json")
+        .body(known.to_string());
+    let answer = client.plain(call)?;
+    if !(200..300).contains(&answer.status) {
+        bail!("the lab's GitHub answered with {} to `{kind}`", answer.status);
     }
-    Ok(())
+    Ok(serde_json::from_slice(&answer.body).unwrap_or_default())
 }
 
 fn wait_for(place: &Place, name: &str, port: u16) -> Result<()> {
