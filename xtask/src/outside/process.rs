@@ -175,9 +175,9 @@ impl Runner {
         Ok(Some(output.status.code().unwrap_or(-1)))
     }
 
-    /// Starts a process that outlives this one, in a group of its own, with all it says in the file
-    /// `log`; returns its number.
-    pub fn start_detached(&self, call: &Invocation, log: &Path) -> Result<u32> {
+    /// Starts a process that outlives this one, in a group of its own and in `folder`, which must outlive
+    /// it, with all it says in the file `log`; returns its number.
+    pub fn start_detached(&self, call: &Invocation, folder: &Path, log: &Path) -> Result<u32> {
         interrupt::check()?;
         if self.shown {
             super::terminal::trace(&format!("$ {call} &"));
@@ -190,7 +190,7 @@ impl Runner {
         let (stdout, stderr) =
             open().with_context(|| format!("cannot write `{}`", log.display()))?;
         let mut command = detached(&call.program);
-        command.args(&call.arguments).current_dir(&self.folder);
+        command.args(&call.arguments).current_dir(folder);
         command.envs(self.variables.iter().chain(&call.environment));
         command.stdin(Stdio::null()).stdout(stdout).stderr(stderr);
         own_group(&mut command)?;

@@ -89,7 +89,7 @@ impl Place {
     /// Starts a process that outlives this command, and remembers its number.
     pub fn start(&self, runner: &Runner, name: &str, call: &Invocation) -> Result<()> {
         let log = self.log(name);
-        let pid = runner.start_detached(call, &log)?;
+        let pid = runner.start_detached(call, &self.folder, &log)?;
         files::write_atomically(&self.pid_file(name), format!("{pid}\n").as_bytes())
     }
 }
