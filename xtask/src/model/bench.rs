@@ -63,8 +63,8 @@ pub enum Engine {
 impl Engine {
     pub fn label(self) -> &'static str {
         match self {
-            Self::Emptied => "emptied engine, as a CI runner has it",
-            Self::Warm => "warm engine, as a developer has it",
+            Self::Emptied => "Emptied engine, as a CI runner has it",
+            Self::Warm => "Warm engine, as a developer has it",
         }
     }
 }

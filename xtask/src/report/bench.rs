@@ -61,7 +61,7 @@ pub fn page(measured: &[Measured], about: &About) -> String {
         about.rounds,
     );
     for engine in [Engine::Emptied, Engine::Warm] {
-        let _ = writeln!(text, "\n## On an {}", engine.label());
+        let _ = writeln!(text, "\n## {}", engine.label());
         for scenario in Scenario::ALL {
             let _ = writeln!(text, "\n### {}\n", scenario.label());
             let mut table = Table::new(["", ">seconds", ">ratio", ">bytes", ">ratio", ">requests"]);
