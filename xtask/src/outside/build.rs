@@ -46,11 +46,12 @@ pub struct Image {
 const HANG: Duration = Duration::from_secs(20);
 
 /// Builds. Each line of progress is written to the file `log` and then folded into a [`Solve`],
-/// which `follow` sees.
+/// which `follow` sees. The engine is not asked about an image that is the `known` one again.
 pub fn build(
     runner: &Runner,
     spec: &BuildSpec,
     log: &Path,
+    known: Option<Image>,
     mut follow: impl FnMut(&Solve),
 ) -> Result<Built> {
     let metadata = tempfile::Builder::new().prefix("xtask-metadata-").suffix(".json").tempfile()?;
@@ -73,7 +74,7 @@ pub fn build(
     })?;
     let seconds = begun.elapsed().as_secs_f64();
     let image = match code {
-        Some(0) => read_image(runner, spec, metadata.path())?,
+        Some(0) => read_image(runner, spec, metadata.path(), known)?,
         _ => None,
     };
     Ok(Built { code, seconds, solve, image })
@@ -105,7 +106,12 @@ struct Metadata {
     config: Option<String>,
 }
 
-fn read_image(runner: &Runner, spec: &BuildSpec, path: &Path) -> Result<Option<Image>> {
+fn read_image(
+    runner: &Runner,
+    spec: &BuildSpec,
+    path: &Path,
+    known: Option<Image>,
+) -> Result<Option<Image>> {
     let text = super::files::read(path)?;
     let metadata: Metadata =
         serde_json::from_str(&text).context("buildx wrote metadata in an unknown form")?;
@@ -113,6 +119,9 @@ fn read_image(runner: &Runner, spec: &BuildSpec, path: &Path) -> Result<Option<I
     let Output::Load { tag } = &spec.output else {
         return Ok(Some(Image { id: digest.to_string(), digest, size: None }));
     };
+    if let Some(known) = known.filter(|known| known.digest == digest && known.size.is_some()) {
+        return Ok(Some(known));
+    }
     // With containerd's store an image is known by its digest, without it by its configuration's.
     let names = [tag.clone(), Some(digest.to_string()), metadata.config];
     let inspected = names.into_iter().flatten().find_map(|name| inspect(runner, &name));

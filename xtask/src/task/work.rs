@@ -10,8 +10,9 @@ use crate::model::build::BuildSpec;
 use crate::model::facts::{Engine, Facts, ServiceFacts};
 use crate::model::failure::Interrupted;
 use crate::model::record::{self, Attempt, BuildResult, ImageRecord, Record, TierRecord};
+use crate::model::service::ServiceName;
 use crate::model::solve::Solve;
-use crate::outside::build::{self, Built};
+use crate::outside::build::{self, Built, Image};
 use crate::outside::display::{Display, Kind};
 use crate::outside::{clock, docker, parallel, records, smoke, terminal};
 use crate::plan::build::{BuildPlan, ServicePlan};
@@ -182,7 +183,8 @@ impl<'w> Work<'w> {
         let begun = Instant::now();
         let mut told = Told::default();
         let mut drawn: Option<Instant> = None;
-        build::build(&self.start.runner, spec, &log, |solve| match self.display.kind() {
+        let known = self.known(name);
+        build::build(&self.start.runner, spec, &log, known, |solve| match self.display.kind() {
             Kind::Live => {
                 // The stream brings thousands of lines a second; a person sees ten pictures.
                 if drawn.is_none_or(|last| last.elapsed().as_millis() >= 100) {
@@ -200,6 +202,12 @@ impl<'w> Work<'w> {
             }
             Kind::Quiet => {}
         })
+    }
+
+    /// The image of the last build here.
+    fn known(&self, name: &ServiceName) -> Option<Image> {
+        let last = records::newest(&self.start.target, name, 1).into_iter().next()?;
+        last.image.map(|ImageRecord { digest, id, size, .. }| Image { digest, id, size })
     }
 
     fn record(&self, service: &ServicePlan, built: Option<&Built>, started: u64) -> Result<Record> {

@@ -18,7 +18,7 @@ const CODENAMES: [&str; 4] = ["bookworm", "trixie", "bullseye", "sid"];
 
 /// What a stand-in for `base` is made from, as a hash; with it, where it is or will be.
 pub fn wanted(runner: &Runner, state: &State, base: &Reference) -> Result<StandIn> {
-    let mut parts = vec![codename(base).as_bytes().to_vec(), apt_settings(runner)?.into_bytes()];
+    let mut parts = vec![codename(base).as_bytes().to_vec(), apt_files()];
     if let Some(folder) = recipe(base) {
         for path in files_below(&folder)? {
             parts.push(path.to_string_lossy().into_owned().into_bytes());
@@ -109,7 +109,7 @@ fn debian(runner: &Runner, place: &Place, codename: &str) -> Result<String> {
     let state = place.state().context("the lab has no state")?;
     let reference = format!("127.0.0.1:{}/lab/debian:{codename}", state.ports.front);
     let made = place.folder.join("bases").join(format!("debian-{codename}"));
-    let inputs = hash([apt_settings(runner)?.as_bytes(), codename.as_bytes()]);
+    let inputs = hash([apt_files().as_slice(), codename.as_bytes()]);
     if std::fs::read_to_string(&made).is_ok_and(|text| text == inputs) {
         return Ok(reference);
     }
@@ -177,6 +177,14 @@ fn apt_settings(runner: &Runner) -> Result<String> {
     let kept = ["Acquire::Check-", "Acquire::http::Proxy", "Acquire::https::Proxy"];
     let lines = dumped.lines().filter(|line| kept.iter().any(|start| line.starts_with(start)));
     Ok(lines.flat_map(|line| [line, "\n"]).collect())
+}
+
+/// The files that those settings come from: reading them costs less than asking apt, and this is asked
+/// with every `--lab`.
+fn apt_files() -> Vec<u8> {
+    let folder = files_below(Path::new("/etc/apt/apt.conf.d")).unwrap_or_default();
+    let all = std::iter::once(PathBuf::from("/etc/apt/apt.conf")).chain(folder);
+    all.filter_map(|path| std::fs::read(path).ok()).flatten().collect()
 }
 
 /// The folder that says how a base is stood in for: `lab/bases/` and the last part of its name.
