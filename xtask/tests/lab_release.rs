@@ -167,3 +167,29 @@ fn damage_is_found_and_named() {
     let damaged = fixture.xtask(&["verify", "--lab", "--format=json"]).expect(1).json();
     assert!(bad(&damaged).contains(&"web tag".to_owned()), "{damaged:#}");
 }
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn a_release_that_was_killed_is_finished_by_the_next_run() {
+    let (fixture, lab) = start();
+    release(&fixture, &["v0.1.0"]).expect(0);
+    let begun = std::time::Instant::now();
+    change(&fixture);
+    release(&fixture, &["v0.1.1"]).expect(0);
+    let usual = begun.elapsed();
+    for patch in 2..10_u32 {
+        change(&fixture);
+        let version = format!("v0.1.{patch}");
+        let mut command = fixture.command(&["release", "--lab", "--create-tag", &version]);
+        command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+        let mut child = command.spawn().unwrap();
+        std::thread::sleep(usual * (patch - 1) / 10);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        release(&fixture, &[&version]).expect(0);
+        let exact = lab.manifest(&image(&fixture), &version).unwrap().1;
+        for tag in ["0.1", "0", "latest"] {
+            assert_eq!(lab.manifest(&image(&fixture), tag).unwrap().1, exact, "{version} {tag}");
+        }
+    }
+}
