@@ -34,6 +34,32 @@ impl PartialEq for Next<'_> {
 
 impl Eq for Next<'_> {}
 
+/// The links of one version that lead to others that are to go.
+type Edges<'e> = dyn Fn(&Vec<Vec<usize>>, usize) -> Vec<usize> + 'e;
+
+/// Whether every parent that is left, however far up, is itself below `position`: then it is in a circle
+/// that nothing outside leads to, and deleting it first takes nothing from outside.
+fn leads_circle(
+    position: usize,
+    left: &BTreeSet<usize>,
+    edges: &Edges<'_>,
+    graph: &Graph<'_>,
+) -> bool {
+    let below = |start: usize| {
+        let mut found = BTreeSet::new();
+        let mut open = vec![start];
+        while let Some(at) = open.pop() {
+            let children = edges(&graph.children, at).into_iter();
+            open.extend(children.filter(|child| left.contains(child) && found.insert(*child)));
+        }
+        found
+    };
+    let mine = below(position);
+    left.iter().all(|other| {
+        *other == position || mine.contains(other) || !below(*other).contains(&position)
+    })
+}
+
 /// Sorts `chosen`, positions in the graph. A tag may claim to speak about a child of its own, which is
 /// a circle; then the index comes before its child. It ends on any graph.
 pub fn order(graph: &Graph<'_>, chosen: &BTreeSet<usize>) -> Vec<usize> {
@@ -74,7 +100,9 @@ pub fn order(graph: &Graph<'_>, chosen: &BTreeSet<usize>) -> Vec<usize> {
             // Only a circle is left: a subject may wait, a parent only if there is no other way.
             None => {
                 let free = left.iter().copied().filter(|at| !waits(&children_left, *at)).map(next);
-                let any = left.iter().copied().map(next).max();
+                let outermost =
+                    left.iter().copied().filter(|at| leads_circle(*at, &left, &edges, graph));
+                let any = outermost.map(next).max();
                 match free.max().or(any) {
                     Some(next) => next.position,
                     None => break,
