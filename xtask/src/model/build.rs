@@ -11,7 +11,7 @@ use super::platform::Platform;
 use super::reference::Reference;
 
 /// All that `docker buildx build` is told.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BuildSpec {
     /// `--builder`; `None` leaves the choice to buildx.
     pub builder: Option<String>,
@@ -40,21 +40,23 @@ pub struct BuildSpec {
 }
 
 /// How much of the build the provenance attestation tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Provenance {
+    #[default]
     None,
     Min,
     Max,
 }
 
 /// Where the result goes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "to")]
 pub enum Output {
     /// Into the engine, under a name or under none.
     Load { tag: Option<String> },
     /// Nowhere: only the builder's cache keeps it.
+    #[default]
     CacheOnly,
     /// To a registry. `told_to_be_lazy` keeps the `docker` driver from downloading and unpacking
     /// what it only passes on; the other drivers do not by themselves.

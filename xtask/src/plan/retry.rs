@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use crate::model::build::BuildSpec;
+
 /// What to do about a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
@@ -10,6 +12,8 @@ pub enum Verdict {
     Retry(&'static str),
     /// Try again without the cache tier that failed.
     WithoutCache(&'static str),
+    /// Try again, and if it fails once more without what the builder has of the steps.
+    Anew(&'static str),
     /// The next attempt would fail too.
     GiveUp(&'static str),
 }
@@ -37,6 +41,13 @@ const CACHE: [(&str, &str); 2] = [
     // moby/buildkit#2007: an importer that fails to configure ends the build.
     ("cache importer", "a cache tier cannot be read"),
     ("importing cache", "a cache tier cannot be read"),
+];
+
+/// A builder that lost what it has of a step.
+const LOST: [(&str, &str); 2] = [
+    // moby/buildkit#6808: a step shared with a build that was ended is released too early.
+    ("does not exist: not found", "the builder lost a step that another build shared"),
+    ("context canceled", "a step was shared with a build that was ended"),
 ];
 
 /// Failures that pass. Go's `net/http` and containerd's resolver give the words.
@@ -78,7 +89,50 @@ pub fn judge(error: &str) -> Verdict {
     if let Some(reason) = find(&CACHE) {
         return Verdict::WithoutCache(reason);
     }
+    if let Some(reason) = find(&LOST) {
+        return Verdict::Anew(reason);
+    }
     find(&TRANSIENT).map_or(Verdict::GiveUp("no known passing failure"), Verdict::Retry)
+}
+
+/// The next attempt after `done` of them, the last of which was `spec` and failed with `error`: what is
+/// built, and why again. `None` when there is none.
+pub fn next(
+    spec: &BuildSpec,
+    verdict: Verdict,
+    error: &str,
+    done: u32,
+) -> Option<(BuildSpec, &'static str)> {
+    if done >= ATTEMPTS {
+        return None;
+    }
+    let mut next = spec.clone();
+    let reason = match verdict {
+        Verdict::GiveUp(_) => return None,
+        Verdict::WithoutCache(_) if spec.cache_from.is_empty() => return None,
+        Verdict::WithoutCache(reason) => {
+            next.cache_from.retain(|source| !is_named(source, error));
+            if next.cache_from.len() == spec.cache_from.len() {
+                next.cache_from.clear();
+            }
+            reason
+        }
+        Verdict::Anew(reason) => {
+            next.no_cache = done > 1;
+            reason
+        }
+        Verdict::Retry(reason) => reason,
+    };
+    Some((next, reason))
+}
+
+/// Whether an error speaks of a cache source, a value of `--cache-from`.
+fn is_named(source: &str, error: &str) -> bool {
+    let reference = source.split(',').find_map(|field| field.strip_prefix("ref="));
+    match reference {
+        Some(reference) => error.contains(reference),
+        None => source.starts_with("type=gha") && error.contains("gha"),
+    }
 }
 
 /// How long to wait before attempt number `next`, counted from 2. `chance` from 0 to 1 spreads those
@@ -125,6 +179,33 @@ mod tests {
     fn a_cache_that_fails_is_dropped_and_not_the_build() {
         let error = "failed to configure registry cache importer: unexpected EOF";
         assert!(matches!(judge(error), Verdict::WithoutCache(_)));
+    }
+
+    #[test]
+    fn only_the_tier_that_failed_is_dropped() {
+        let spec = BuildSpec {
+            cache_from: vec!["type=registry,ref=r/web:cache".into(), "type=gha,scope=web".into()],
+            ..BuildSpec::default()
+        };
+        let left = |verdict, error: &str, done| {
+            next(&spec, verdict, error, done).map(|(spec, _)| spec.cache_from.join(" "))
+        };
+        let without = Verdict::WithoutCache("");
+        assert_eq!(left(without, "from r/web:cache", 1).as_deref(), Some("type=gha,scope=web"));
+        assert_eq!(left(without, "gha: EOF", 1).as_deref(), Some("type=registry,ref=r/web:cache"));
+        assert_eq!(left(without, "importer", 1).as_deref(), Some(""));
+        assert_eq!(left(Verdict::Retry(""), "", ATTEMPTS), None);
+        assert_eq!(left(Verdict::GiveUp(""), "", 1), None);
+        let bare = BuildSpec::default();
+        assert_eq!(next(&bare, without, "", 1), None);
+    }
+
+    #[test]
+    fn a_step_that_the_builder_lost_is_tried_once_more_and_then_made_anew() {
+        let error = "failed to commit a to b during finalize: snapshot a does not exist: not found";
+        let anew =
+            |done| next(&BuildSpec::default(), judge(error), error, done).map(|n| n.0.no_cache);
+        assert_eq!([1, 2, 3, 4].map(anew), [Some(false), Some(true), Some(true), None]);
     }
 
     #[test]

@@ -113,37 +113,27 @@ impl<'w> Work<'w> {
     /// Builds, and tries again what is worth it.
     fn attempted(&self, service: &ServicePlan, attempts: &mut Vec<Attempt>) -> Result<Built> {
         let mut spec = service.build.clone();
-        let mut number = 1;
+        let mut done = 0;
         loop {
             let built = self.build(service, &spec)?;
+            done += 1;
             let (verdict, error) = match &built.solve {
                 _ if built.success() => return Ok(built),
                 solve if built.code.is_none() => {
                     self.free_builder(service, solve);
                     (Verdict::WithoutCache("a cache import hung"), solve.open_imports().join(", "))
                 }
-                solve => {
-                    let error = solve.whole_error();
-                    (retry::judge(&error), error)
-                }
+                solve => (retry::judge(&solve.whole_error()), solve.whole_error()),
             };
-            let reason = match verdict {
-                Verdict::GiveUp(_) => return Ok(built),
-                Verdict::WithoutCache(_) if spec.cache_from.is_empty() => return Ok(built),
-                Verdict::WithoutCache(reason) => {
-                    spec.cache_from.clear();
-                    reason
-                }
-                Verdict::Retry(reason) => reason,
-            };
-            number += 1;
-            if number > retry::ATTEMPTS {
+            let Some((next, reason)) = retry::next(&spec, verdict, &error, done) else {
                 return Ok(built);
-            }
-            let wait = retry::wait(number, clock::chance(), None);
+            };
+            spec = next;
+            let wait = retry::wait(done + 1, clock::chance(), None);
             self.display.message(&format!(
-                "{}: {reason}; attempt {number} of {} in {}",
+                "{}: {reason}; attempt {} of {} in {}",
                 service.service,
+                done + 1,
                 retry::ATTEMPTS,
                 report::quantity::seconds(wait.as_secs_f64())
             ));

@@ -68,21 +68,28 @@ impl Fixture {
     }
 
     pub fn git(&self, arguments: &[&str]) -> String {
+        self.git_at(0, arguments)
+    }
+
+    /// The same, some seconds after 2026-01-02T03:04:05Z.
+    fn git_at(&self, seconds: usize, arguments: &[&str]) -> String {
+        let date = format!("{} +0000", 1_767_323_045 + seconds);
         let output = Command::new("git")
             .args(arguments)
             .current_dir(self.root())
-            .env("GIT_COMMITTER_DATE", "2026-01-02T03:04:05Z")
-            .env("GIT_AUTHOR_DATE", "2026-01-02T03:04:05Z")
+            .env("GIT_COMMITTER_DATE", &date)
+            .env("GIT_AUTHOR_DATE", &date)
             .output()
             .unwrap();
         assert!(output.status.success(), "git {arguments:?}: {}", text(&output.stderr));
         text(&output.stdout).trim().to_owned()
     }
 
-    /// Commits everything; returns the full hash.
+    /// Commits everything, a second after the commit before; returns the full hash.
     pub fn commit(&self, message: &str) -> String {
         self.git(&["add", "--all"]);
-        self.git(&["commit", "--quiet", "--message", message]);
+        let before = self.git(&["rev-list", "--all"]).lines().count();
+        self.git_at(before, &["commit", "--quiet", "--message", message]);
         self.git(&["rev-parse", "HEAD"])
     }
 
