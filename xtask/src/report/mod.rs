@@ -11,6 +11,7 @@ pub mod publication;
 pub mod quantity;
 pub mod retention;
 pub mod table;
+pub mod test_log;
 pub mod workflow;
 
 /// Columns of a page where the terminal's are not known.

@@ -15,6 +15,7 @@ use crate::cli::{Format, Test};
 use crate::model::failure::{Exit, Failure};
 use crate::outside::tools::{CARGO_DENY, HADOLINT, SHELLCHECK, Tool, ZIZMOR};
 use crate::outside::{files, interrupt, terminal};
+use crate::report::test_log;
 
 use super::Start;
 
@@ -133,8 +134,10 @@ impl Bench<'_> {
             Ok(Outcome::Passed(detail)) => ("passed", detail),
             Ok(Outcome::Skipped(reason)) => ("skipped", reason),
             Err(error) => {
-                terminal::message(&format!("{error:#}"));
-                ("failed", "see above".to_owned())
+                let text = format!("{error:#}");
+                terminal::message(&text);
+                let names = test_log::failed(&text).join(", ");
+                ("failed", if names.is_empty() { "see above".to_owned() } else { names })
             }
         };
         Row { check: check.name, result, seconds: begun.elapsed().as_secs_f64(), detail }
@@ -154,9 +157,7 @@ impl Bench<'_> {
         if output.status.success() {
             return Ok(text);
         }
-        let tail: Vec<&str> = text.trim_end().lines().rev().take(60).collect();
-        let tail = tail.into_iter().rev().collect::<Vec<_>>().join("\n");
-        Err(Failure::failed(format!("`{shown}` failed\n{tail}"))
+        Err(Failure::failed(format!("`{shown}` failed\n{}", test_log::failures(&text)))
             .hint(format!("the whole log is {}", path.display()))
             .into())
     }
