@@ -3,6 +3,7 @@
 
 use serde::Serialize;
 
+use super::failure::Exit;
 use super::record::Record;
 use super::reference::{Digest, Reference, Tag};
 use super::service::ServiceName;
@@ -50,6 +51,16 @@ impl Published {
     /// Whether its image is published, as far as exact tags go.
     pub fn is_there(&self) -> bool {
         !matches!(self.result, PublishResult::Refused | PublishResult::Failed)
+    }
+}
+
+/// The exit code of a publication: a failure is told before a refusal.
+pub fn exit(results: &[Published]) -> Exit {
+    let has = |result| results.iter().any(|published| published.result == result);
+    match (has(PublishResult::Failed), has(PublishResult::Refused)) {
+        (true, _) => Exit::Failed,
+        (_, true) => Exit::Refused,
+        _ => Exit::Done,
     }
 }
 

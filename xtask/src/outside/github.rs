@@ -11,11 +11,11 @@ use anyhow::{Context, Result, bail};
 use super::environment;
 
 /// Appends `name`-`value` pairs to `GITHUB_OUTPUT`.
-pub fn output<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<()> {
+pub fn output(pairs: impl IntoIterator<Item = (String, String)>) -> Result<()> {
     let Some(path) = environment::text("GITHUB_OUTPUT") else { return Ok(()) };
     let mut text = String::new();
     for (name, value) in pairs {
-        text.push_str(&entry(name, value)?);
+        text.push_str(&entry(&name, &value)?);
     }
     append(Path::new(&path), &text)
 }

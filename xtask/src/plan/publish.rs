@@ -1,6 +1,8 @@
 //! What publishing a service needs: a build, or only tags, or nothing; and whether a floating tag may
 //! move. Exact tags are immutable; floating tags move forward only.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use crate::model::failure::Failure;
@@ -29,18 +31,51 @@ pub fn dev_tags(revision: &str, dirty: bool) -> Result<Tags, Failure> {
     Ok(Tags { exact: vec![dev_tag(revision)?], floating })
 }
 
+/// One publication: which commit, under which tags, and what is asked of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// The commit, as labels have it.
+    pub revision: String,
+    pub tags: Tags,
+    /// The tag whose image may have been made from the same inputs, or is promoted.
+    pub like: Option<Tag>,
+    pub wishes: Wishes,
+}
+
+impl Request {
+    /// The tags whose images decide something, each once.
+    pub fn compared(&self) -> Vec<Tag> {
+        // Floating tags that move by version or anywhere move whatever they have now.
+        let floating = self.tags.floating.iter().filter(|_| self.wishes.moves == Moves::Forward);
+        let tags = self.tags.exact.iter().chain(floating).chain(&self.like);
+        let tags: BTreeSet<&Tag> = tags.collect();
+        tags.into_iter().cloned().collect()
+    }
+}
+
 /// What is asked of a publication.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own on the command line")]
 pub struct Wishes {
     /// Build although nothing changed.
     pub rebuild: bool,
-    /// Let a floating tag go back to an older commit.
-    pub allow_rollback: bool,
     /// Publish the image under the tag it is compared with, without a build and whatever its inputs.
     pub promote: bool,
     /// The exact tag is that of a dirty tree, which is not one thing: it is built anew each time.
     pub dirty: bool,
+    pub moves: Moves,
+}
+
+/// Where floating tags may move.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Moves {
+    /// To an image of a newer commit.
+    #[default]
+    Forward,
+    /// Back too, because the user says so.
+    Anywhere,
+    /// As versions decide, which was done when the tags were chosen; all services' tags together,
+    /// when all images are there.
+    ByVersion,
 }
 
 /// What will be done, each with its reason.
@@ -89,15 +124,14 @@ impl Action {
     }
 }
 
-/// Decides what to do for one service. `inputs` are those at hand, `None` where they cannot be known;
-/// `like` is the tag whose image may have been made from them.
+/// Decides what to do for one service. `inputs` are those at hand, `None` where they cannot be known.
 pub fn action(
     state: &PublishedState,
-    tags: &Tags,
-    like: Option<&Tag>,
     inputs: Option<&Inputs>,
-    wishes: Wishes,
+    request: &Request,
 ) -> Result<Action, Failure> {
+    let Request { tags, like, wishes, .. } = request;
+    let like = like.as_ref();
     let exact: Vec<(&Tag, &PublishedImage)> =
         tags.exact.iter().filter_map(|tag| Some((tag, state.images.get(tag)?))).collect();
     if let Some((tag, image)) = exact.first().filter(|_| !wishes.dirty) {
@@ -146,62 +180,99 @@ fn promoted(state: &PublishedState, like: Option<&Tag>) -> Result<Action, Failur
     Ok(Action::Promote { digest: image.digest.clone(), reason: format!("`{tag}` is promoted") })
 }
 
-/// Whether a floating tag may move.
+/// What becomes of an exact tag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exact {
+    /// It points there already.
+    Stays,
+    Set(&'static str),
+}
+
+/// Decides about the exact tag `reference`, which now points at `there`: it never changes, but for
+/// that of a dirty tree.
+pub fn exact(
+    reference: &Reference,
+    there: Option<&Digest>,
+    digest: &Digest,
+    dirty: bool,
+) -> Result<Exact, Failure> {
+    match there {
+        None => Ok(Exact::Set("set by reference")),
+        Some(there) if there == digest => Ok(Exact::Stays),
+        Some(_) if dirty => Ok(Exact::Set("the tag of a dirty tree is no commit's")),
+        Some(there) => Err(Failure::refused(format!(
+            "`{reference}` is {there} and never changes; this is {digest}"
+        ))
+        .hint("commit again, so that there is another exact tag")),
+    }
+}
+
+/// What becomes of a floating tag that may move.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Move {
     /// It is there already.
     Stay,
     Go(String),
-    /// It points at a newer commit, which is right; ours came too late.
-    Overtaken(String),
 }
 
-/// Decides whether `tag`, which now points at `there`, may move to `digest`, an image of commit
-/// `revision`; `None` for one that is still to be built.
+/// Decides whether the floating tag `reference`, which now points at `there`, may move to `digest`, an
+/// image of the request's commit; `None` for one that is still to be built. `newer` is the tag of a
+/// newer commit that is published. A move that would go back is refused.
 pub fn movement(
-    repository: &Reference,
-    tag: &Tag,
+    reference: &Reference,
     there: Option<(&PublishedImage, Relation)>,
     newer: Option<&Tag>,
     digest: Option<&Digest>,
-    revision: &str,
-    wishes: Wishes,
+    request: &Request,
 ) -> Result<Move, Failure> {
+    match request.wishes.moves {
+        Moves::Forward => {}
+        Moves::Anywhere => return Ok(Move::Go("`--allow-rollback` lets it".to_owned())),
+        Moves::ByVersion => return Ok(Move::Go("the highest version of its line".to_owned())),
+    }
     let Some((image, relation)) = there else {
         return Ok(Move::Go("nothing is there".to_owned()));
     };
     if Some(&image.digest) == digest && newer.is_none() {
         return Ok(Move::Stay);
     }
-    if wishes.allow_rollback {
-        return Ok(Move::Go("`--allow-rollback` lets it".to_owned()));
+    let revision = &request.revision;
+    if let Some(newer) = newer {
+        return Err(overtaken(newer, reference, revision));
     }
     let theirs = image.revision.as_deref().unwrap_or("an unknown commit");
-    if let Some(newer) = newer {
-        return Ok(Move::Overtaken(format!(
-            "`{newer}` was published meanwhile, from a newer commit than {revision}"
-        )));
-    }
-    let name = format!("`{}`", repository.with_tag(tag.clone()));
+    let refused = |why: &str, hint: &str| {
+        let message = format!("`{reference}` was built from {theirs}, which {why}");
+        Err(Failure::refused(message).hint(hint))
+    };
     match relation {
         Relation::Same => Ok(Move::Go(format!("it has another image of {theirs}"))),
         Relation::Older => Ok(Move::Go(format!("it was built from {theirs}, an ancestor"))),
-        Relation::Newer => Ok(Move::Overtaken(format!(
-            "{name} was built from {theirs}, which is newer than {revision}"
-        ))),
-        Relation::Apart => Err(Failure::refused(format!(
-            "{name} was built from {theirs}, which is not an ancestor of {revision}"
-        ))
-        .hint("merge it first; or, to go back on purpose: cargo xtask push --allow-rollback")),
+        Relation::Newer => refused(&format!("is newer than {revision}"), ROLLBACK),
+        Relation::Apart => {
+            let hint = format!("merge it first; or, {ROLLBACK}");
+            refused(&format!("is not an ancestor of {revision}"), &hint)
+        }
         Relation::Unknown if image.revision.is_none() => {
             Ok(Move::Go("it does not tell its commit".to_owned()))
         }
-        Relation::Unknown => Err(Failure::refused(format!(
-            "{name} was built from {theirs}, which this clone does not have, so that nobody can \
-             tell whether {revision} is newer"
-        ))
-        .hint("git fetch --unshallow origin, then run it again")),
+        Relation::Unknown => refused(
+            &format!(
+                "this clone does not have, so that nobody can tell whether {revision} is newer"
+            ),
+            "git fetch --unshallow origin, then run it again",
+        ),
     }
+}
+
+const ROLLBACK: &str = "to go back on purpose: cargo xtask push --allow-rollback";
+
+/// The refusal of a move that came after that of a newer commit.
+pub fn overtaken(newer: &Tag, reference: &Reference, revision: &str) -> Failure {
+    Failure::refused(format!(
+        "`{newer}` was published meanwhile, from a newer commit than {revision}; `{reference}` is its"
+    ))
+    .hint(ROLLBACK)
 }
 
 #[cfg(test)]

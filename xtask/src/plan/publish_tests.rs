@@ -40,15 +40,18 @@ fn state(images: &[(&str, PublishedImage)]) -> PublishedState {
     PublishedState { images, ..PublishedState::default() }
 }
 
+fn request(revision: &str, wishes: Wishes) -> Request {
+    let tags = Tags { exact: vec![tag("dev-b"), tag("b")], floating: vec![tag("dev")] };
+    Request { revision: revision.to_owned(), tags, like: Some(tag("dev")), wishes }
+}
+
 fn check_action(
     images: &[(&str, PublishedImage)],
     tree: Option<&str>,
     wishes: Wishes,
     expected: &Expect,
 ) {
-    let tags = Tags { exact: vec![tag("dev-b"), tag("b")], floating: vec![tag("dev")] };
-    let inputs = tree.map(inputs);
-    let decided = action(&state(images), &tags, Some(&tag("dev")), inputs.as_ref(), wishes);
+    let decided = action(&state(images), tree.map(inputs).as_ref(), &request("b", wishes));
     expected.assert_eq(&match decided {
         Ok(Action::Build { reason, changes }) => {
             format!("build: {reason} {}", changes.join("; ")).trim_end().to_owned()
@@ -126,19 +129,12 @@ fn a_changed_service_is_built_and_it_is_told_what_changed() {
 }
 
 fn check_move(relation: Relation, newer: Option<&str>, wishes: Wishes, expected: &Expect) {
-    let repository: Reference = "ghcr.io/o/r/web".parse().unwrap();
+    let reference: Reference = "ghcr.io/o/r/web:dev".parse().unwrap();
     let there = image('1', "theirs", None);
     let newer = newer.map(tag);
     let there = Some((&there, relation));
-    let moved = movement(
-        &repository,
-        &tag("dev"),
-        there,
-        newer.as_ref(),
-        Some(&digest('2')),
-        "ours",
-        wishes,
-    );
+    let request = request("ours", wishes);
+    let moved = movement(&reference, there, newer.as_ref(), Some(&digest('2')), &request);
     expected.assert_eq(&match moved {
         Ok(decided) => format!("{decided:?}"),
         Err(failure) => format!("{:?}: {failure}", failure.exit),
@@ -159,9 +155,7 @@ fn a_floating_tag_moves_forward_only() {
         Relation::Newer,
         None,
         none,
-        &expect![[
-            r#"Overtaken("`ghcr.io/o/r/web:dev` was built from theirs, which is newer than ours")"#
-        ]],
+        &expect!["Refused: `ghcr.io/o/r/web:dev` was built from theirs, which is newer than ours"],
     );
     check_move(
         Relation::Apart,
@@ -188,15 +182,15 @@ fn a_newer_commit_that_was_published_unchanged_is_not_overtaken() {
         Relation::Older,
         Some("dev-c"),
         Wishes::default(),
-        &expect![[
-            r#"Overtaken("`dev-c` was published meanwhile, from a newer commit than ours")"#
-        ]],
+        &expect![
+            "Refused: `dev-c` was published meanwhile, from a newer commit than ours; `ghcr.io/o/r/web:dev` is its"
+        ],
     );
 }
 
 #[test]
 fn a_rollback_must_be_asked_for() {
-    let rollback = Wishes { allow_rollback: true, ..Wishes::default() };
+    let rollback = Wishes { moves: Moves::Anywhere, ..Wishes::default() };
     for relation in [Relation::Newer, Relation::Apart, Relation::Unknown] {
         check_move(
             relation,
@@ -217,4 +211,28 @@ fn only_what_was_tested_is_promoted() {
         &expect!["promote 222222222222: `dev` is promoted"],
     );
     check_action(&[], Some("t"), promote, &expect!["Refused: there is no `dev` to promote"]);
+}
+
+#[test]
+fn an_exact_tag_never_changes_but_that_of_a_dirty_tree() {
+    let reference: Reference = "ghcr.io/o/r/web:dev-b".parse().unwrap();
+    let decided = |there: Option<char>, dirty| {
+        exact(&reference, there.map(digest).as_ref(), &digest('1'), dirty)
+            .map_err(|failure| failure.exit)
+    };
+    assert_eq!(decided(None, false), Ok(Exact::Set("set by reference")));
+    assert_eq!(decided(Some('1'), false), Ok(Exact::Stays));
+    assert_eq!(decided(Some('2'), false), Err(crate::model::failure::Exit::Refused));
+    assert_eq!(decided(Some('2'), true), Ok(Exact::Set("the tag of a dirty tree is no commit's")));
+}
+
+#[test]
+fn what_moves_by_version_is_not_compared() {
+    let names = |moves| {
+        let wishes = Wishes { moves, ..Wishes::default() };
+        let request = Request { like: None, ..request("b", wishes) };
+        request.compared().iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(names(Moves::Forward), ["b", "dev", "dev-b"]);
+    assert_eq!(names(Moves::ByVersion), ["b", "dev-b"]);
 }

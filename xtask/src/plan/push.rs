@@ -3,15 +3,16 @@
 use serde::Serialize;
 
 use crate::model::channel::Channel;
+use crate::model::config::SecretSource;
 use crate::model::facts::{Facts, Git};
 use crate::model::failure::Failure;
 use crate::model::published::{PublishedState, Relation};
-use crate::model::reference::{Reference, Tag};
+use crate::model::reference::Reference;
 use crate::model::service::ServiceName;
 
 use super::Choice;
 use super::build::{BuildPlan, ServicePlan};
-use super::publish::{Action, Move, Tags, Wishes, action, movement};
+use super::publish::{Action, Request, Tags, action, movement};
 
 /// Everything `push` or `release` will do. Its JSON form is what `--dry-run --format json` prints.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -54,24 +55,16 @@ pub fn commit(facts: &Facts, allow_dirty: bool) -> Result<&Git, Failure> {
     }
 }
 
-/// Decides what to do for each service of `plan`, whose builds are those of the channel. `like` is the
-/// tag whose image may have been made from the same inputs.
-pub fn plan(
-    facts: &Facts,
-    plan: &BuildPlan,
-    tags: &Tags,
-    like: Option<&Tag>,
-    revision: &str,
-    wishes: Wishes,
-) -> Result<PublishPlan, Failure> {
+/// Decides what to do for each service of `plan`, whose builds are those of the channel.
+pub fn plan(facts: &Facts, plan: &BuildPlan, request: &Request) -> Result<PublishPlan, Failure> {
     let nothing = PublishedState::default();
     let services = plan.services.iter().map(|service| {
         let state = facts.published.get(&service.service).unwrap_or(&nothing);
         let repository = service.repository.clone().ok_or_else(super::build::no_repository)?;
-        let action = action(state, tags, like, service.inputs.as_ref(), wishes)?;
-        check_moves(state, &repository, tags, &action, revision, wishes)?;
+        let action = action(state, service.inputs.as_ref(), request)?;
+        check_moves(state, &repository, &action, request)?;
         let build = matches!(action, Action::Build { .. }).then(|| service.clone());
-        let (service, tags) = (service.service.clone(), tags.clone());
+        let (service, tags) = (service.service.clone(), request.tags.clone());
         Ok(ServicePublication { service, repository, tags, action, build })
     });
     Ok(PublishPlan {
@@ -86,12 +79,10 @@ pub fn plan(
 fn check_moves(
     state: &PublishedState,
     repository: &Reference,
-    tags: &Tags,
     action: &Action,
-    revision: &str,
-    wishes: Wishes,
+    request: &Request,
 ) -> Result<(), Failure> {
-    for tag in &tags.floating {
+    for tag in &request.tags.floating {
         let there = state
             .images
             .get(tag)
@@ -101,11 +92,36 @@ fn check_moves(
             continue;
         }
         let newer = state.newer.as_ref().filter(|_| tag.as_str() == "dev");
-        let moved = movement(repository, tag, there, newer, digest, revision, wishes)?;
-        if let Move::Overtaken(reason) = moved {
-            return Err(Failure::refused(reason)
-                .hint("to go back on purpose: cargo xtask push --allow-rollback"));
-        }
+        movement(&repository.with_tag(tag.clone()), there, newer, digest, request)?;
     }
     Ok(())
+}
+
+/// What becomes public with a service's image, in which no value of a secret may stand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exposure<'p> {
+    pub service: &'p ServiceName,
+    /// Arguments, labels and the Dockerfile.
+    pub texts: Vec<&'p str>,
+    /// Variables that the build mounts as secrets.
+    pub secrets: Vec<String>,
+}
+
+/// What each image that is built makes public.
+pub fn exposures<'p>(plan: &'p PublishPlan, facts: &'p Facts) -> Vec<Exposure<'p>> {
+    let built = plan.services.iter().filter_map(|service| Some((service, service.build.as_ref()?)));
+    let exposure = |(service, planned): (&'p ServicePublication, &'p ServicePlan)| {
+        let file = facts.services.iter().find(|facts| facts.name == service.service);
+        let arguments = planned.command.arguments.iter().map(String::as_str);
+        let variable = |source: &SecretSource| match source {
+            SecretSource::Env(name) => Some(name.clone()),
+            SecretSource::File(_) => None,
+        };
+        Exposure {
+            service: &service.service,
+            texts: arguments.chain(file.map(|facts| facts.dockerfile.as_str())).collect(),
+            secrets: planned.build.secrets.values().filter_map(variable).collect(),
+        }
+    };
+    built.map(exposure).collect()
 }

@@ -168,3 +168,19 @@ fn gantt(record: &Record) -> String {
     text.push_str("```\n");
     text
 }
+
+/// What a job hands to later steps: digest, pinned reference and tags of a service; nothing of one that
+/// was not published.
+pub fn outputs(published: &Published) -> Vec<(String, String)> {
+    let (Some(digest), Some(first)) = (&published.digest, published.tags.first()) else {
+        return Vec::new();
+    };
+    let service = published.service.as_str();
+    let reference = published.repository.with_tag(first.tag.clone());
+    let tags: Vec<_> = published.tags.iter().map(|result| result.tag.as_str()).collect();
+    vec![
+        (format!("{service}-digest"), digest.to_string()),
+        (format!("{service}-reference"), format!("{reference}@{digest}")),
+        (format!("{service}-tags"), tags.join("\n")),
+    ]
+}

@@ -77,7 +77,7 @@ pub(super) fn with_engine(
 /// The matrix of a GitHub job; in a job also its output `matrix`.
 pub(super) fn matrix<'n>(names: impl Iterator<Item = &'n str>) -> Result<String> {
     let text = json!({ "service": names.collect::<Vec<_>>() }).to_string();
-    github::output([("matrix", text.as_str())])?;
+    github::output([("matrix".to_owned(), text.clone())])?;
     Ok(format!("{text}\n"))
 }
 

@@ -4,6 +4,8 @@ mod bench;
 pub mod build;
 pub mod cache;
 mod check;
+mod gate;
+mod github;
 pub mod lab;
 pub mod prune;
 mod publication;

@@ -18,7 +18,7 @@ use crate::outside::gather::Wanted;
 use crate::outside::packages::{Deletion, OutOfBudget, PACE, Packages};
 use crate::outside::registry::{Client, Options, RegistryError};
 use crate::outside::releases::GitHubApi;
-use crate::outside::{clock, environment, files, github, inventory, published, terminal};
+use crate::outside::{clock, files, github, inventory, published, terminal};
 use crate::plan::retention::{RetentionPlan, below, plan};
 use crate::plan::selection::select;
 use crate::report::{self, WIDTH};
@@ -126,19 +126,7 @@ impl<'p> Pruner<'p> {
             Backend::Github => true,
             Backend::Registry => false,
         };
-        let api = match (&facts.lab, on_github) {
-            (_, false) => None,
-            (Some(lab), true) => {
-                let (repository, _) = facts.repository().context("no repository is known")?;
-                let token = super::lab::github(start, &lab.github_api, &repository)?;
-                Some(GitHubApi { url: lab.github_api.clone(), token: Some(token) })
-            }
-            (None, true) => Some(GitHubApi {
-                url: environment::text("GITHUB_API_URL")
-                    .unwrap_or_else(|| "https://api.github.com".to_owned()),
-                token: environment::github_token(&start.runner),
-            }),
-        };
+        let api = on_github.then(|| super::github::api(start, facts)).transpose()?;
         Ok(Self { start, facts, options, client: Client::new(Options::default()), api })
     }
 

@@ -6,69 +6,45 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 
 use crate::cli::{Format, Publish};
-use crate::model::channel::Channel;
 use crate::model::dockerfile::Dockerfile;
 use crate::model::facts::{Facts, ServiceFacts};
 use crate::model::failure::{Exit, Failure, Interrupted};
-use crate::model::invocation::Invocation;
-use crate::model::lab::ENGINE_LABEL;
-use crate::model::publication::{PublishResult, Published};
-use crate::model::reference::Tag;
-use crate::outside::login::Login;
+use crate::model::publication::{self, PublishResult, Published};
 use crate::outside::published::{self, Manifests};
-use crate::outside::registry::{self, Client, Source};
-use crate::outside::{environment, gather, github, interrupt, parallel, terminal};
+use crate::outside::registry::Client;
+use crate::outside::{gather, github, interrupt, parallel, terminal};
 use crate::plan::build::{self, BuildOptions};
-use crate::plan::publish::{Action, Tags, Wishes};
+use crate::plan::publish::{Action, Moves, Request};
 use crate::plan::push::{self, PublishPlan, ServicePublication};
 use crate::plan::selection::select;
 use crate::report;
 
 use super::Start;
-use super::publish::{Publisher, again};
+use super::gate::{self, Gate};
+use super::publish::{Known, Publisher};
 use super::work::Work;
 
 /// Everything that is known of a publication before it begins.
 pub(super) struct Publication<'s> {
     start: &'s Start,
     facts: Facts,
-    revision: String,
-    tags: Tags,
-    /// A tag whose image may be published again.
-    like: Option<Tag>,
+    request: Request,
     options: BuildOptions,
-    wishes: Wishes,
     client: Client,
     manifests: Manifests,
-    /// Removed when the publication ends.
-    login: Option<Login>,
 }
 
 impl<'s> Publication<'s> {
     /// Reads what the registry has of each service.
-    #[expect(clippy::too_many_arguments, reason = "each is named by its field")]
     pub fn new(
         start: &'s Start,
         facts: Facts,
-        revision: String,
-        tags: Tags,
-        like: Option<Tag>,
+        request: Request,
         options: BuildOptions,
-        wishes: Wishes,
         client: Client,
     ) -> Result<Self> {
-        let mut publication = Self {
-            start,
-            facts,
-            revision,
-            tags,
-            like,
-            options,
-            wishes,
-            client,
-            manifests: Manifests::new(),
-            login: None,
-        };
+        let manifests = Manifests::new();
+        let mut publication = Self { start, facts, request, options, client, manifests };
         if start.global.facts.is_none() {
             publication.read()?;
             start.keep_facts(&publication.facts)?;
@@ -83,20 +59,17 @@ impl<'s> Publication<'s> {
     fn read(&mut self) -> Result<()> {
         let chosen = select(&self.facts, &self.options.services)?.chosen;
         let services: Vec<&ServiceFacts> = chosen.iter().map(|(service, _)| *service).collect();
-        // Whether a floating tag of a release moves is decided by versions; what it has is not asked.
-        let floating = self.tags.floating.iter().filter(|_| !self.wishes.allow_rollback);
-        let tags = self.tags.exact.iter().chain(floating).chain(&self.like);
-        let wanted: std::collections::BTreeSet<Tag> = tags.cloned().collect();
-        let wanted: Vec<Tag> = wanted.into_iter().collect();
+        let wanted = self.request.compared();
         let states = parallel::each(&services, |service| {
             let repository =
                 self.facts.published(&service.name).ok_or_else(build::no_repository)?;
             let (client, runner) = (&self.client, &self.start.runner);
             let (mut state, manifests) =
-                published::read(client, runner, &repository, &wanted, &self.revision)
+                published::read(client, runner, &repository, &wanted, &self.request.revision)
                     .with_context(|| format!("cannot look at `{repository}`"))?;
             // A promotion compares no inputs.
-            let bases = if self.wishes.promote { Vec::new() } else { bases(&self.facts, service) };
+            let bases =
+                if self.request.wishes.promote { Vec::new() } else { bases(&self.facts, service) };
             state.bases = published::bases(client, &bases, self.facts.lab.as_ref());
             anyhow::Ok((service.name.clone(), state, manifests))
         });
@@ -113,9 +86,8 @@ impl<'s> Publication<'s> {
     /// What will be done. Only for what must be built are the cache tiers and the engine looked at.
     pub fn plan(&mut self) -> Result<PublishPlan> {
         let decide = |publication: &Self| {
-            let Self { facts, options, tags, like, revision, wishes, .. } = publication;
-            let builds = build::plan(facts, options)?;
-            push::plan(facts, &builds, tags, like.as_ref(), revision, *wishes)
+            let Self { facts, options, request, .. } = publication;
+            push::plan(facts, &build::plan(facts, options)?, request)
         };
         // Whatever the engine can do, it does not decide what must be built.
         let plan = decide(self)?;
@@ -150,9 +122,11 @@ impl<'s> Publication<'s> {
         plan: &PublishPlan,
         options: &Publish,
     ) -> Result<(Exit, Vec<Published>)> {
-        self.permissions(plan)?;
-        self.leaks(plan)?;
-        let runner = match &self.login {
+        let gate = Gate { start: self.start, facts: &self.facts, client: &self.client };
+        // Removed when the publication ends.
+        let login = gate.login(plan)?;
+        gate.leaks(plan)?;
+        let runner = match &login {
             Some(login) => login.enter(&self.start.runner),
             None => self.start.runner.clone(),
         };
@@ -160,10 +134,8 @@ impl<'s> Publication<'s> {
         let by = Publisher {
             client: &self.client,
             runner: &start.runner,
-            revision: &self.revision,
-            wishes: self.wishes,
+            request: &self.request,
             manifests: std::mem::take(&mut self.manifests),
-            together: self.options.channel == Some(Channel::Release),
         };
         let builds = build::plan(&self.facts, &self.options)?;
         let work = Work::new(&start, &self.facts, &builds, options.progress, options.jobs);
@@ -173,71 +145,20 @@ impl<'s> Publication<'s> {
         let mut results = parallel::at_once(&plan.services, usize::from(options.jobs), |service| {
             let mut outcome = one(&by, &work, service);
             if let (true, Ok(published)) = (options.sign, &outcome)
-                && let Err(error) = sign(&start, published)
+                && let Err(error) = gate::sign(&start, published)
             {
                 outcome = Err(error);
             }
             outcome.unwrap_or_else(|error| failed(service, &error, &work))
         });
-        if by.together && results.iter().all(Published::is_there) {
+        if self.request.wishes.moves == Moves::ByVersion && results.iter().all(Published::is_there)
+        {
             float(&by, &work, plan, &mut results);
         }
         drop(work);
         drop(by);
         let exit = self.report(&results)?;
         Ok((exit, results))
-    }
-
-    /// Whether the credentials allow it is asked before the work, not after.
-    fn permissions(&mut self, plan: &PublishPlan) -> Result<()> {
-        let Some(first) = plan.services.iter().find(|service| service.build.is_some()) else {
-            return Ok(());
-        };
-        again(|| self.client.may_push(&first.repository))?;
-        if let Some((user, token)) = environment::job_login().filter(|_| is_job(&self.facts)) {
-            let registry = self.facts.registry();
-            self.login = Some(Login::new(&self.start.runner, registry, &user, &token)?);
-        }
-        if self.facts.lab.is_none() {
-            let info = Invocation::new("docker", ["info", "--format={{json .Labels}}"]);
-            if self.start.runner.finish(&info)?.stdout.contains(ENGINE_LABEL) {
-                return Err(Failure::refused(
-                    "this engine is the lab's, whose bases may be stand-ins, and the registry is not",
-                )
-                .hint("cargo xtask push --lab; or unset DOCKER_HOST")
-                .into());
-            }
-        }
-        Ok(())
-    }
-
-    /// No value of a secret may be published with an image.
-    fn leaks(&self, plan: &PublishPlan) -> Result<()> {
-        for service in &plan.services {
-            let Some(planned) = &service.build else { continue };
-            let file = self.facts.services.iter().find(|facts| facts.name == service.service);
-            let file = file.map_or("", |facts| facts.dockerfile.as_str());
-            let arguments = planned.command.arguments.iter().map(String::as_str);
-            let texts: Vec<&str> = arguments.chain([file]).collect();
-            let sources = planned.build.secrets.values();
-            let names: Vec<&str> = sources
-                .filter_map(|source| match source {
-                    crate::model::config::SecretSource::Env(name) => Some(name.as_str()),
-                    crate::model::config::SecretSource::File(_) => None,
-                })
-                .collect();
-            if let Some(name) = environment::leaked(&names, &texts) {
-                let message = format!(
-                    "the value of the secret variable `{name}` would be published with {}: it \
-                     stands in an argument, a label or the Dockerfile",
-                    service.service
-                );
-                return Err(Failure::refused(message)
-                    .hint(format!("mount it instead: --secret id=NAME,env={name}"))
-                    .into());
-            }
-        }
-        Ok(())
     }
 
     fn report(&self, results: &[Published]) -> Result<Exit> {
@@ -247,7 +168,7 @@ impl<'s> Publication<'s> {
                 let channel = self.options.channel;
                 let requests = self.client.requests();
                 let value = serde_json::json!({
-                    "schema": 1, "channel": channel, "revision": self.revision,
+                    "schema": 1, "channel": channel, "revision": self.request.revision,
                     "requests": requests, "services": results,
                 });
                 format!("{}\n", serde_json::to_string_pretty(&value)?)
@@ -256,27 +177,12 @@ impl<'s> Publication<'s> {
         });
         github::summary(&report::publication::summary(results))?;
         for published in results {
-            let service = published.service.as_str();
-            let (Some(digest), Some(first)) = (&published.digest, published.tags.first()) else {
-                continue;
-            };
-            let reference = published.repository.with_tag(first.tag.clone());
-            let tags: Vec<_> = published.tags.iter().map(|result| result.tag.as_str()).collect();
-            github::output([
-                (format!("{service}-digest").as_str(), digest.as_str()),
-                (format!("{service}-reference").as_str(), &format!("{reference}@{digest}")),
-                (format!("{service}-tags").as_str(), &tags.join("\n")),
-            ])?;
+            github::output(report::publication::outputs(published))?;
         }
         if interrupt::wanted() {
             return Err(Interrupted.into());
         }
-        let has = |result| results.iter().any(|published| published.result == result);
-        Ok(match (has(PublishResult::Failed), has(PublishResult::Refused)) {
-            (true, _) => Exit::Failed,
-            (_, true) => Exit::Refused,
-            _ => Exit::Done,
-        })
+        Ok(publication::exit(results))
     }
 }
 
@@ -291,7 +197,8 @@ fn one(by: &Publisher<'_>, work: &Work<'_>, service: &ServicePublication) -> Res
         | Action::Retag { digest, .. }
         | Action::Promote { digest, .. } => {
             let retag = matches!(action, Action::Retag { .. });
-            let done = by.publish(repository, tags, digest, retag, None)?;
+            let known = if retag { Known::Whole } else { Known::There };
+            let done = by.publish(repository, tags, digest, known)?;
             published.digest = Some(digest.clone());
             published.tags = done.tags;
             published.result = match action {
@@ -307,7 +214,7 @@ fn one(by: &Publisher<'_>, work: &Work<'_>, service: &ServicePublication) -> Res
             let record = work.service(planned, |built| {
                 let image = built.image.as_ref().context("buildx told no digest")?;
                 let digest = image.digest.clone();
-                let outcome = by.publish(repository, tags, &digest, false, tags.exact.first())?;
+                let outcome = by.publish(repository, tags, &digest, Known::Pushed)?;
                 // It is set once: this is called once for a build.
                 let _ = done.set((digest, outcome));
                 Ok(())
@@ -382,45 +289,6 @@ fn failed(service: &ServicePublication, error: &anyhow::Error, work: &Work<'_>) 
         _ => PublishResult::Failed,
     };
     Published { result, error: Some(format!("{error:#}")), ..empty(service) }
-}
-
-/// Signs what was published, by digest. The key never passes through here.
-fn sign(start: &Start, published: &Published) -> Result<()> {
-    let Some(digest) = &published.digest else { return Ok(()) };
-    if which::which("cosign").is_err() {
-        return Err(Failure::failed("`--sign` needs cosign, which is not on the PATH")
-            .hint("https://docs.sigstore.dev/cosign/system_config/installation")
-            .into());
-    }
-    let mut arguments = vec!["sign".to_owned(), "--yes".to_owned()];
-    if let Some(key) = environment::text("COSIGN_KEY") {
-        arguments.push(format!("--key={key}"));
-    }
-    arguments.push(published.repository.at(digest.clone()).to_string());
-    start.runner.output(&Invocation::new("cosign", arguments)).map(drop)
-}
-
-/// A client that may publish: with the job's own token where there is one.
-pub(super) fn client(facts: &Facts) -> Client {
-    Client::new(registry::Options {
-        credentials: credentials(facts),
-        ..registry::Options::default()
-    })
-}
-
-/// The job's own token where there is one, else what docker has.
-fn credentials(facts: &Facts) -> Source {
-    match environment::job_login().filter(|_| is_job(facts)) {
-        Some((user, password)) => {
-            Source::Given { registry: facts.registry().clone(), user, password }
-        }
-        None => Source::Docker,
-    }
-}
-
-/// The token of a job is for GitHub's registry; the lab's wants none.
-fn is_job(facts: &Facts) -> bool {
-    facts.environment.github.is_some() && facts.lab.is_none()
 }
 
 /// The bases of a service, as its configuration resolves them.

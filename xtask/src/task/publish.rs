@@ -10,24 +10,32 @@ use anyhow::{Context, Result};
 
 use crate::model::failure::Failure;
 use crate::model::publication::TagResult;
+use crate::model::published::Relation;
 use crate::model::reference::{Digest, Reference, Tag};
 use crate::outside::process::Runner;
 use crate::outside::published::{self, Closure, Manifests};
 use crate::outside::registry::{Client, RegistryError, StoredManifest};
 use crate::outside::{clock, git};
-use crate::plan::publish::{self, Move, Tags, Wishes};
+use crate::plan::publish::{self, Exact, Move, Moves, Request, Tags};
 use crate::plan::retry;
 
 /// Publishes images of one commit.
 pub(super) struct Publisher<'p> {
     pub client: &'p Client,
     pub runner: &'p Runner,
-    /// The commit, as labels have it.
-    pub revision: &'p str,
-    pub wishes: Wishes,
+    pub request: &'p Request,
     pub manifests: Manifests,
-    /// Floating tags of all services move together, at the end.
-    pub together: bool,
+}
+
+/// What is known of an image before its tags are set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Known {
+    /// It is in the repository.
+    There,
+    /// It is there and whole: a floating tag has it, and all was looked at before it got it.
+    Whole,
+    /// BuildKit has just pushed it, under the first exact tag.
+    Pushed,
 }
 
 /// What was published, and how large it is.
@@ -47,29 +55,29 @@ impl Publisher<'_> {
         repository: &Reference,
         tags: &Tags,
         digest: &Digest,
-        checked: bool,
-        pushed: Option<&Tag>,
+        known: Known,
     ) -> Result<Done> {
-        let mut done = self.exact_tags(repository, tags, digest, checked, pushed)?;
-        if !self.together {
+        let mut done = self.exact_tags(repository, tags, digest, known)?;
+        if self.request.wishes.moves != Moves::ByVersion {
             done.tags.extend(self.floating_tags(repository, tags, digest)?);
         }
         Ok(done)
     }
 
-    /// Phase one: `digest`, which is in the repository, under all exact tags. `checked` says that it
-    /// is known to be whole: the image of a floating tag, which was checked when it got it. `pushed` is
-    /// the tag that BuildKit has just set.
+    /// Phase one: `digest`, which is in the repository, under all exact tags.
     fn exact_tags(
         &self,
         repository: &Reference,
         tags: &Tags,
         digest: &Digest,
-        checked: bool,
-        pushed: Option<&Tag>,
+        known: Known,
     ) -> Result<Done> {
         let stored = self.stored(repository, digest)?;
-        let size = if checked { 0 } else { self.whole(repository, digest)?.size };
+        let size = match known {
+            Known::Whole => 0,
+            Known::There | Known::Pushed => self.whole(repository, digest)?.size,
+        };
+        let pushed = tags.exact.first().filter(|_| known == Known::Pushed);
         let set = tags.exact.iter().map(|tag| match pushed {
             Some(pushed) if pushed == tag => {
                 Ok(TagResult { tag: tag.clone(), set: true, reason: "pushed".to_owned() })
@@ -126,25 +134,17 @@ impl Publisher<'_> {
         stored: &StoredManifest,
     ) -> Result<TagResult> {
         let reference = repository.with_tag(tag.clone());
-        let set =
-            |set, reason: &str| Ok(TagResult { tag: tag.clone(), set, reason: reason.to_owned() });
-        match self.digest_at(&reference)? {
-            Some(there) if there == stored.digest => set(false, "it is there"),
-            Some(_) if self.wishes.dirty => {
+        let there = self.digest_at(&reference)?;
+        let dirty = self.request.wishes.dirty;
+        let (set, reason) = match publish::exact(&reference, there.as_ref(), &stored.digest, dirty)?
+        {
+            Exact::Stays => (false, "it is there"),
+            Exact::Set(reason) => {
                 again(|| self.client.put_manifest(&reference, stored))?;
-                set(true, "the tag of a dirty tree is no commit's")
+                (true, reason)
             }
-            Some(there) => Err(Failure::refused(format!(
-                "`{reference}` is {there} and never changes; this is {}",
-                stored.digest
-            ))
-            .hint("commit again, so that there is another exact tag")
-            .into()),
-            None => {
-                again(|| self.client.put_manifest(&reference, stored))?;
-                set(true, "set by reference")
-            }
-        }
+        };
+        Ok(TagResult { tag: tag.clone(), set, reason: reason.to_owned() })
     }
 
     /// Moves a floating tag forward. What decides is read immediately before; afterwards the tag is
@@ -156,39 +156,16 @@ impl Publisher<'_> {
         stored: &StoredManifest,
     ) -> Result<TagResult> {
         let reference = repository.with_tag(tag.clone());
-        if self.together {
-            // A release decides by versions, for all tags at once; what the tag had is not asked.
-            again(|| self.client.put_manifest(&reference, stored))?;
-            if self.settled(&reference, stored)? {
-                let reason = "the highest version of its line".to_owned();
-                return Ok(TagResult { tag: tag.clone(), set: true, reason });
-            }
-        }
+        let result = |set, reason: &str| TagResult { tag: tag.clone(), set, reason: reason.into() };
         for _ in 0..retry::ATTEMPTS {
-            let there = self.digest_at(&reference)?;
-            let moved = match there {
-                Some(there) if there == stored.digest => Move::Stay,
-                other => self.may_move(repository, tag, other.as_ref(), stored)?,
-            };
-            let reason = match moved {
-                Move::Stay => {
-                    return Ok(TagResult {
-                        tag: tag.clone(),
-                        set: false,
-                        reason: "it is there".to_owned(),
-                    });
-                }
-                Move::Overtaken(reason) => {
-                    return Err(Failure::refused(reason)
-                        .hint("to go back on purpose: cargo xtask push --allow-rollback")
-                        .into());
-                }
+            let reason = match self.may_move(&reference, stored)? {
+                Move::Stay => return Ok(result(false, "it is there")),
                 Move::Go(reason) => reason,
             };
             again(|| self.client.put_manifest(&reference, stored))?;
             if self.settled(&reference, stored)? {
-                self.yield_to_newer(repository, tag)?;
-                return Ok(TagResult { tag: tag.clone(), set: true, reason });
+                self.yield_to_newer(&reference)?;
+                return Ok(result(true, &reason));
             }
         }
         Err(Failure::unfinished(format!("`{reference}` is moved again and again by others"))
@@ -198,48 +175,42 @@ impl Publisher<'_> {
 
     /// Two runs may read and write in turns, so that the older one writes last. Each has published its
     /// exact tag before, so that the older one finds the newer one's now, and lets it win.
-    fn yield_to_newer(&self, repository: &Reference, tag: &Tag) -> Result<()> {
-        if self.wishes.allow_rollback || tag.as_str() != "dev" {
+    fn yield_to_newer(&self, reference: &Reference) -> Result<()> {
+        let is_dev = reference.tag.as_ref().is_some_and(|tag| tag.as_str() == "dev");
+        if self.request.wishes.moves != Moves::Forward || !is_dev {
             return Ok(());
         }
-        let tags = again(|| self.client.tags(repository))?;
-        let Some(newer) = published::newer(self.runner, &tags, self.revision)? else {
+        let revision = &self.request.revision;
+        let tags = again(|| self.client.tags(reference))?;
+        let Some(newer) = published::newer(self.runner, &tags, revision)? else {
             return Ok(());
         };
-        let stored = again(|| self.client.manifest(&repository.with_tag(newer.clone())))?;
-        again(|| self.client.put_manifest(&repository.with_tag(tag.clone()), &stored))?;
-        let revision = self.revision;
-        Err(Failure::refused(format!(
-            "`{newer}` was published meanwhile, from a newer commit than {revision}; `{tag}` is its"
-        ))
-        .hint("to go back on purpose: cargo xtask push --allow-rollback")
-        .into())
+        let stored = again(|| self.client.manifest(&reference.with_tag(newer.clone())))?;
+        again(|| self.client.put_manifest(reference, &stored))?;
+        Err(publish::overtaken(&newer, reference, revision).into())
     }
 
-    fn may_move(
-        &self,
-        repository: &Reference,
-        tag: &Tag,
-        there: Option<&Digest>,
-        stored: &StoredManifest,
-    ) -> Result<Move> {
-        let image = match there {
-            Some(digest) => {
-                Some(again(|| published::image(self.client, &repository.at(digest.clone())))?.0)
-            }
-            None => None,
-        };
-        let relation = |revision: &String| git::relation(self.runner, revision, self.revision);
-        let pair = match &image {
-            Some(image) => {
-                let relation = image.revision.as_ref().map(relation).transpose()?;
-                Some((image, relation.unwrap_or(crate::model::published::Relation::Unknown)))
-            }
-            None => None,
-        };
+    /// What the tag has now, and whether it may move. One that moves whatever it has is not looked at.
+    fn may_move(&self, reference: &Reference, stored: &StoredManifest) -> Result<Move> {
         let digest = Some(&stored.digest);
-        let revision = self.revision;
-        Ok(publish::movement(repository, tag, pair, None, digest, revision, self.wishes)?)
+        if self.request.wishes.moves != Moves::Forward {
+            return Ok(publish::movement(reference, None, None, digest, self.request)?);
+        }
+        let Some(there) = self.digest_at(reference)? else {
+            return Ok(publish::movement(reference, None, None, digest, self.request)?);
+        };
+        if there == stored.digest {
+            return Ok(Move::Stay);
+        }
+        let (image, _) = again(|| published::image(self.client, &reference.at(there.clone())))?;
+        let relation = image
+            .revision
+            .as_ref()
+            .map(|theirs| git::relation(self.runner, theirs, &self.request.revision))
+            .transpose()?
+            .unwrap_or(Relation::Unknown);
+        let there = Some((&image, relation));
+        Ok(publish::movement(reference, there, None, digest, self.request)?)
     }
 
     /// Whether the tag stays where it was put. A registry may show the old answer for a while.
@@ -273,23 +244,11 @@ pub(super) fn again<T>(mut call: impl FnMut() -> Result<T, RegistryError>) -> Re
             Ok(value) => return Ok(value),
             Err(error) => error,
         };
-        let asked = match &error {
-            RegistryError::RateLimited { retry_after } => *retry_after,
-            _ => None,
-        };
-        let passes = matches!(
-            error,
-            RegistryError::RateLimited { .. }
-                | RegistryError::Unreachable { .. }
-                | RegistryError::TimedOut { .. }
-                | RegistryError::Server { .. }
-                | RegistryError::Malformed { .. }
-        );
         number += 1;
-        if !passes || number > retry::ATTEMPTS {
+        if !error.may_pass() || number > retry::ATTEMPTS {
             return Err(remedy(error)).context("the registry did not do what was asked");
         }
-        clock::sleep(retry::wait(number, clock::chance(), asked))?;
+        clock::sleep(retry::wait(number, clock::chance(), error.asked_to_wait()))?;
     }
 }
 

@@ -9,12 +9,13 @@ use crate::outside::gather::Wanted;
 use crate::outside::terminal;
 use crate::plan::build::BuildOptions;
 use crate::plan::labels::revision;
-use crate::plan::publish::{Wishes, dev_tags};
+use crate::plan::publish::{Moves, Request, Wishes, dev_tags};
 use crate::plan::push::commit;
 use crate::report;
 
 use super::Start;
-use super::publication::{self, Publication};
+use super::gate;
+use super::publication::Publication;
 
 pub fn run(mut start: Start, options: &cli::Push) -> Result<Exit> {
     start.enter_lab()?;
@@ -37,14 +38,14 @@ pub fn run(mut start: Start, options: &cli::Push) -> Result<Exit> {
     };
     let wishes = Wishes {
         rebuild: options.publish.rebuild,
-        allow_rollback: options.publish.allow_rollback,
         dirty,
+        moves: if options.publish.allow_rollback { Moves::Anywhere } else { Moves::Forward },
         promote: false,
     };
     let like = tags.floating.first().cloned();
-    let client = publication::client(&facts);
-    let mut publication =
-        Publication::new(&start, facts, revision, tags, like, build, wishes, client)?;
+    let request = Request { revision, tags, like, wishes };
+    let client = gate::client(&facts);
+    let mut publication = Publication::new(&start, facts, request, build, client)?;
     let plan = publication.plan()?;
     if start.global.format == Format::Matrix {
         let names = plan.services.iter().filter(|service| service.build.is_some());

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use semver::Version;
 
 use crate::cli::{self, Format};
@@ -14,15 +14,15 @@ use crate::model::publication::Published;
 use crate::model::reference::{Reference, Tag};
 use crate::outside::gather::Wanted;
 use crate::outside::registry::{Client, Options, RegistryError};
-use crate::outside::releases::{self, GitHubApi};
-use crate::outside::{environment, git, terminal};
+use crate::outside::{git, releases, terminal};
 use crate::plan::build::BuildOptions;
-use crate::plan::publish::{Tags, Wishes, dev_tag};
+use crate::plan::publish::{Moves, Request, Tags, Wishes, dev_tag};
 use crate::plan::push::commit;
 use crate::plan::release;
 
 use super::Start;
-use super::publication::{self, Publication};
+use super::gate;
+use super::publication::Publication;
 use super::publish::again;
 
 pub fn run(mut start: Start, options: &cli::Release) -> Result<Exit> {
@@ -32,7 +32,7 @@ pub fn run(mut start: Start, options: &cli::Release) -> Result<Exit> {
     let version = chosen(&start, options, &checkout)?;
     let name = format!("v{version}");
     check_branch(&start, &facts, &checkout)?;
-    let client = publication::client(&facts);
+    let client = gate::client(&facts);
     let published = published(&facts, &client)?;
     let tags = release::tags(&version, &checkout.revision, &published)?;
     if start.global.dry_run && start.global.format == Format::Human {
@@ -47,17 +47,15 @@ pub fn run(mut start: Start, options: &cli::Release) -> Result<Exit> {
         only_shown: start.global.dry_run,
         ..BuildOptions::default()
     };
-    // Whether a floating tag of a release moves is decided by versions, not by ancestry.
     let wishes = Wishes {
         rebuild: options.publish.rebuild,
-        allow_rollback: true,
         promote: options.promote,
+        moves: Moves::ByVersion,
         ..Wishes::default()
     };
     let like = options.promote.then(|| dev_tag(&checkout.revision)).transpose()?;
-    let revision = checkout.revision.clone();
-    let mut publication =
-        Publication::new(&start, facts.clone(), revision, tags, like, build, wishes, client)?;
+    let request = Request { revision: checkout.revision.clone(), tags, like, wishes };
+    let mut publication = Publication::new(&start, facts.clone(), request, build, client)?;
     let plan = publication.plan()?;
     if start.global.dry_run {
         publication.show(&plan)?;
@@ -199,7 +197,7 @@ impl Announcement<'_> {
     fn publish(&self, published: &[Version], results: &[Published]) -> Result<()> {
         let (repository, _) =
             self.facts.repository().ok_or_else(crate::plan::build::no_repository)?;
-        let api = self.api()?;
+        let api = super::github::api(self.start, self.facts)?;
         let client = Client::new(Options::default());
         let name = format!("v{}", self.version);
         let existing = api.release(&client, &repository, &name)?;
@@ -222,19 +220,6 @@ impl Announcement<'_> {
         let release = api.put(&client, &repository, &wanted, existing.as_ref())?;
         self.start.say(&format!("GitHub release: {}", release.html_url));
         Ok(())
-    }
-
-    /// Where the API is: the lab's, the job's or GitHub's own.
-    fn api(&self) -> Result<GitHubApi> {
-        if let Some(lab) = &self.facts.lab {
-            let (repository, _) = self.facts.repository().context("no repository is known")?;
-            let token = super::lab::github(self.start, &lab.github_api, &repository)?;
-            return Ok(GitHubApi { url: lab.github_api.clone(), token: Some(token) });
-        }
-        let url = environment::text("GITHUB_API_URL");
-        let url = url.unwrap_or_else(|| "https://api.github.com".to_owned());
-        let token = environment::github_token(&self.start.runner);
-        Ok(GitHubApi { url: url.trim_end_matches('/').to_owned(), token })
     }
 
     /// What the changelog says, else the commits since the last release.

@@ -62,6 +62,28 @@ impl fmt::Display for RegistryError {
     }
 }
 
+impl RegistryError {
+    /// Whether the same request may succeed later.
+    pub fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Self::RateLimited { .. }
+                | Self::Unreachable { .. }
+                | Self::TimedOut { .. }
+                | Self::Server { .. }
+                | Self::Malformed { .. }
+        )
+    }
+
+    /// How long the registry asks to wait before the next request.
+    pub fn asked_to_wait(&self) -> Option<Duration> {
+        match self {
+            Self::RateLimited { retry_after } => *retry_after,
+            _ => None,
+        }
+    }
+}
+
 impl std::error::Error for RegistryError {
     /// An interrupt is found in the chain by those who turn errors into exit codes.
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
