@@ -344,7 +344,7 @@ fn killed_at_any_moment_dev_is_whole_and_the_next_run_finishes() {
         child.kill().unwrap();
         child.wait().unwrap();
         let there = lab.manifest(&fixture.image(), "dev").unwrap().1;
-        whole(&lab, &fixture.image(), &there);
+        lab.whole(&fixture.image(), &there);
         let published = the_service(&push(&fixture, &[]).expect(0));
         let (_, dev) = lab.manifest(&fixture.image(), "dev").unwrap();
         let (_, exact) = lab.manifest(&fixture.image(), &format!("dev-{revision}")).unwrap();
@@ -352,20 +352,6 @@ fn killed_at_any_moment_dev_is_whole_and_the_next_run_finishes() {
         assert_eq!(published["digest"], dev, "moment {moment}");
     }
     pulls(&lab, &fixture, "dev");
-}
-
-/// Everything that a manifest refers to is there.
-fn whole(lab: &Lab, image: &str, digest: &str) {
-    let (manifest, _) = lab.manifest(image, digest).unwrap();
-    for child in manifest["manifests"].as_array().into_iter().flatten() {
-        whole(lab, image, child["digest"].as_str().unwrap());
-    }
-    let layers = manifest["layers"].as_array().into_iter().flatten().chain(manifest.get("config"));
-    for blob in layers {
-        let digest = blob["digest"].as_str().unwrap();
-        let url = format!("http://{}/v2/{image}/blobs/{digest}", lab.registry());
-        assert!(ureq::head(&url).call().is_ok(), "{digest} is gone");
-    }
 }
 
 #[test]
@@ -451,7 +437,7 @@ fn a_fault_at_any_request_is_survived_or_told_and_dev_stays_whole() {
         let ran = fixture.xtask(&["push", "--lab"]);
         lab.no_faults();
         let dev = lab.manifest(&fixture.image(), "dev").unwrap().1;
-        whole(&lab, &fixture.image(), &dev);
+        lab.whole(&fixture.image(), &dev);
         if ran.code == Some(0) {
             let exact = lab.manifest(&fixture.image(), &format!("dev-{revision}")).unwrap().1;
             assert_eq!(dev, exact, "{fault} at {nth}");

@@ -14,7 +14,7 @@ use crate::model::reference::{Digest, Reference, Tag};
 use super::packages::{PackageVersion, Packages};
 use super::parallel;
 use super::process::Runner;
-use super::registry::{CONFIGURATION_LIMIT, Client, RegistryError};
+use super::registry::{CONFIGURATION_LIMIT, Client, RegistryError, exists};
 
 /// The versions of a package on GitHub, each manifest read once.
 pub fn of_github(
@@ -96,8 +96,13 @@ fn described(manifest: &Manifest) -> Read {
     }
 }
 
-/// The versions of a repository in any registry: its tags, and the manifests below them.
-pub fn of_registry(client: &Client, repository: &Reference) -> Result<Vec<Version>> {
+/// The versions of a repository in any registry: its tags, and the manifests below them. Of those that
+/// are `unlisted`, with the times they were made, the ones that are still there.
+pub fn of_registry(
+    client: &Client,
+    repository: &Reference,
+    unlisted: &BTreeMap<Digest, Option<f64>>,
+) -> Result<Vec<Version>> {
     let tags = match client.tags(repository) {
         Ok(tags) => tags,
         Err(RegistryError::NotFound) => return Ok(Vec::new()),
@@ -117,6 +122,11 @@ pub fn of_registry(client: &Client, repository: &Reference) -> Result<Vec<Versio
     let mut seen: BTreeSet<Digest> = BTreeSet::new();
     let mut open: Vec<(Digest, Vec<String>, Option<f64>)> =
         by_digest.into_iter().map(|(digest, tags)| (digest, tags, None)).collect();
+    for (digest, created) in unlisted {
+        if exists(client.head_manifest(&repository.at(digest.clone())))? {
+            open.push((digest.clone(), Vec::new(), *created));
+        }
+    }
     while !open.is_empty() {
         open.retain(|(digest, ..)| seen.insert(digest.clone()));
         let read = parallel::each(&open, |(digest, ..)| dated(client, repository, digest));

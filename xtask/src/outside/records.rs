@@ -47,7 +47,8 @@ pub fn newest(target: &Path, service: &ServiceName, count: usize) -> Vec<Record>
     files.iter().filter_map(read).take(count).collect()
 }
 
-fn newest_first(folder: &Path) -> Vec<PathBuf> {
+/// The JSON files of a folder, by their names backwards.
+pub fn newest_first(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
     let mut paths: Vec<PathBuf> = entries
         .filter_map(|entry| Some(entry.ok()?.path()))

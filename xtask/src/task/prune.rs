@@ -1,7 +1,7 @@
 //! `cargo xtask prune`: deletes what is old, never what is needed. It plans by default; `--apply` lists
 //! again, plans again, and deletes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ use crate::outside::gather::Wanted;
 use crate::outside::packages::{Deletion, OutOfBudget, PACE, Packages};
 use crate::outside::registry::{Client, Options, RegistryError};
 use crate::outside::releases::GitHubApi;
-use crate::outside::{clock, files, github, inventory, published, terminal};
+use crate::outside::{clock, files, github, inventory, published, records, terminal};
 use crate::plan::retention::{RetentionPlan, below, plan};
 use crate::plan::selection::select;
 use crate::report::{self, WIDTH};
@@ -45,6 +45,10 @@ pub struct PackageReport {
     pub refused: Vec<Refused>,
     /// What was to go and did not: the budget ended, or it is needed by what was refused.
     pub left_over: Vec<Digest>,
+    /// What still has to go and no tag leads to, with the times it was made: a registry that lists tags
+    /// only does not know of it once its index is gone, and the next run learns of it here.
+    #[serde(default)]
+    pub unlisted: BTreeMap<Digest, Option<f64>>,
     pub bytes: u64,
 }
 
@@ -95,7 +99,7 @@ fn show(inventories: &[(String, Inventory)], format: Format) -> Result<Exit> {
             // One package is one object: its plan.
             [(_, _, plan)] => format!("{}\n", serde_json::to_string_pretty(plan)?),
             plans => {
-                let all: std::collections::BTreeMap<_, _> =
+                let all: BTreeMap<_, _> =
                     plans.iter().map(|(name, _, plan)| (name, plan)).collect();
                 format!("{}\n", serde_json::to_string_pretty(&all)?)
             }
@@ -117,6 +121,8 @@ struct Pruner<'p> {
     client: Client,
     /// `None` for a registry that is not GitHub's.
     api: Option<GitHubApi>,
+    /// What earlier runs did.
+    earlier: Vec<Report>,
 }
 
 impl<'p> Pruner<'p> {
@@ -127,7 +133,12 @@ impl<'p> Pruner<'p> {
             Backend::Registry => false,
         };
         let api = on_github.then(|| super::github::api(start, facts)).transpose()?;
-        Ok(Self { start, facts, options, client: Client::new(Options::default()), api })
+        let earlier = records::newest_first(&reports(start))
+            .into_iter()
+            .chain(options.report.clone())
+            .filter_map(|path| serde_json::from_str(&files::read(&path).ok()?).ok());
+        let earlier = earlier.collect();
+        Ok(Self { start, facts, options, client: Client::new(Options::default()), api, earlier })
     }
 
     fn packages(&self) -> Result<Option<Packages<'_>>> {
@@ -157,7 +168,12 @@ impl<'p> Pruner<'p> {
                 let package = Self::package(&repository);
                 inventory::of_github(packages, &self.client, &repository, &package)?
             }
-            None => inventory::of_registry(&self.client, &repository)?,
+            None => {
+                let of_it = self.earlier.iter().flat_map(|report| &report.packages);
+                let of_it = of_it.filter(|package| package.repository == repository);
+                let unlisted = of_it.flat_map(|package| package.unlisted.clone()).collect();
+                inventory::of_registry(&self.client, &repository, &unlisted)?
+            }
         };
         let runner = &self.start.runner;
         let mut policy = self.facts.config.retention.policy();
@@ -251,6 +267,7 @@ impl<'p> Pruner<'p> {
                 deleted: Vec::new(),
                 refused: Vec::new(),
                 left_over: Vec::new(),
+                unlisted: unlisted(&inventory, &plan),
                 bytes: 0,
             };
             report.packages.push(package.clone());
@@ -381,7 +398,7 @@ impl<'p> Pruner<'p> {
 
     fn report_path(&self, started: u64) -> PathBuf {
         self.options.report.clone().unwrap_or_else(|| {
-            self.start.target.join("xtask").join("prune").join(format!("{started}.json"))
+            reports(self.start).join(format!("{started}-{}.json", std::process::id()))
         })
     }
 
@@ -458,6 +475,7 @@ impl Run<'_> {
             match outcome {
                 Ok(()) => {
                     report.bytes += version.size.unwrap_or(0);
+                    report.unlisted.remove(digest);
                     report.deleted.push(Gone {
                         digest: digest.clone(),
                         id: version.id,
@@ -519,6 +537,19 @@ impl Run<'_> {
             Deletion::Refused(reason) => Err(reason),
         })
     }
+}
+
+/// The versions that go and have no tag of their own.
+fn unlisted(inventory: &Inventory, plan: &RetentionPlan) -> BTreeMap<Digest, Option<f64>> {
+    let goes =
+        |version: &&Version| version.tags.is_empty() && plan.delete.contains(&version.digest);
+    let going = inventory.versions.iter().filter(goes);
+    going.map(|version| (version.digest.clone(), version.created)).collect()
+}
+
+/// Where reports are kept.
+fn reports(start: &Start) -> PathBuf {
+    start.target.join("xtask").join("prune")
 }
 
 fn save(path: &Path, report: &Report) -> Result<()> {

@@ -14,6 +14,9 @@ use serde_json::Value;
 
 use super::support::{Fixture, Ran, target};
 
+const MANIFESTS: &str =
+    "application/vnd.oci.image.index.v1+json,application/vnd.oci.image.manifest.v1+json";
+
 /// The lab, up.
 pub struct Lab {
     status: Value,
@@ -32,6 +35,11 @@ impl Lab {
     /// `HOST:PORT` of the registry.
     pub fn registry(&self) -> &str {
         self.text("/registry/address")
+    }
+
+    /// `HOST:PORT` of the registry behind the front: what is asked there is neither counted nor hit.
+    pub fn behind(&self) -> &str {
+        self.text("/registry/backend")
     }
 
     pub fn docker(&self, arguments: &[&str]) -> Ran {
@@ -75,19 +83,46 @@ impl Lab {
         self.control("DELETE", "/faults", None);
     }
 
-    fn control(&self, method: &str, path: &str, body: Option<&Value>) -> Value {
+    /// A control request to the registry's front.
+    pub fn control(&self, method: &str, path: &str, body: Option<&Value>) -> Value {
         call(method, &format!("{}{path}", self.text("/servers/front_control")), body)
+    }
+
+    /// Whether a manifest is there, asked behind the front.
+    pub fn holds(&self, repository: &str, name: &str) -> bool {
+        let url = format!("http://{}/v2/{repository}/manifests/{name}", self.behind());
+        ureq::head(&url).header("accept", MANIFESTS).call().is_ok()
     }
 
     /// The manifest at a path below `/v2/`, with its digest; `None` when it is not there.
     pub fn manifest(&self, repository: &str, name: &str) -> Option<(Value, String)> {
         let url = format!("http://{}/v2/{repository}/manifests/{name}", self.registry());
-        let accept =
-            "application/vnd.oci.image.index.v1+json,application/vnd.oci.image.manifest.v1+json";
-        let answer = ureq::get(&url).header("accept", accept).call();
+        let answer = ureq::get(&url).header("accept", MANIFESTS).call();
         let mut answer = answer.ok()?;
         let digest = answer.headers()["docker-content-digest"].to_str().unwrap().to_owned();
         Some((serde_json::from_str(&answer.body_mut().read_to_string().unwrap()).unwrap(), digest))
+    }
+
+    /// Everything that a manifest refers to is there, asked behind the front.
+    #[track_caller]
+    pub fn whole(&self, repository: &str, name: &str) {
+        let place = format!("http://{}/v2/{repository}", self.behind());
+        let answer =
+            ureq::get(format!("{place}/manifests/{name}")).header("accept", MANIFESTS).call();
+        let text = answer
+            .unwrap_or_else(|error| unreachable!("{repository} has lost {name}: {error}"))
+            .body_mut()
+            .read_to_string();
+        let manifest: Value = serde_json::from_str(&text.unwrap()).unwrap();
+        for child in manifest["manifests"].as_array().into_iter().flatten() {
+            self.whole(repository, child["digest"].as_str().unwrap());
+        }
+        let layers = manifest["layers"].as_array().into_iter().flatten();
+        for blob in layers.chain(manifest.get("config")) {
+            let digest = blob["digest"].as_str().unwrap();
+            let found = ureq::head(format!("{place}/blobs/{digest}")).call();
+            assert!(found.is_ok(), "{repository} has lost {digest}, which {name} needs");
+        }
     }
 
     pub fn delete(&self, repository: &str, tag: &str) {
@@ -132,14 +167,24 @@ fn call(method: &str, url: &str, body: Option<&Value>) -> Value {
 impl Lab {
     /// Lets every version of a plan be pushed a year ago, at GitHub's stand-in.
     pub fn age(&self, repository: &str, plan: &Value) {
-        let of = |verdict: &Value| {
-            serde_json::json!({
-                "repository": repository, "digest": verdict["digest"],
-                "created_at": "2025-01-01T00:00:00Z",
-            })
-        };
-        let versions: Vec<Value> = plan["verdicts"].as_array().unwrap().iter().map(of).collect();
-        let url = format!("{}/_lab/versions", self.text("/servers/github_api"));
-        call("POST", &url, Some(&Value::from(versions)));
+        let verdicts = plan["verdicts"].as_array().unwrap().iter();
+        let digests = verdicts.map(|verdict| verdict["digest"].as_str().unwrap());
+        self.age_all(repository, digests, "2025-01-01T00:00:00Z");
+    }
+
+    /// Lets versions be pushed at a moment, at GitHub's stand-in.
+    pub fn age_all<'d>(
+        &self,
+        repository: &str,
+        digests: impl Iterator<Item = &'d str>,
+        created: &str,
+    ) {
+        let of = |digest: &str| serde_json::json!({ "repository": repository, "digest": digest, "created_at": created });
+        self.github("POST", "/versions", Some(&digests.map(of).collect()));
+    }
+
+    /// A control request to GitHub's stand-in.
+    pub fn github(&self, method: &str, path: &str, body: Option<&Value>) -> Value {
+        call(method, &format!("{}/_lab{path}", self.text("/servers/github_api")), body)
     }
 }

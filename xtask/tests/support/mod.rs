@@ -30,7 +30,8 @@ impl Fixture {
         Self::named(&format!("fixture/r{nanoseconds}"))
     }
 
-    fn named(repository: &str) -> Self {
+    /// One whose images are below `OWNER/REPO`.
+    pub fn named(repository: &str) -> Self {
         let repository = repository.to_owned();
         let fixture = Self { folder: tempfile::tempdir().unwrap(), repository };
         fixture.configure("");

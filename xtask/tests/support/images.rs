@@ -1,0 +1,200 @@
+//! Images made by hand and pushed to the lab's registry without an engine: small, of any age, and every
+//! part of them known by its digest. An engine pulls and runs them like others.
+
+#![allow(dead_code, reason = "each test file uses what it needs")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking"
+)]
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use xtask::model::manifest::media_type::{OCI_CONFIGURATION, OCI_INDEX, OCI_MANIFEST};
+use xtask::outside::registry::digest::sha256;
+
+use super::the_lab::Lab;
+
+const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
+const IN_TOTO: &str = "application/vnd.in-toto+json";
+
+/// One repository at the lab's registry.
+pub struct Images<'l> {
+    pub lab: &'l Lab,
+    /// `OWNER/REPO/SERVICE`.
+    pub repository: String,
+}
+
+impl Images<'_> {
+    /// An image of one platform with a layer for each content: a descriptor, as an index has it.
+    pub fn image(&self, created: &str, contents: &[&[u8]]) -> Value {
+        let layers: Vec<Value> = contents
+            .iter()
+            .enumerate()
+            .map(|(at, content)| self.blob(LAYER, &tar(&format!("file{at}"), content)))
+            .collect();
+        let digests: Vec<&Value> = layers.iter().map(|layer| &layer["digest"]).collect();
+        let configuration = json!({
+            "architecture": "amd64", "os": "linux", "created": created,
+            "config": {}, "rootfs": { "type": "layers", "diff_ids": digests },
+        });
+        let configuration = self.blob(OCI_CONFIGURATION, configuration.to_string().as_bytes());
+        let manifest = json!({
+            "schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": configuration, "layers": layers,
+        });
+        let mut descriptor = self.manifest(None, &manifest);
+        descriptor["platform"] = json!({ "architecture": "amd64", "os": "linux" });
+        descriptor
+    }
+
+    /// What `BuildKit` puts beside an image: it tells no time of its own.
+    pub fn attestation(&self, image: &Value) -> Value {
+        let digest = image["digest"].as_str().unwrap();
+        let layer = self.blob(IN_TOTO, format!("provenance of {digest}").as_bytes());
+        let configuration = json!({
+            "architecture": "unknown", "os": "unknown", "config": {},
+            "rootfs": { "type": "layers", "diff_ids": [layer["digest"]] },
+        });
+        let configuration = self.blob(OCI_CONFIGURATION, configuration.to_string().as_bytes());
+        let manifest = json!({
+            "schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": configuration, "layers": [layer],
+        });
+        let mut descriptor = self.manifest(None, &manifest);
+        descriptor["platform"] = json!({ "architecture": "unknown", "os": "unknown" });
+        descriptor["annotations"] = json!({
+            "vnd.docker.reference.type": "attestation-manifest",
+            "vnd.docker.reference.digest": digest,
+        });
+        descriptor
+    }
+
+    /// A signature as cosign pushes it, under the tag made of the digest that it speaks about.
+    pub fn signature(&self, created: &str, subject: &Value) -> Value {
+        let digest = subject["digest"].as_str().unwrap();
+        let signed = self.image(created, &[format!("signature of {digest}").as_bytes()]);
+        self.tag(&format!("{}.sig", digest.replace(':', "-")), &signed);
+        signed
+    }
+
+    pub fn index(&self, tag: Option<&str>, created: &str, manifests: &[&Value]) -> Value {
+        let index = json!({
+            "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests,
+            "annotations": { "org.opencontainers.image.created": created },
+        });
+        self.manifest(tag, &index)
+    }
+
+    /// Points a tag at what is there.
+    pub fn tag(&self, tag: &str, target: &Value) {
+        let digest = target["digest"].as_str().unwrap();
+        let url = self.url(&format!("manifests/{digest}"));
+        let kind = target["mediaType"].as_str().unwrap();
+        let mut answer = ureq::get(&url).header("accept", kind).call().unwrap();
+        let bytes = answer.body_mut().read_to_vec().unwrap();
+        self.put_manifest(tag, kind, &bytes);
+    }
+
+    fn manifest(&self, tag: Option<&str>, manifest: &Value) -> Value {
+        let (kind, bytes) =
+            (manifest["mediaType"].as_str().unwrap(), manifest.to_string().into_bytes());
+        let digest = sha256(&bytes).unwrap();
+        self.put_manifest(tag.unwrap_or(digest.as_str()), kind, &bytes);
+        json!({ "mediaType": kind, "digest": digest, "size": bytes.len() })
+    }
+
+    fn put_manifest(&self, name: &str, kind: &str, bytes: &[u8]) {
+        let url = self.url(&format!("manifests/{name}"));
+        ureq::put(&url).header("content-type", kind).send(bytes).unwrap();
+    }
+
+    fn blob(&self, kind: &str, bytes: &[u8]) -> Value {
+        let digest = sha256(bytes).unwrap();
+        let begun = ureq::post(self.url("blobs/uploads/")).send_empty().unwrap();
+        let place = begun.headers()["location"].to_str().unwrap();
+        let url = format!("{place}&digest={digest}");
+        ureq::put(&url).header("content-type", "application/octet-stream").send(bytes).unwrap();
+        json!({ "mediaType": kind, "digest": digest, "size": bytes.len() })
+    }
+
+    fn url(&self, rest: &str) -> String {
+        format!("http://{}/v2/{}/{rest}", self.lab.registry(), self.repository)
+    }
+}
+
+/// An archive of one file (POSIX.1-1988, ustar).
+fn tar(name: &str, content: &[u8]) -> Vec<u8> {
+    let mut head = [0; 512];
+    let mut put =
+        |at: usize, text: &str| head[at..at + text.len()].copy_from_slice(text.as_bytes());
+    put(0, name);
+    put(100, "0000644\0");
+    put(108, "0000000\0");
+    put(116, "0000000\0");
+    put(124, &format!("{:011o}\0", content.len()));
+    put(136, "00000000000\0");
+    put(148, "        ");
+    put(156, "0");
+    put(257, "ustar\x0000");
+    let sum: u32 = head.iter().map(|byte| u32::from(*byte)).sum();
+    head[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    let mut archive = [&head[..], content].concat();
+    archive.resize(archive.len().next_multiple_of(512) + 1024, 0);
+    archive
+}
+
+const OLD: &str = "2025-01-01T00:00:00Z";
+const NEWER: &str = "2025-06-01T00:00:00Z";
+
+/// A package with everything that retention knows: what stays and what goes, by names for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Package {
+    pub kept: BTreeMap<&'static str, String>,
+    pub gone: BTreeMap<&'static str, String>,
+    /// The tags that stay.
+    pub tags: Vec<String>,
+}
+
+impl Package {
+    /// Pushes it. `salt` makes its layers unlike those of others.
+    pub fn push(images: &Images<'_>, salt: &[u8]) -> Self {
+        let layer = |name: &str| [name.as_bytes(), b" ", salt].concat();
+        let base = layer("base");
+        let image = |name: &str| images.image(OLD, &[&base, &layer(name)]);
+        let mut package = Self { kept: BTreeMap::new(), gone: BTreeMap::new(), tags: Vec::new() };
+        let text = |made: &Value| made["digest"].as_str().unwrap().to_owned();
+
+        let dev = images.image(NEWER, &[&base, &layer("dev")]);
+        let proof = images.attestation(&dev);
+        let index = images.index(Some("dev"), NEWER, &[&dev, &proof]);
+        // The newest image of a commit, which is kept as a way back.
+        let newest = format!("dev-{}", "f".repeat(40));
+        images.tag(&newest, &index);
+        let version = image("version");
+        images.tag("v1.0.0", &version);
+        let signature = images.signature(OLD, &version);
+        let signed = format!("{}.sig", text(&version).replace(':', "-"));
+        package.tags.extend(["dev".to_owned(), newest, signed, "v1.0.0".to_owned()]);
+        let kept = [&index, &dev, &proof, &version, &signature].map(text);
+        let names = ["dev", "its image", "its attestation", "the version", "its signature"];
+        package.kept.extend(names.into_iter().zip(kept));
+
+        let old = image("old");
+        let proof = images.attestation(&old);
+        let index = images.index(Some(&format!("dev-{}", "a".repeat(40))), OLD, &[&old, &proof]);
+        let signature = images.signature(OLD, &index);
+        // It shares an image with `dev`.
+        let other = image("other");
+        let sharing = images.index(Some(&format!("dev-{}", "b".repeat(40))), OLD, &[&other, &dev]);
+        let gone = [&index, &old, &proof, &signature, &sharing, &other].map(text);
+        let names = ["old", "its image", "its attestation", "its signature", "sharing", "its own"];
+        package.gone.extend(names.into_iter().zip(gone));
+        package
+    }
+
+    /// All of its digests.
+    pub fn digests(&self) -> impl Iterator<Item = &String> {
+        self.kept.values().chain(self.gone.values())
+    }
+}
