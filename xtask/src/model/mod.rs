@@ -15,6 +15,7 @@ pub mod invocation;
 pub mod lab;
 pub mod manifest;
 pub mod platform;
+pub mod pruning;
 pub mod publication;
 pub mod published;
 pub mod record;

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use crate::model::inventory::{Inventory, Policy};
+use crate::model::pruning::Report;
 use crate::model::reference::Digest;
 use crate::plan::retention::{RetentionPlan, Verdict};
 
@@ -49,6 +50,21 @@ pub fn text(name: &str, inventory: &Inventory, plan: &RetentionPlan, width: usiz
         );
     }
     text
+}
+
+/// What a run did, a row for each package.
+pub fn outcome(report: &Report) -> Table {
+    let mut table = Table::new(["package", ">deleted", ">refused", ">left over", ">bytes"]);
+    for package in &report.packages {
+        table.row([
+            package.package.clone(),
+            package.deleted.len().to_string(),
+            package.refused.len().to_string(),
+            package.left_over.len().to_string(),
+            bytes(package.bytes),
+        ]);
+    }
+    table
 }
 
 /// Compressed bytes of the images that go; layers that stay elsewhere are counted too.

@@ -1,6 +1,7 @@
 //! Retention: which versions of a package are deleted, and why each other one is kept. Pure; what is
 //! not known is kept, and where that is not enough, the whole package is refused.
 
+pub mod agenda;
 pub mod classify;
 pub mod graph;
 pub mod order;

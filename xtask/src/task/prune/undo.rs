@@ -1,0 +1,61 @@
+//! `cargo xtask prune undo`: restores what a run deleted, where the registry can.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use crate::model::failure::{Exit, Failure};
+use crate::model::pruning::{PackageReport, Report};
+use crate::model::reference::Digest;
+use crate::outside::packages::{Deletion, PACE};
+use crate::outside::{clock, files, terminal};
+
+use super::Pruner;
+
+pub fn run(pruner: &Pruner<'_>, path: &Path) -> Result<Exit> {
+    let report: Report = serde_json::from_str(&files::read(path)?)
+        .with_context(|| format!("`{}` is no report of prune", path.display()))?;
+    let Some(packages) = pruner.packages()? else {
+        return Err(Failure::failed("only GitHub restores what was deleted, for 30 days")
+            .hint("push the images again: cargo xtask push")
+            .into());
+    };
+    let mut exit = Exit::Done;
+    for package in &report.packages {
+        // Children come back before the index that needs them.
+        for gone in package.deleted.iter().rev() {
+            let Some(id) = gone.id else { continue };
+            let outcome = match packages.restore(&package.package, id)? {
+                Deletion::Done => "restored".to_owned(),
+                Deletion::NotFound => "not there to be restored, or restored already".to_owned(),
+                Deletion::Refused(reason) => {
+                    exit = Exit::Failed;
+                    format!("refused: {reason}")
+                }
+            };
+            terminal::data(&format!("{} {}: {outcome}\n", package.package, gone.digest.short()));
+            clock::sleep(PACE)?;
+        }
+    }
+    Ok(exit)
+}
+
+/// Restores one version that a run has deleted.
+pub(super) fn restore(pruner: &Pruner<'_>, package: &PackageReport, digest: &Digest) -> Result<()> {
+    let gone = package.deleted.iter().find(|gone| gone.digest == *digest);
+    let number = gone.and_then(|gone| gone.id);
+    let (Some(packages), Some(id)) = (pruner.packages()?, number) else {
+        return Err(Failure::failed(format!("{digest} cannot be restored: only GitHub does that"))
+            .hint("push the image again: cargo xtask push --rebuild")
+            .into());
+    };
+    match packages.restore(&package.package, id)? {
+        Deletion::Done => Ok(()),
+        Deletion::NotFound => {
+            Err(Failure::failed(format!("{digest} is not there to be restored")).into())
+        }
+        Deletion::Refused(reason) => {
+            Err(Failure::failed(format!("{digest} cannot be restored: {reason}")).into())
+        }
+    }
+}
