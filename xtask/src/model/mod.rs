@@ -8,6 +8,7 @@ pub mod config;
 pub mod dockerfile;
 pub mod facts;
 pub mod failure;
+pub mod ignore_file;
 pub mod image_configuration;
 pub mod inputs;
 pub mod inventory;

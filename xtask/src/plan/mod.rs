@@ -12,6 +12,7 @@ pub mod push;
 pub mod release;
 pub mod retention;
 pub mod retry;
+pub mod rules;
 pub mod selection;
 pub mod verify;
 

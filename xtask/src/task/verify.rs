@@ -3,7 +3,6 @@
 use anyhow::Result;
 
 use crate::cli::{Doctor, Format, Verify};
-use crate::model::dockerfile::instructions;
 use crate::model::facts::{Engine, Facts, ServiceFacts};
 use crate::model::failure::Exit;
 use crate::model::invocation::Invocation;
@@ -13,11 +12,12 @@ use crate::model::reference::{Reference, Tag};
 use crate::model::tier::{CacheTier, GhaInert, Seen, TierOutcome};
 use crate::outside::gather::{self, Wanted};
 use crate::outside::registry::{Client, Options, RegistryError};
-use crate::outside::{docker, environment, git, parallel, published, records, terminal};
+use crate::outside::{context, docker, environment, git, parallel, published, records, terminal};
 use crate::plan::builder;
 use crate::plan::cache::sources;
+use crate::plan::rules;
 use crate::plan::selection::select;
-use crate::plan::verify::{Finding, Level, dockerfile, exit};
+use crate::plan::verify::{Finding, Level, exit};
 use crate::report::WIDTH;
 use crate::report::quantity::{bytes, percent};
 use crate::report::table::Table;
@@ -31,7 +31,7 @@ pub fn run(mut start: Start, options: &Verify) -> Result<Exit> {
     let chosen = select(&facts, &options.services)?.chosen;
     let services: Vec<&ServiceFacts> = chosen.iter().map(|(service, _)| *service).collect();
     let mut findings: Vec<Finding> =
-        services.iter().flat_map(|service| of_dockerfile(service)).collect();
+        services.iter().flat_map(|service| of_dockerfile(&start, &facts, service)).collect();
     if !options.local {
         let client = Client::new(Options::default());
         let names: Vec<_> = services.iter().map(|service| service.name.clone()).collect();
@@ -98,24 +98,16 @@ fn human(findings: &[Finding]) -> String {
     text
 }
 
-fn of_dockerfile(service: &ServiceFacts) -> Vec<Finding> {
-    let file = format!("{}/Dockerfile", service.folder);
-    let broken = dockerfile(&instructions(&service.dockerfile));
-    if broken.is_empty() {
-        return vec![Finding::new(file, "dockerfile", Level::Pass, "our own rules")];
-    }
-    broken
-        .into_iter()
-        .map(|broken| {
-            Finding::new(
-                format!("{file}:{}", broken.line),
-                "dockerfile",
-                Level::Warn,
-                format!("{}: {}", broken.rule, broken.detail),
-            )
-            .remedy(format!("edit {file}, then: cargo xtask build --check"))
-        })
-        .collect()
+/// What our own rules say about a service's Dockerfile.
+fn of_dockerfile(start: &Start, facts: &Facts, service: &ServiceFacts) -> Vec<Finding> {
+    let own = facts.config.service(&service.name);
+    rules::findings(&rules::Subject {
+        file: &format!("{}/Dockerfile", service.folder),
+        text: &service.dockerfile,
+        arguments: &own.build_args,
+        target: own.target.as_deref(),
+        context: &context::read(&start.root.join(&service.folder), rules::is_private),
+    })
 }
 
 /// What is published of a service.

@@ -1,0 +1,226 @@
+//! A Dockerfile: its stages, what they are based on, and which of them a target reaches; and its
+//! instructions, for rules. Everything else is BuildKit's to read and to complain about.
+//!
+//! Source: the Dockerfile reference and the parser of moby/buildkit.
+
+mod instruction;
+pub mod shell;
+#[cfg(test)]
+mod tests;
+mod variables;
+
+use std::collections::BTreeMap;
+
+use instruction::instructions;
+pub use instruction::{Instruction, Mount};
+pub use variables::expand;
+
+/// The stages of a Dockerfile, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dockerfile {
+    /// `ARG`s above the first `FROM`.
+    pub preamble: Vec<Instruction>,
+    pub stages: Vec<Stage>,
+    /// The lines of comment below the last instruction, each with its number.
+    pub trailing_comments: Vec<(usize, String)>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stage {
+    pub from: Instruction,
+    /// Lower case, as BuildKit compares them.
+    name: Option<String>,
+    /// The image or stage of `FROM`, not expanded.
+    base: String,
+    /// What follows `FROM`.
+    pub instructions: Vec<Instruction>,
+}
+
+/// Why a Dockerfile cannot be planned, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DockerfileError {
+    /// Counted from 1.
+    pub line: usize,
+    pub problem: String,
+}
+
+/// What a name in a Dockerfile leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    Stage(usize),
+    Image(String),
+    /// The empty image.
+    Scratch,
+    /// It has a variable that only BuildKit can resolve, such as `$TARGETARCH`.
+    Unresolved,
+}
+
+impl Dockerfile {
+    pub fn parse(text: &str) -> Result<Self, DockerfileError> {
+        let (instructions, trailing_comments) = instructions(text);
+        let mut file = Self { preamble: Vec::new(), stages: Vec::new(), trailing_comments };
+        for instruction in instructions {
+            let line = instruction.line;
+            match (instruction.keyword.as_str(), file.stages.last_mut()) {
+                ("FROM", _) => {
+                    let problem = "expected `FROM [--platform=…] IMAGE [AS NAME]`";
+                    let stage = Stage::parse(instruction)
+                        .ok_or_else(|| DockerfileError { line, problem: problem.to_owned() })?;
+                    file.stages.push(stage);
+                }
+                (_, Some(stage)) => stage.instructions.push(instruction),
+                ("ARG", None) => file.preamble.push(instruction),
+                (_, None) => {}
+            }
+        }
+        if file.stages.is_empty() {
+            return Err(DockerfileError { line: 1, problem: "it has no `FROM`".to_owned() });
+        }
+        Ok(file)
+    }
+
+    /// The images that building `target` (by default the last stage) needs, each once, in the order
+    /// in which the file names them. `arguments` are the values given to the build.
+    pub fn bases(&self, arguments: &BTreeMap<String, String>, target: Option<&str>) -> Vec<String> {
+        let values = self.values(arguments);
+        let mut bases = Vec::new();
+        for position in self.reached(&values, target) {
+            for name in self.stages.get(position).map(Stage::names).unwrap_or_default() {
+                match self.source(&name, position, &values) {
+                    Source::Image(image) if !bases.contains(&image) => bases.push(image),
+                    _ => {}
+                }
+            }
+        }
+        bases
+    }
+
+    /// The image that the final image is based on, through any number of stages; `None` for
+    /// `scratch`.
+    pub fn final_base(
+        &self,
+        arguments: &BTreeMap<String, String>,
+        target: Option<&str>,
+    ) -> Option<String> {
+        let values = self.values(arguments);
+        let first = *self.chain(&values, self.position(target)?).first()?;
+        match self.base(first, &values) {
+            Source::Image(image) => Some(image),
+            _ => None,
+        }
+    }
+
+    /// Whether there is a stage that `--target` could name so.
+    pub fn has_stage(&self, target: &str) -> bool {
+        self.position(Some(target)).is_some()
+    }
+
+    /// Where the stage stands that `--target` names, by default the last one.
+    pub fn position(&self, target: Option<&str>) -> Option<usize> {
+        match target {
+            None => self.stages.len().checked_sub(1),
+            Some(name) => self.named(name, self.stages.len()),
+        }
+    }
+
+    /// The stage `name`, a name or a number, among the first `below`.
+    fn named(&self, name: &str, below: usize) -> Option<usize> {
+        let lower = name.to_ascii_lowercase();
+        let by_name =
+            self.stages.iter().take(below).rposition(|stage| stage.name.as_ref() == Some(&lower));
+        by_name.or_else(|| name.parse().ok().filter(|&number: &usize| number < below))
+    }
+
+    /// What `name` leads to in the stage at position `below`.
+    pub fn source(&self, name: &str, below: usize, values: &BTreeMap<String, String>) -> Source {
+        let expanded = expand(name, values);
+        match self.named(&expanded, below) {
+            Some(stage) => Source::Stage(stage),
+            None if expanded == "scratch" => Source::Scratch,
+            None if expanded.is_empty() || expanded.contains('$') => Source::Unresolved,
+            None => Source::Image(expanded),
+        }
+    }
+
+    /// What the stage at `position` is based on.
+    pub fn base(&self, position: usize, values: &BTreeMap<String, String>) -> Source {
+        let stage = self.stages.get(position);
+        stage.map_or(Source::Unresolved, |stage| self.source(&stage.base, position, values))
+    }
+
+    /// The stage at `position` and those it is based on, the first one first.
+    pub fn chain(&self, values: &BTreeMap<String, String>, position: usize) -> Vec<usize> {
+        let mut chain = vec![position];
+        let mut at = position;
+        // A stage is based on an earlier one, so that this ends.
+        while let Source::Stage(earlier) = self.base(at, values) {
+            chain.insert(0, earlier);
+            at = earlier;
+        }
+        chain
+    }
+
+    /// The stages that the target leads to, in the file's order.
+    fn reached(&self, values: &BTreeMap<String, String>, target: Option<&str>) -> Vec<usize> {
+        let mut reached = Vec::new();
+        let mut open: Vec<usize> = self.position(target).into_iter().collect();
+        while let Some(position) = open.pop() {
+            if reached.contains(&position) {
+                continue;
+            }
+            reached.push(position);
+            let names = self.stages.get(position).map(Stage::names).unwrap_or_default();
+            open.extend(names.iter().filter_map(
+                |name| match self.source(name, position, values) {
+                    Source::Stage(earlier) => Some(earlier),
+                    _ => None,
+                },
+            ));
+        }
+        reached.sort_unstable();
+        reached
+    }
+
+    /// The values of the `ARG`s above the first `FROM`, for a build that is given some.
+    pub fn values(&self, given: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+        let mut values = BTreeMap::new();
+        for (name, default) in self.preamble.iter().flat_map(Instruction::pairs) {
+            let default = default.map(|text| expand(&text, &values));
+            if let Some(value) = given.get(&name).cloned().or(default) {
+                values.insert(name, value);
+            }
+        }
+        values
+    }
+}
+
+impl Stage {
+    fn parse(from: Instruction) -> Option<Self> {
+        let words = from.words();
+        let (base, name) = match words.as_slice() {
+            [base] => (base.clone(), None),
+            [base, keyword, name] if keyword.eq_ignore_ascii_case("as") => {
+                (base.clone(), Some(name.to_ascii_lowercase()))
+            }
+            _ => return None,
+        };
+        Some(Self { from, name, base, instructions: Vec::new() })
+    }
+
+    /// The names of the images and stages it takes anything from, its base first.
+    fn names(&self) -> Vec<String> {
+        let sources = self.instructions.iter().flat_map(Instruction::sources);
+        std::iter::once(self.base.clone()).chain(sources).collect()
+    }
+}
+
+impl Instruction {
+    /// The names of the images and stages that `COPY --from` and `RUN --mount=from` take from.
+    pub fn sources(&self) -> Vec<String> {
+        match self.keyword.as_str() {
+            "COPY" | "ADD" => self.flags("from").map(str::to_owned).collect(),
+            "RUN" => self.mounts().into_iter().filter_map(|mount| mount.from).collect(),
+            _ => Vec::new(),
+        }
+    }
+}
