@@ -195,6 +195,9 @@ pub struct Verify {
     /// Look at the repository alone, and at no registry
     #[arg(long)]
     pub local: bool,
+    /// Start each published image by its digest, ask it, and stop it
+    #[arg(long, conflicts_with = "local")]
+    pub smoke: bool,
     /// Let warnings fail
     #[arg(long)]
     pub strict: bool,

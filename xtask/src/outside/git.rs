@@ -157,6 +157,34 @@ pub fn newer_than(runner: &Runner, ours: &str, commits: &[String]) -> Result<Vec
     Ok(known.into_iter().filter(|commit| newer.contains(commit.as_str())).cloned().collect())
 }
 
+/// The one of `commits` that stands last before `revision` in its history, itself not counted.
+pub fn newest_before(
+    runner: &Runner,
+    revision: &str,
+    commits: &[String],
+) -> Result<Option<String>> {
+    let revision = revision.trim_end_matches("-dirty");
+    if !is_hash(revision) || commits.is_empty() {
+        return Ok(None);
+    }
+    // What nobody published in a thousand commits is no comparison.
+    let call = git(["rev-list", "--max-count=1000", "--skip=1", revision, "--"]);
+    let listed = runner.finish(&call)?.stdout;
+    let commits: std::collections::BTreeSet<&str> = commits.iter().map(String::as_str).collect();
+    Ok(listed.lines().find(|line| commits.contains(line)).map(str::to_owned))
+}
+
+/// How many commits since `revision` touch a folder.
+pub fn touched(runner: &Runner, revision: &str, folder: &str) -> Result<u64> {
+    let revision = revision.trim_end_matches("-dirty");
+    if !is_hash(revision) {
+        return Ok(0);
+    }
+    let range = format!("{revision}..HEAD");
+    let counted = runner.finish(&git(["rev-list", "--count", &range, "--", folder]))?.stdout;
+    Ok(counted.trim().parse().unwrap_or(0))
+}
+
 /// The versions that have a git tag `v…`.
 pub fn version_tags(runner: &Runner) -> Result<Vec<semver::Version>> {
     let listed = runner.output(&git(["tag", "--list", "v*"]))?;

@@ -11,6 +11,7 @@ pub mod files;
 pub mod gather;
 pub mod git;
 pub mod github;
+pub mod inspect;
 pub mod interrupt;
 pub mod inventory;
 pub mod lab;

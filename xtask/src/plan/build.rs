@@ -240,7 +240,7 @@ impl Context<'_> {
             cache_to,
             no_cache: self.options.no_cache,
             provenance,
-            sbom: false,
+            sbom: self.facts.config.sbom && self.channel.publishes(),
             output,
         };
         Ok(ServicePlan {

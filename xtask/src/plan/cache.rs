@@ -145,7 +145,8 @@ fn gha(url: &ServiceUrl, scope: &CacheScope) -> String {
     format!("type=gha,version=2,url_v2={url},scope={scope},timeout=60s")
 }
 
-fn inert(why: &GhaInert) -> String {
+/// Why the Actions cache cannot be used, in words.
+pub(super) fn inert(why: &GhaInert) -> String {
     match why {
         GhaInert::NoToken => {
             "no `ACTIONS_RUNTIME_TOKEN`: GitHub gives it to actions, not to `run:` steps"

@@ -8,10 +8,11 @@ pub mod error;
 pub mod plan;
 pub mod progress;
 pub mod publication;
-pub mod quantity;
+pub use crate::model::quantity;
 pub mod retention;
 pub mod table;
 pub mod test_log;
+pub mod verify;
 pub mod workflow;
 
 /// Columns of a page where the terminal's are not known.

@@ -4,6 +4,7 @@ mod bench;
 pub mod build;
 pub mod cache;
 mod check;
+pub mod doctor;
 mod gate;
 mod github;
 pub mod lab;
@@ -36,7 +37,7 @@ pub fn run(cli: Cli) -> Result<Exit> {
         Command::Push(options) => push::run(start, &options),
         Command::Release(options) => release::run(start, &options),
         Command::Verify(options) => verify::run(start, &options),
-        Command::Doctor(options) => verify::doctor(start, &options),
+        Command::Doctor(options) => doctor::run(start, &options),
         Command::Prune(options) => prune::run(start, &options),
         Command::Cache { command } => cache::run(start, &command),
         Command::Lab { command: Lab::Bench(options) } => bench::run(start, &options),

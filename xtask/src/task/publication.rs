@@ -6,7 +6,6 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 
 use crate::cli::{Format, Publish};
-use crate::model::dockerfile::Dockerfile;
 use crate::model::facts::{Facts, ServiceFacts};
 use crate::model::failure::{Exit, Failure, Interrupted};
 use crate::model::publication::{self, PublishResult, Published};
@@ -68,8 +67,11 @@ impl<'s> Publication<'s> {
                 published::read(client, runner, &repository, &wanted, &self.request.revision)
                     .with_context(|| format!("cannot look at `{repository}`"))?;
             // A promotion compares no inputs.
-            let bases =
-                if self.request.wishes.promote { Vec::new() } else { bases(&self.facts, service) };
+            let bases = if self.request.wishes.promote {
+                Vec::new()
+            } else {
+                super::verify::bases(&self.facts, service)
+            };
             state.bases = published::bases(client, &bases, self.facts.lab.as_ref());
             anyhow::Ok((service.name.clone(), state, manifests))
         });
@@ -289,12 +291,4 @@ fn failed(service: &ServicePublication, error: &anyhow::Error, work: &Work<'_>) 
         _ => PublishResult::Failed,
     };
     Published { result, error: Some(format!("{error:#}")), ..empty(service) }
-}
-
-/// The bases of a service, as its configuration resolves them.
-fn bases(facts: &Facts, service: &ServiceFacts) -> Vec<String> {
-    let own = facts.config.service(&service.name);
-    Dockerfile::parse(&service.dockerfile)
-        .map(|file| file.bases(&own.build_args, own.target.as_deref()))
-        .unwrap_or_default()
 }

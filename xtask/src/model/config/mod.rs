@@ -34,6 +34,10 @@ pub struct Config {
     pub minimum_hit_rate: f64,
     /// Name of the buildx builder to use.
     pub builder: Option<String>,
+    /// Whether a published image gets an SBOM attestation.
+    pub sbom: bool,
+    /// Whether a published image must have a signature.
+    pub signed: bool,
     /// What is kept of published images.
     pub retention: Retention,
     /// Branches that releases are made from.
@@ -202,6 +206,8 @@ impl Config {
                 .share("minimum-hit-rate")?
                 .unwrap_or(defaults.minimum_hit_rate),
             builder: images.parsed::<Plain>("builder")?.map(|plain| plain.0),
+            sbom: images.boolean("sbom")?.unwrap_or_default(),
+            signed: images.boolean("signed")?.unwrap_or_default(),
             retention: images
                 .section("retention")?
                 .map_or(Ok(defaults.retention), Retention::read)?,
@@ -240,6 +246,8 @@ impl Default for Config {
             size_limit: None,
             minimum_hit_rate: 0.7,
             builder: None,
+            sbom: false,
+            signed: false,
             retention: Retention::default(),
             release_branches: vec!["main".to_owned(), "dev".to_owned()],
             licenses: None,

@@ -69,6 +69,8 @@ struct Shared {
     limit: Duration,
     /// Manifests that were read. What a digest names never changes.
     manifests: Mutex<BTreeMap<(Repository, Digest), StoredManifest>>,
+    /// Blobs that were read, which are small ones: configurations and statements.
+    blobs: Mutex<BTreeMap<(Repository, Digest), Vec<u8>>>,
     /// Where tags were seen to point.
     tags: Mutex<BTreeMap<Reference, Digest>>,
     /// The tags that were listed.
@@ -85,6 +87,7 @@ impl Client {
             insecure: options.insecure,
             limit: options.limit,
             manifests: Mutex::default(),
+            blobs: Mutex::default(),
             tags: Mutex::default(),
             lists: Mutex::default(),
         };
@@ -180,14 +183,19 @@ impl Client {
 
     /// `scheme://host/v2/REPOSITORY/rest`.
     fn url(&self, reference: &Reference, rest: &str) -> String {
-        let Reference { registry, repository, .. } = reference;
+        let root = self.root(&reference.registry);
+        format!("{root}{}/{rest}", reference.repository)
+    }
+
+    /// `scheme://host/v2/`.
+    fn root(&self, registry: &Registry) -> String {
         let host = match registry.as_str() {
             "docker.io" => "registry-1.docker.io",
             host => host,
         };
         let plain = is_loopback_host(host) || self.shared.insecure.contains(registry);
         let scheme = if plain { "http" } else { "https" };
-        format!("{scheme}://{host}/v2/{repository}/{rest}")
+        format!("{scheme}://{host}/v2/")
     }
 
     fn deadline(&self) -> Instant {

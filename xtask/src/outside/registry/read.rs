@@ -1,5 +1,7 @@
 //! Reading from a registry: manifests, blobs and tags.
 
+use std::sync::PoisonError;
+
 use serde::Deserialize;
 use ureq::http::Method;
 
@@ -8,7 +10,7 @@ use super::error::{RegistryError, Result, expect, malformed};
 use super::exchange::{Call, joined, same_authority};
 use super::{Client, digest};
 use crate::model::manifest::{Manifest, media_type, null_is_default};
-use crate::model::reference::{Digest, Reference, Tag};
+use crate::model::reference::{Digest, Reference, Registry, Tag};
 
 /// The largest manifest that is read, in bytes: the limit that the distribution specification asks
 /// registries to accept.
@@ -84,11 +86,20 @@ impl Client {
         Ok(ManifestHead { digest, media_type })
     }
 
-    /// The blob `digest` in the repository of `reference`, if it has at most `limit` bytes.
+    /// The blob `digest` in the repository of `reference`, if it has at most `limit` bytes. One that was
+    /// read before is not read again.
     pub fn blob(&self, reference: &Reference, digest: &Digest, limit: u64) -> Result<Vec<u8>> {
+        let key = (reference.repository.clone(), digest.clone());
+        let known = self.shared.blobs.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bytes) = known.get(&key) {
+            return Ok(bytes.clone());
+        }
+        drop(known);
         let call = self.blob_call(Method::GET, reference, digest).limit(limit);
         let answer = expect(self.send(&Self::target(reference, Action::Pull), call)?, &[200])?;
         digest::check(digest, &answer.body)?;
+        let mut known = self.shared.blobs.lock().unwrap_or_else(PoisonError::into_inner);
+        known.insert(key, answer.body.clone());
         Ok(answer.body)
     }
 
@@ -136,6 +147,17 @@ impl Client {
 
     fn blob_call(&self, method: Method, reference: &Reference, digest: &Digest) -> Call {
         Call::new(method, self.url(reference, &format!("blobs/{digest}")))
+    }
+}
+
+impl Client {
+    /// The time at a registry, in seconds since 1970, where it tells it; whatever else it answers.
+    pub fn clock(&self, registry: &Registry) -> Result<Option<u64>> {
+        let call = Call::new(Method::GET, self.root(registry)).limit(MANIFEST_LIMIT);
+        let answer = self.plain(call)?;
+        let time = answer.header("date").and_then(|date| httpdate::parse_http_date(date).ok());
+        let since = time.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
+        Ok(since.map(|since| since.as_secs()))
     }
 }
 

@@ -1,9 +1,17 @@
 //! What was seen of images, Dockerfiles and this machine, judged: each finding passes, warns, fails, is
 //! skipped or unknown, and has its remedy as a command. Unknown is never a pass.
 
+mod attestation;
+mod image;
+pub mod machine;
+mod package;
+pub mod tags;
+pub mod tiers;
+
 use serde::Serialize;
 
 use crate::model::failure::Exit;
+pub use package::package;
 
 /// How a finding is judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]

@@ -1,0 +1,315 @@
+//! Tests of what is said about a published package: a whole one, and one damage at a time.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::model::facts::{Engine, Environment, Git};
+use crate::model::inspection::{Commit, Object};
+use crate::model::manifest::media_type::{OCI_CONFIGURATION, OCI_INDEX, OCI_MANIFEST};
+use crate::model::platform::Platform;
+use crate::model::published::Relation;
+use crate::model::reference::Digest;
+
+const REVISION: &str = "1111111111111111111111111111111111111111";
+
+fn digest(name: &str) -> Digest {
+    // Each name its own digits, as long as names begin differently.
+    let hex: String = name.bytes().map(|byte| format!("{byte:02x}")).collect();
+    Digest::new(format!("sha256:{hex:0<64}")).unwrap()
+}
+
+fn entry(media_type: &str, name: &str, size: u64) -> Value {
+    json!({ "mediaType": media_type, "digest": digest(name), "size": size })
+}
+
+fn manifest(media_type: &str, value: &Value) -> Object {
+    Object::Manifest { media_type: media_type.to_owned(), text: value.to_string() }
+}
+
+/// An image of one platform with provenance, under `dev` and the tag of its commit, all there.
+fn whole() -> Package {
+    let labels = json!({
+        "org.opencontainers.image.revision": REVISION,
+        "org.opencontainers.image.source": "https://github.com/o/r",
+    });
+    let mut child = entry(OCI_MANIFEST, "image", 500);
+    child["platform"] = json!({ "os": "linux", "architecture": "amd64" });
+    let mut attestation = entry(OCI_MANIFEST, "attestation", 500);
+    attestation["platform"] = json!({ "os": "unknown", "architecture": "unknown" });
+    attestation["annotations"] = json!({
+        "vnd.docker.reference.type": "attestation-manifest",
+        "vnd.docker.reference.digest": digest("image"),
+    });
+    let index =
+        json!({ "schemaVersion": 2, "manifests": [child, attestation], "annotations": labels });
+    let image = json!({
+        "schemaVersion": 2,
+        "config": entry(OCI_CONFIGURATION, "configuration", 900),
+        "layers": [entry("application/vnd.oci.image.layer.v1.tar+gzip", "layer", 3_000_000)],
+    });
+    let configuration = json!({
+        "os": "linux", "architecture": "amd64", "config": { "Labels": labels },
+        "history": [{ "created_by": "RUN /bin/sh -c make # buildkit" }],
+    });
+    let mut statement = entry("application/vnd.in-toto+json", "statement", 700);
+    statement["annotations"] =
+        json!({ "in-toto.io/predicate-type": "https://slsa.dev/provenance/v1" });
+    let attested = json!({
+        "schemaVersion": 2,
+        "config": entry(OCI_CONFIGURATION, "void", 2),
+        "layers": [statement],
+    });
+    let provenance = json!({
+        "subject": [{ "digest": { "sha256": digest("image").as_str().trim_start_matches("sha256:") } }],
+        "predicate": { "metadata": { "vcs": { "revision": REVISION } } },
+    });
+    let document = |value: &Value| Object::Document { text: value.to_string() };
+    let objects = [
+        ("index", manifest(OCI_INDEX, &index)),
+        ("image", manifest(OCI_MANIFEST, &image)),
+        ("configuration", document(&configuration)),
+        ("layer", Object::There),
+        ("attestation", manifest(OCI_MANIFEST, &attested)),
+        ("void", document(&json!({}))),
+        ("statement", document(&provenance)),
+    ];
+    let exact = format!("dev-{REVISION}");
+    let tags: Vec<Tag> = ["dev", &exact].iter().map(|tag| Tag::new(*tag).unwrap()).collect();
+    let commit = Commit { relation: Relation::Same, touched: 0 };
+    Package {
+        repository: "ghcr.io/o/r/web".parse().unwrap(),
+        points: tags.iter().map(|tag| (tag.clone(), digest("index"))).collect(),
+        listing: Listing::Tags(tags),
+        objects: objects.into_iter().map(|(name, object)| (digest(name), object)).collect(),
+        bases: BTreeMap::new(),
+        commits: [(REVISION.to_owned(), commit)].into(),
+        previous: None,
+        newer: None,
+        public: Some(true),
+    }
+}
+
+fn facts(images: &str) -> Facts {
+    let text = format!("[workspace.metadata.images]\nrepository = \"o/r\"\n{images}");
+    let name: crate::model::service::ServiceName = "web".parse().unwrap();
+    let service = ServiceFacts {
+        name,
+        folder: "services/web".to_owned(),
+        dockerfile: "FROM scratch\n".to_owned(),
+        earlier_seconds: Vec::new(),
+    };
+    Facts {
+        schema: 1,
+        config: Config::parse("Cargo.toml", &text).unwrap(),
+        services: vec![service],
+        git: Some(Git {
+            revision: REVISION.to_owned(),
+            time: 0,
+            branch: None,
+            tags: Vec::new(),
+            remote: None,
+            shallow: false,
+            dirty: Vec::new(),
+            trees: BTreeMap::new(),
+            since: None,
+        }),
+        environment: Environment::default(),
+        engine: Engine::Unasked,
+        lab: None,
+        tiers: BTreeMap::new(),
+        published: BTreeMap::new(),
+    }
+}
+
+/// The findings that are worth a look, each as `check: detail`.
+#[track_caller]
+fn check_in(images: &str, damage: impl FnOnce(&mut Package), expected: &[&str]) {
+    let mut seen = whole();
+    damage(&mut seen);
+    let facts = facts(images);
+    let own: Platform = "linux/amd64".parse().unwrap();
+    let found = package(&facts, facts.services.first().unwrap(), &seen, Some(&own));
+    let worth: Vec<String> = found
+        .iter()
+        .filter(|finding| finding.level > Level::Skip)
+        .map(|finding| format!("{}: {}", finding.check, finding.detail))
+        .collect();
+    assert_eq!(worth, expected, "{found:#?}");
+    assert!(found.iter().all(|f| f.level <= Level::Skip || f.remedy.is_some()), "{found:#?}");
+}
+
+#[track_caller]
+fn check(damage: impl FnOnce(&mut Package), expected: &[&str]) {
+    check_in("", damage, expected);
+}
+
+fn set(package: &mut Package, name: &str, object: Object) {
+    package.objects.insert(digest(name), object);
+}
+
+/// Changes the JSON of an object.
+fn edit(package: &mut Package, name: &str, change: impl FnOnce(&mut Value)) {
+    let (Object::Manifest { text, .. } | Object::Document { text }) =
+        package.objects.get_mut(&digest(name)).unwrap()
+    else {
+        unreachable!("{name} has no text");
+    };
+    let mut value: Value = serde_json::from_str(text).unwrap();
+    change(&mut value);
+    *text = value.to_string();
+}
+
+#[test]
+fn a_whole_package_gives_no_finding() {
+    check(|_| {}, &[]);
+}
+
+#[test]
+fn what_is_gone_is_named_by_what_it_was() {
+    let gone =
+        |name: &'static str| move |package: &mut Package| set(package, name, Object::Missing);
+    check(gone("image"), &["closure: the platform's manifest 696d61676500 is gone"]);
+    check(gone("configuration"), &["closure: the configuration 636f6e666967 is gone"]);
+    check(gone("layer"), &["closure: the layer 6c6179657200 is gone"]);
+    check(gone("attestation"), &["closure: the attestation 617474657374 is gone"]);
+    check(gone("statement"), &["closure: the attestation's statement 73746174656d is gone"]);
+}
+
+#[test]
+fn what_cannot_be_looked_at_is_unknown_and_not_gone() {
+    check(
+        |package| set(package, "layer", Object::Unknown { message: "error 500".to_owned() }),
+        &["closure: the layer 6c6179657200 cannot be looked at: error 500"],
+    );
+}
+
+#[test]
+fn an_image_for_another_platform_is_found() {
+    check(
+        |package| edit(package, "configuration", |value| value["architecture"] = "arm64".into()),
+        &["platform: the index says linux/amd64, and the image is for linux/arm64"],
+    );
+    check(
+        |package| {
+            edit(package, "index", |value| {
+                value["manifests"][0]["platform"]["architecture"] = "arm64".into();
+            });
+            edit(package, "configuration", |value| value["architecture"] = "arm64".into());
+        },
+        &["platform: there is no image for linux/amd64"],
+    );
+}
+
+#[test]
+fn a_label_that_disagrees_is_found() {
+    check(
+        |package| {
+            edit(package, "configuration", |value| {
+                value["config"]["Labels"]["org.opencontainers.image.revision"] = "other".into();
+            });
+        },
+        &[
+            "labels: the label says other, and the index says 1111111111111111111111111111111111111111",
+        ],
+    );
+    check(
+        |package| {
+            edit(package, "index", |value| {
+                value["annotations"]["org.opencontainers.image.source"] = "https://x/y/z".into();
+            });
+        },
+        &["labels: its source is `https://x/y/z`, and this repository is `o/r`"],
+    );
+}
+
+#[test]
+fn a_tag_that_moved_is_found() {
+    check(
+        |package| {
+            let exact = Tag::new(format!("dev-{REVISION}")).unwrap();
+            package.points.insert(exact, digest("image"));
+        },
+        &["tags agree: it is not the image of `dev-1111111111111111111111111111111111111111`"],
+    );
+    check(
+        |package| {
+            let newer = Tag::new("dev-2222222222222222222222222222222222222222").unwrap();
+            package.newer = Some(newer);
+        },
+        &[
+            "tags agree: `dev` is older than `dev-2222222222222222222222222222222222222222`, which is published too",
+        ],
+    );
+}
+
+#[test]
+fn an_image_that_is_too_large_names_its_largest_step() {
+    check_in(
+        "size-limit = \"1MB\"\n",
+        |_| {},
+        &["size: 3.00 MB, more than 1.00 MB; 3.00 MB are `RUN make`"],
+    );
+}
+
+#[test]
+fn provenance_must_be_about_the_image_and_its_commit() {
+    check(
+        |package| edit(package, "statement", |value| value["subject"] = json!([])),
+        &["provenance: the provenance is not about 696d61676500"],
+    );
+    check(
+        |package| {
+            edit(package, "statement", |value| {
+                value["predicate"]["metadata"]["vcs"]["revision"] = "other".into();
+            });
+        },
+        &[
+            "provenance: the provenance says other, and the image says 1111111111111111111111111111111111111111",
+        ],
+    );
+    check(
+        |package| {
+            edit(package, "index", |value| drop(value["manifests"].as_array_mut().unwrap().pop()));
+        },
+        &["provenance: nothing says how 696d61676500 was built"],
+    );
+}
+
+#[test]
+fn what_is_configured_must_be_there() {
+    check_in(
+        "sbom = true\nsigned = true\n",
+        |_| {},
+        &["sbom: configured, and not there", "signature: configured, and not there"],
+    );
+}
+
+#[test]
+fn a_cache_or_nothing_in_place_of_the_image_is_found() {
+    check(
+        |package| {
+            let config = entry("application/vnd.buildkit.cacheconfig.v0", "void", 2);
+            let cache = json!({ "schemaVersion": 2, "config": config, "layers": [] });
+            set(package, "index", manifest(OCI_MANIFEST, &cache));
+        },
+        &["kind: a cache stands where the image should be"],
+    );
+    check(
+        |package| package.listing = Listing::NotThere,
+        &["published: nothing at ghcr.io/o/r/web"],
+    );
+}
+
+#[test]
+fn a_tag_that_nobody_knows_is_told() {
+    check(
+        |package| {
+            if let Listing::Tags(tags) = &mut package.listing {
+                tags.push(Tag::new("test-of-mine").unwrap());
+            }
+        },
+        &["stray tags: nobody knows `test-of-mine`; it is kept for ever"],
+    );
+}
