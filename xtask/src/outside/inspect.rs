@@ -60,7 +60,7 @@ impl Inspector<'_> {
         self.history(&mut package, service, &revisions, &tags)?;
         self.walk(&mut package)?;
         package.bases = published::bases(self.client, bases, self.lab);
-        package.public = self.public(repository);
+        package.public = Self::public(repository);
         Ok(package)
     }
 
@@ -218,7 +218,7 @@ impl Inspector<'_> {
     }
 
     /// Whether somebody without credentials may list the tags.
-    fn public(&self, repository: &Reference) -> Option<bool> {
+    fn public(repository: &Reference) -> Option<bool> {
         let nobody = Client::new(Options { credentials: Source::Anonymous, ..Options::default() });
         match nobody.tags(repository) {
             Ok(_) => Some(true),

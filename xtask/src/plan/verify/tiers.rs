@@ -108,18 +108,18 @@ pub fn hit_rate(facts: &Facts, service: &ServiceFacts, newest: &[Record]) -> Opt
         return Some(new(Level::Pass, percent(rate)));
     }
     let missed = last.steps.iter().find(|step| !step.cached).map_or("", |step| step.name.as_str());
-    let why = why(last, before, missed);
+    let why = missed_because(last, before, missed);
     let detail =
         format!("{} of the last build; it began to miss at {missed}: {why}", percent(rate));
     Some(new(Level::Warn, detail).remedy("cargo xtask push --explain --dry-run"))
 }
 
 /// Why a step missed: it is another one, or a tier that had it was not there.
-fn why(last: &Record, before: &Record, missed: &str) -> String {
+fn missed_because(now: &Record, before: &Record, missed: &str) -> String {
     if !before.steps.iter().any(|step| step.name == missed) {
         return "the build before did not have this step".to_owned();
     }
-    let lost = last.tiers.iter().find(|tier| {
+    let gone = now.tiers.iter().find(|tier| {
         let is_gone = !matches!(tier.outcome, TierOutcome::Offered | TierOutcome::Covered);
         let was_there = before.tiers.iter().any(|earlier| {
             earlier.tier == tier.tier
@@ -127,7 +127,7 @@ fn why(last: &Record, before: &Record, missed: &str) -> String {
         });
         is_gone && was_there
     });
-    match lost {
+    match gone {
         Some(tier) => format!("the tier {} was there before: {}", tier.tier, tier.detail),
         None => "what it reads has changed".to_owned(),
     }
