@@ -9,8 +9,6 @@
     reason = "a test fails by panicking"
 )]
 
-use std::collections::BTreeMap;
-
 use serde_json::{Value, json};
 use xtask::model::manifest::media_type::{OCI_CONFIGURATION, OCI_INDEX, OCI_MANIFEST};
 use xtask::outside::registry::digest::sha256;
@@ -86,14 +84,23 @@ impl Images<'_> {
         self.manifest(tag, &index)
     }
 
+    /// What is there under a digest, as an index has it.
+    pub fn there(&self, digest: &str) -> Value {
+        let (manifest, _) = self.lab.manifest(&self.repository, digest).unwrap();
+        let size = self.bytes(digest).len();
+        json!({ "mediaType": manifest["mediaType"], "digest": digest, "size": size })
+    }
+
     /// Points a tag at what is there.
     pub fn tag(&self, tag: &str, target: &Value) {
-        let digest = target["digest"].as_str().unwrap();
+        let bytes = self.bytes(target["digest"].as_str().unwrap());
+        self.put_manifest(tag, target["mediaType"].as_str().unwrap(), &bytes);
+    }
+
+    fn bytes(&self, digest: &str) -> Vec<u8> {
         let url = self.url(&format!("manifests/{digest}"));
-        let kind = target["mediaType"].as_str().unwrap();
-        let mut answer = ureq::get(&url).header("accept", kind).call().unwrap();
-        let bytes = answer.body_mut().read_to_vec().unwrap();
-        self.put_manifest(tag, kind, &bytes);
+        let answer = ureq::get(&url).header("accept", [OCI_INDEX, OCI_MANIFEST].join(",")).call();
+        answer.unwrap().body_mut().read_to_vec().unwrap()
     }
 
     fn manifest(&self, tag: Option<&str>, manifest: &Value) -> Value {
@@ -142,59 +149,4 @@ fn tar(name: &str, content: &[u8]) -> Vec<u8> {
     let mut archive = [&head[..], content].concat();
     archive.resize(archive.len().next_multiple_of(512) + 1024, 0);
     archive
-}
-
-const OLD: &str = "2025-01-01T00:00:00Z";
-const NEWER: &str = "2025-06-01T00:00:00Z";
-
-/// A package with everything that retention knows: what stays and what goes, by names for people.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Package {
-    pub kept: BTreeMap<&'static str, String>,
-    pub gone: BTreeMap<&'static str, String>,
-    /// The tags that stay.
-    pub tags: Vec<String>,
-}
-
-impl Package {
-    /// Pushes it. `salt` makes its layers unlike those of others.
-    pub fn push(images: &Images<'_>, salt: &[u8]) -> Self {
-        let layer = |name: &str| [name.as_bytes(), b" ", salt].concat();
-        let base = layer("base");
-        let image = |name: &str| images.image(OLD, &[&base, &layer(name)]);
-        let mut package = Self { kept: BTreeMap::new(), gone: BTreeMap::new(), tags: Vec::new() };
-        let text = |made: &Value| made["digest"].as_str().unwrap().to_owned();
-
-        let dev = images.image(NEWER, &[&base, &layer("dev")]);
-        let proof = images.attestation(&dev);
-        let index = images.index(Some("dev"), NEWER, &[&dev, &proof]);
-        // The newest image of a commit, which is kept as a way back.
-        let newest = format!("dev-{}", "f".repeat(40));
-        images.tag(&newest, &index);
-        let version = image("version");
-        images.tag("v1.0.0", &version);
-        let signature = images.signature(OLD, &version);
-        let signed = format!("{}.sig", text(&version).replace(':', "-"));
-        package.tags.extend(["dev".to_owned(), newest, signed, "v1.0.0".to_owned()]);
-        let kept = [&index, &dev, &proof, &version, &signature].map(text);
-        let names = ["dev", "its image", "its attestation", "the version", "its signature"];
-        package.kept.extend(names.into_iter().zip(kept));
-
-        let old = image("old");
-        let proof = images.attestation(&old);
-        let index = images.index(Some(&format!("dev-{}", "a".repeat(40))), OLD, &[&old, &proof]);
-        let signature = images.signature(OLD, &index);
-        // It shares an image with `dev`.
-        let other = image("other");
-        let sharing = images.index(Some(&format!("dev-{}", "b".repeat(40))), OLD, &[&other, &dev]);
-        let gone = [&index, &old, &proof, &signature, &sharing, &other].map(text);
-        let names = ["old", "its image", "its attestation", "its signature", "sharing", "its own"];
-        package.gone.extend(names.into_iter().zip(gone));
-        package
-    }
-
-    /// All of its digests.
-    pub fn digests(&self) -> impl Iterator<Item = &String> {
-        self.kept.values().chain(self.gone.values())
-    }
 }
