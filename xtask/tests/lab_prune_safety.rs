@@ -26,11 +26,11 @@ use support::Ran;
 use the_images::Images;
 use the_package::{Server, World, lab, limits};
 
-/// Runs `trial` for each moment, several at a time: most of a run is waiting.
-fn each_moment(moments: &[(Server, usize)], trial: impl Fn(Server, usize) + Sync) {
+/// Runs `trial` for each moment, some at a time.
+fn each_moment(at_once: usize, moments: &[(Server, usize)], trial: impl Fn(Server, usize) + Sync) {
     let next = AtomicU64::new(0);
     std::thread::scope(|scope| {
-        for _ in 0..40 {
+        for _ in 0..at_once {
             scope.spawn(|| {
                 let taken = || usize::try_from(next.fetch_add(1, Ordering::SeqCst)).unwrap();
                 while let Some((server, number)) = moments.get(taken()) {
@@ -55,7 +55,9 @@ fn killed_at_every_request(backend: &'static str) {
         .chain((1..=github.len()).map(|number| (Server::GitHub, number)))
         .collect();
     println!("{backend}: {} requests to the registry, {} to GitHub", front.len(), github.len());
-    each_moment(&moments, |server, number| {
+    // On GitHub a run waits a second between deletions.
+    let at_once = if backend == "github" { 50 } else { 6 };
+    each_moment(at_once, &moments, |server, number| {
         let world = World::new(&lab, backend, b"");
         world.killed_at(server, number);
         world.whole();
@@ -98,7 +100,7 @@ impl World<'_> {
         server.control(self.lab, "POST", Some(&rule));
         let mut child = self.begun();
         while !server.has_fired(self.lab, &self.owner) && child.try_wait().unwrap().is_none() {
-            std::thread::sleep(Duration::from_millis(10));
+            std::thread::sleep(Duration::from_millis(25));
         }
         child.kill().unwrap();
         child.wait().unwrap();
@@ -120,7 +122,7 @@ impl World<'_> {
         let mut command = self.fixture.command(&self.apply(&["--format=json"]));
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         while !server.has_fired(self.lab, &self.owner) {
-            std::thread::sleep(Duration::from_millis(10));
+            std::thread::sleep(Duration::from_millis(25));
         }
         change(&Images { lab: self.lab, repository: self.repository() });
         let ran = Ran::from(child.wait_with_output().unwrap());

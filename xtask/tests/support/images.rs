@@ -99,7 +99,8 @@ impl Images<'_> {
 
     fn bytes(&self, digest: &str) -> Vec<u8> {
         let url = self.url(&format!("manifests/{digest}"));
-        let answer = ureq::get(&url).header("accept", [OCI_INDEX, OCI_MANIFEST].join(",")).call();
+        let answer =
+            self.lab.agent.get(&url).header("accept", [OCI_INDEX, OCI_MANIFEST].join(",")).call();
         answer.unwrap().body_mut().read_to_vec().unwrap()
     }
 
@@ -113,15 +114,20 @@ impl Images<'_> {
 
     fn put_manifest(&self, name: &str, kind: &str, bytes: &[u8]) {
         let url = self.url(&format!("manifests/{name}"));
-        ureq::put(&url).header("content-type", kind).send(bytes).unwrap();
+        self.lab.agent.put(&url).header("content-type", kind).send(bytes).unwrap();
     }
 
     fn blob(&self, kind: &str, bytes: &[u8]) -> Value {
         let digest = sha256(bytes).unwrap();
-        let begun = ureq::post(self.url("blobs/uploads/")).send_empty().unwrap();
+        let begun = self.lab.agent.post(self.url("blobs/uploads/")).send_empty().unwrap();
         let place = begun.headers()["location"].to_str().unwrap();
         let url = format!("{place}&digest={digest}");
-        ureq::put(&url).header("content-type", "application/octet-stream").send(bytes).unwrap();
+        self.lab
+            .agent
+            .put(&url)
+            .header("content-type", "application/octet-stream")
+            .send(bytes)
+            .unwrap();
         json!({ "mediaType": kind, "digest": digest, "size": bytes.len() })
     }
 
