@@ -156,3 +156,40 @@ fn tar(name: &str, content: &[u8]) -> Vec<u8> {
     archive.resize(archive.len().next_multiple_of(512) + 1024, 0);
     archive
 }
+
+/// Old images of two platforms with their attestations and one index each, as GitHub's stand-in takes what
+/// nobody pushed: five versions for each index, as large as those of real images.
+pub fn made_up(repository: &str, indexes: usize) -> Vec<Value> {
+    // One of them a minute.
+    let version = |number: usize, manifest: &Value, tags: &[String]| {
+        let (day, hour, minute) = (1 + number / 1440, number / 60 % 24, number % 60);
+        let text = manifest.to_string();
+        json!({
+            "repository": repository, "digest": sha256(text.as_bytes()).unwrap(),
+            "media_type": manifest["mediaType"], "manifest": text, "tags": tags,
+            "created_at": format!("2025-01-{day:02}T{hour:02}:{minute:02}:00Z"),
+        })
+    };
+    let blob = |kind: &str, name: String| json!({ "mediaType": kind, "digest": sha256(name.as_bytes()).unwrap(), "size": 1000 });
+    let image = |name: String| {
+        let layers: Vec<Value> =
+            (0..12).map(|at| blob(LAYER, format!("layer {at} of {name}"))).collect();
+        let configuration = blob(OCI_CONFIGURATION, format!("configuration of {name}"));
+        json!({
+            "schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": configuration, "layers": layers,
+        })
+    };
+    let one = |number: usize| {
+        let children: Vec<Value> =
+            (0..4).map(|child| version(number, &image(format!("{number}/{child}")), &[])).collect();
+        let entry = |child: &Value| {
+            let size = child["manifest"].as_str().unwrap().len();
+            json!({ "mediaType": OCI_MANIFEST, "digest": child["digest"], "size": size })
+        };
+        let entries: Vec<Value> = children.iter().map(entry).collect();
+        let index = json!({ "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries });
+        let tags = [format!("dev-{number:040x}")];
+        [children, vec![version(number, &index, &tags)]].concat()
+    };
+    (0..indexes).flat_map(one).collect()
+}

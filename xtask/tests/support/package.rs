@@ -21,7 +21,7 @@ const OLD: &str = "2025-01-01T00:00:00Z";
 const NEWER: &str = "2025-06-01T00:00:00Z";
 
 /// A package with everything that retention knows: what stays and what goes, by names for people.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Package {
     pub kept: BTreeMap<&'static str, String>,
     pub gone: BTreeMap<&'static str, String>,
@@ -35,7 +35,7 @@ impl Package {
         let layer = |name: &str| [name.as_bytes(), b" ", salt].concat();
         let base = layer("base");
         let image = |name: &str| images.image(OLD, &[&base, &layer(name)]);
-        let mut package = Self { kept: BTreeMap::new(), gone: BTreeMap::new(), tags: Vec::new() };
+        let mut package = Self::default();
         let text = |made: &Value| made["digest"].as_str().unwrap().to_owned();
 
         let dev = images.image(NEWER, &[&base, &layer("dev")]);
@@ -81,10 +81,6 @@ pub struct World<'l> {
     pub backend: &'static str,
 }
 
-fn seed() -> u128 {
-    std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos()
-}
-
 /// A lab in which deletions need not keep their distance and no hour ends.
 pub fn lab() -> Lab {
     let fixture = Fixture::new();
@@ -103,19 +99,27 @@ pub fn limits(lab: &Lab, most: u64, interval: u64) {
 }
 
 impl<'l> World<'l> {
+    /// With a package, `salt` making its layers unlike those of others.
     pub fn new(lab: &'l Lab, backend: &'static str, salt: &[u8]) -> Self {
+        let mut world = Self::unpublished(lab, backend);
+        let repository = world.repository();
+        world.package = Package::push(&Images { lab, repository: repository.clone() }, salt);
+        let digests = world.package.digests().map(String::as_str);
+        lab.age_all(&repository, digests, "2025-01-01T00:00:00Z");
+        world
+    }
+
+    /// Without any package yet.
+    pub fn unpublished(lab: &'l Lab, backend: &'static str) -> Self {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
-        let owner = format!("o{}n{}", seed(), NUMBER.fetch_add(1, Ordering::SeqCst));
+        let seed = std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos();
+        let owner = format!("o{seed}n{}", NUMBER.fetch_add(1, Ordering::SeqCst));
         let fixture = Fixture::named(&format!("{owner}/repo"));
         fixture
             .configure("[workspace.metadata.images.retention]\nkeep-last = 1\nmax-share = 1.0\n");
         fixture.service("web", "FROM scratch\nCOPY Dockerfile /\n");
         fixture.commit("feat: a service");
-        let repository = format!("{owner}/repo/web");
-        let package = Package::push(&Images { lab, repository: repository.clone() }, salt);
-        let digests = package.digests().map(String::as_str);
-        lab.age_all(&repository, digests, "2025-01-01T00:00:00Z");
-        Self { lab, fixture, owner, package, backend }
+        Self { lab, fixture, owner, package: Package::default(), backend }
     }
 
     pub fn repository(&self) -> String {
