@@ -83,6 +83,13 @@ impl PackageReport {
         let Version { digest, id, tags, .. } = version.clone();
         self.deleted.push(Gone { digest, id, tags });
     }
+
+    /// Notes that a version which was gone is back.
+    pub fn restored(&mut self, gone: Gone, size: Option<u64>, reason: String) {
+        self.bytes -= size.unwrap_or(0);
+        self.deleted.retain(|other| *other != gone);
+        self.refused.push(Refused { digest: gone.digest, reason });
+    }
 }
 
 /// A version that was deleted.

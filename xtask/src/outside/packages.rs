@@ -68,18 +68,6 @@ pub enum Deletion {
     Refused(String),
 }
 
-/// The budget or a rate limit ended before the work did.
-#[derive(Debug)]
-pub struct OutOfBudget(pub String);
-
-impl std::fmt::Display for OutOfBudget {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for OutOfBudget {}
-
 #[derive(Deserialize)]
 struct Owner {
     #[serde(rename = "type")]
@@ -129,6 +117,15 @@ impl<'a> Packages<'a> {
         Ok(versions.into_values().collect())
     }
 
+    /// The tags that a version has now; `None` where there is no such version.
+    pub fn tags(&self, package: &str, id: u64) -> Result<Option<Vec<String>>> {
+        let answer = self.ask(&Method::GET, &format!("{}/{id}", self.url(package)))?;
+        if answer.status == 404 {
+            return Ok(None);
+        }
+        read::<PackageVersion>(&answer).map(|version| Some(version.metadata.container.tags))
+    }
+
     pub fn delete(&self, package: &str, id: u64) -> Result<Deletion> {
         let answer = self.ask(&Method::DELETE, &format!("{}/{id}", self.url(package)))?;
         Ok(match answer.status {
@@ -160,11 +157,7 @@ impl<'a> Packages<'a> {
         let begun = Instant::now();
         loop {
             if self.requests.fetch_add(1, Ordering::SeqCst) >= self.budget {
-                return Err(OutOfBudget(format!(
-                    "the budget of {} requests is used up",
-                    self.budget
-                ))
-                .into());
+                return Err(ended(&format!("the budget of {} requests is used up", self.budget)));
             }
             let mut call = Call::new(method.clone(), url)
                 .header("accept", "application/vnd.github+json")
@@ -179,7 +172,7 @@ impl<'a> Packages<'a> {
             let Some(wait) = limited(&answer, clock::now()) else { return Ok(answer) };
             if begun.elapsed() + wait > PATIENCE {
                 let seconds = wait.as_secs();
-                return Err(OutOfBudget(format!("GitHub asks to wait for {seconds} s")).into());
+                return Err(ended(&format!("GitHub asks to wait for {seconds} s")));
             }
             clock::sleep(wait)?;
         }
@@ -188,6 +181,11 @@ impl<'a> Packages<'a> {
     fn authorization(&self) -> Option<Secret> {
         self.api.token.as_ref().map(|token| Secret::new(format!("Bearer {}", token.reveal())))
     }
+}
+
+/// The budget or a rate limit ended before the work did.
+fn ended(reason: &str) -> anyhow::Error {
+    Failure::unfinished(reason).hint("run it again later, it goes on where it stopped").into()
 }
 
 /// How long GitHub asks to wait, in any of the forms in which it does.
@@ -204,7 +202,8 @@ fn limited(answer: &Answer, now: u64) -> Option<Duration> {
         return Some(Duration::from_secs(reset.saturating_sub(now) + 1));
     }
     // The secondary limit without a header: at least a minute.
-    message(answer).contains("secondary rate limit").then(|| Duration::from_secs(60))
+    let secondary = answer.status == 429 || message(answer).contains("secondary rate limit");
+    secondary.then(|| Duration::from_secs(60))
 }
 
 fn read<T: serde::de::DeserializeOwned>(answer: &Answer) -> Result<T> {
@@ -240,4 +239,45 @@ fn message(answer: &Answer) -> String {
 fn next_page(link: &str) -> Option<&str> {
     let next = link.split(',').find(|part| part.contains("rel=\"next\""))?;
     next.split_once('<')?.1.split_once('>').map(|(address, _)| address)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECONDARY: &str = r#"{"message":"You have exceeded a secondary rate limit."}"#;
+
+    fn wait(status: u16, headers: &[(&'static str, &'static str)], body: &str) -> Option<u64> {
+        let headers = headers.iter().map(|(name, value)| {
+            (ureq::http::HeaderName::from_static(name), value.parse().unwrap())
+        });
+        let (headers, body) = (headers.collect(), body.as_bytes().to_vec());
+        let answer = Answer { status, headers, body, url: String::new() };
+        limited(&answer, 1000).map(|wait| wait.as_secs())
+    }
+
+    #[test]
+    fn every_form_of_a_limit_says_how_long_to_wait() {
+        for (status, headers, body, expected) in [
+            (403, &[("retry-after", "7")][..], SECONDARY, Some(7)),
+            (429, &[("retry-after", "7")], "", Some(7)),
+            (403, &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1030")], "", Some(31)),
+            (429, &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "900")], "", Some(1)),
+            (403, &[("x-ratelimit-remaining", "0")], "", Some(61)),
+            (403, &[("x-ratelimit-remaining", "12")], SECONDARY, Some(60)),
+            (429, &[], "", Some(60)),
+            (403, &[("x-ratelimit-remaining", "12")], r#"{"message":"Forbidden"}"#, None),
+            (200, &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1030")], "", None),
+            (503, &[("retry-after", "7")], "", None),
+        ] {
+            assert_eq!(wait(status, headers, body), expected, "{status} {headers:?} {body}");
+        }
+    }
+
+    #[test]
+    fn the_next_page_is_found_among_the_others() {
+        let link = "<http://a/x?page=1>; rel=\"prev\", <http://a/x?page=3>; rel=\"next\"";
+        assert_eq!(next_page(link), Some("http://a/x?page=3"));
+        assert_eq!(next_page("<http://a/x?page=1>; rel=\"prev\""), None);
+    }
 }

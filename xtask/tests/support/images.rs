@@ -9,8 +9,6 @@
     reason = "a test fails by panicking"
 )]
 
-use std::collections::BTreeMap;
-
 use serde_json::{Value, json};
 use xtask::model::manifest::media_type::{OCI_CONFIGURATION, OCI_INDEX, OCI_MANIFEST};
 use xtask::outside::registry::digest::sha256;
@@ -86,14 +84,24 @@ impl Images<'_> {
         self.manifest(tag, &index)
     }
 
+    /// What is there under a digest, as an index has it.
+    pub fn there(&self, digest: &str) -> Value {
+        let (manifest, _) = self.lab.manifest(&self.repository, digest).unwrap();
+        let size = self.bytes(digest).len();
+        json!({ "mediaType": manifest["mediaType"], "digest": digest, "size": size })
+    }
+
     /// Points a tag at what is there.
     pub fn tag(&self, tag: &str, target: &Value) {
-        let digest = target["digest"].as_str().unwrap();
+        let bytes = self.bytes(target["digest"].as_str().unwrap());
+        self.put_manifest(tag, target["mediaType"].as_str().unwrap(), &bytes);
+    }
+
+    fn bytes(&self, digest: &str) -> Vec<u8> {
         let url = self.url(&format!("manifests/{digest}"));
-        let kind = target["mediaType"].as_str().unwrap();
-        let mut answer = ureq::get(&url).header("accept", kind).call().unwrap();
-        let bytes = answer.body_mut().read_to_vec().unwrap();
-        self.put_manifest(tag, kind, &bytes);
+        let answer =
+            self.lab.agent.get(&url).header("accept", [OCI_INDEX, OCI_MANIFEST].join(",")).call();
+        answer.unwrap().body_mut().read_to_vec().unwrap()
     }
 
     fn manifest(&self, tag: Option<&str>, manifest: &Value) -> Value {
@@ -106,15 +114,20 @@ impl Images<'_> {
 
     fn put_manifest(&self, name: &str, kind: &str, bytes: &[u8]) {
         let url = self.url(&format!("manifests/{name}"));
-        ureq::put(&url).header("content-type", kind).send(bytes).unwrap();
+        self.lab.agent.put(&url).header("content-type", kind).send(bytes).unwrap();
     }
 
     fn blob(&self, kind: &str, bytes: &[u8]) -> Value {
         let digest = sha256(bytes).unwrap();
-        let begun = ureq::post(self.url("blobs/uploads/")).send_empty().unwrap();
+        let begun = self.lab.agent.post(self.url("blobs/uploads/")).send_empty().unwrap();
         let place = begun.headers()["location"].to_str().unwrap();
         let url = format!("{place}&digest={digest}");
-        ureq::put(&url).header("content-type", "application/octet-stream").send(bytes).unwrap();
+        self.lab
+            .agent
+            .put(&url)
+            .header("content-type", "application/octet-stream")
+            .send(bytes)
+            .unwrap();
         json!({ "mediaType": kind, "digest": digest, "size": bytes.len() })
     }
 
@@ -144,57 +157,39 @@ fn tar(name: &str, content: &[u8]) -> Vec<u8> {
     archive
 }
 
-const OLD: &str = "2025-01-01T00:00:00Z";
-const NEWER: &str = "2025-06-01T00:00:00Z";
-
-/// A package with everything that retention knows: what stays and what goes, by names for people.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Package {
-    pub kept: BTreeMap<&'static str, String>,
-    pub gone: BTreeMap<&'static str, String>,
-    /// The tags that stay.
-    pub tags: Vec<String>,
-}
-
-impl Package {
-    /// Pushes it. `salt` makes its layers unlike those of others.
-    pub fn push(images: &Images<'_>, salt: &[u8]) -> Self {
-        let layer = |name: &str| [name.as_bytes(), b" ", salt].concat();
-        let base = layer("base");
-        let image = |name: &str| images.image(OLD, &[&base, &layer(name)]);
-        let mut package = Self { kept: BTreeMap::new(), gone: BTreeMap::new(), tags: Vec::new() };
-        let text = |made: &Value| made["digest"].as_str().unwrap().to_owned();
-
-        let dev = images.image(NEWER, &[&base, &layer("dev")]);
-        let proof = images.attestation(&dev);
-        let index = images.index(Some("dev"), NEWER, &[&dev, &proof]);
-        // The newest image of a commit, which is kept as a way back.
-        let newest = format!("dev-{}", "f".repeat(40));
-        images.tag(&newest, &index);
-        let version = image("version");
-        images.tag("v1.0.0", &version);
-        let signature = images.signature(OLD, &version);
-        let signed = format!("{}.sig", text(&version).replace(':', "-"));
-        package.tags.extend(["dev".to_owned(), newest, signed, "v1.0.0".to_owned()]);
-        let kept = [&index, &dev, &proof, &version, &signature].map(text);
-        let names = ["dev", "its image", "its attestation", "the version", "its signature"];
-        package.kept.extend(names.into_iter().zip(kept));
-
-        let old = image("old");
-        let proof = images.attestation(&old);
-        let index = images.index(Some(&format!("dev-{}", "a".repeat(40))), OLD, &[&old, &proof]);
-        let signature = images.signature(OLD, &index);
-        // It shares an image with `dev`.
-        let other = image("other");
-        let sharing = images.index(Some(&format!("dev-{}", "b".repeat(40))), OLD, &[&other, &dev]);
-        let gone = [&index, &old, &proof, &signature, &sharing, &other].map(text);
-        let names = ["old", "its image", "its attestation", "its signature", "sharing", "its own"];
-        package.gone.extend(names.into_iter().zip(gone));
-        package
-    }
-
-    /// All of its digests.
-    pub fn digests(&self) -> impl Iterator<Item = &String> {
-        self.kept.values().chain(self.gone.values())
-    }
+/// Old images of two platforms with their attestations and one index each, as GitHub's stand-in takes what
+/// nobody pushed: five versions for each index, as large as those of real images.
+pub fn made_up(repository: &str, indexes: usize) -> Vec<Value> {
+    // One of them a minute.
+    let version = |number: usize, manifest: &Value, tags: &[String]| {
+        let (day, hour, minute) = (1 + number / 1440, number / 60 % 24, number % 60);
+        let text = manifest.to_string();
+        json!({
+            "repository": repository, "digest": sha256(text.as_bytes()).unwrap(),
+            "media_type": manifest["mediaType"], "manifest": text, "tags": tags,
+            "created_at": format!("2025-01-{day:02}T{hour:02}:{minute:02}:00Z"),
+        })
+    };
+    let blob = |kind: &str, name: String| json!({ "mediaType": kind, "digest": sha256(name.as_bytes()).unwrap(), "size": 1000 });
+    let image = |name: String| {
+        let layers: Vec<Value> =
+            (0..12).map(|at| blob(LAYER, format!("layer {at} of {name}"))).collect();
+        let configuration = blob(OCI_CONFIGURATION, format!("configuration of {name}"));
+        json!({
+            "schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": configuration, "layers": layers,
+        })
+    };
+    let one = |number: usize| {
+        let children: Vec<Value> =
+            (0..4).map(|child| version(number, &image(format!("{number}/{child}")), &[])).collect();
+        let entry = |child: &Value| {
+            let size = child["manifest"].as_str().unwrap().len();
+            json!({ "mediaType": OCI_MANIFEST, "digest": child["digest"], "size": size })
+        };
+        let entries: Vec<Value> = children.iter().map(entry).collect();
+        let index = json!({ "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries });
+        let tags = [format!("dev-{number:040x}")];
+        [children, vec![version(number, &index, &tags)]].concat()
+    };
+    (0..indexes).flat_map(one).collect()
 }

@@ -20,12 +20,15 @@ const MANIFESTS: &str =
 /// The lab, up.
 pub struct Lab {
     status: Value,
+    /// Keeps its connections.
+    pub agent: ureq::Agent,
 }
 
 impl Lab {
     pub fn up(fixture: &Fixture) -> Self {
         fixture.xtask(&["lab", "up"]).expect(0);
-        Self { status: fixture.xtask(&["lab", "status", "--format=json"]).expect(0).json() }
+        let status = fixture.xtask(&["lab", "status", "--format=json"]).expect(0).json();
+        Self { status, agent: ureq::Agent::new_with_defaults() }
     }
 
     fn text(&self, pointer: &str) -> &str {
@@ -85,19 +88,19 @@ impl Lab {
 
     /// A control request to the registry's front.
     pub fn control(&self, method: &str, path: &str, body: Option<&Value>) -> Value {
-        call(method, &format!("{}{path}", self.text("/servers/front_control")), body)
+        self.call(method, &format!("{}{path}", self.text("/servers/front_control")), body)
     }
 
     /// Whether a manifest is there, asked behind the front.
     pub fn holds(&self, repository: &str, name: &str) -> bool {
         let url = format!("http://{}/v2/{repository}/manifests/{name}", self.behind());
-        ureq::head(&url).header("accept", MANIFESTS).call().is_ok()
+        self.agent.head(&url).header("accept", MANIFESTS).call().is_ok()
     }
 
     /// The manifest at a path below `/v2/`, with its digest; `None` when it is not there.
     pub fn manifest(&self, repository: &str, name: &str) -> Option<(Value, String)> {
         let url = format!("http://{}/v2/{repository}/manifests/{name}", self.registry());
-        let answer = ureq::get(&url).header("accept", MANIFESTS).call();
+        let answer = self.agent.get(&url).header("accept", MANIFESTS).call();
         let mut answer = answer.ok()?;
         let digest = answer.headers()["docker-content-digest"].to_str().unwrap().to_owned();
         Some((serde_json::from_str(&answer.body_mut().read_to_string().unwrap()).unwrap(), digest))
@@ -108,7 +111,7 @@ impl Lab {
     pub fn whole(&self, repository: &str, name: &str) {
         let place = format!("http://{}/v2/{repository}", self.behind());
         let answer =
-            ureq::get(format!("{place}/manifests/{name}")).header("accept", MANIFESTS).call();
+            self.agent.get(format!("{place}/manifests/{name}")).header("accept", MANIFESTS).call();
         let text = answer
             .unwrap_or_else(|error| unreachable!("{repository} has lost {name}: {error}"))
             .body_mut()
@@ -120,7 +123,7 @@ impl Lab {
         let layers = manifest["layers"].as_array().into_iter().flatten();
         for blob in layers.chain(manifest.get("config")) {
             let digest = blob["digest"].as_str().unwrap();
-            let found = ureq::head(format!("{place}/blobs/{digest}")).call();
+            let found = self.agent.head(format!("{place}/blobs/{digest}")).call();
             assert!(found.is_ok(), "{repository} has lost {digest}, which {name} needs");
         }
     }
@@ -128,7 +131,7 @@ impl Lab {
     pub fn delete(&self, repository: &str, tag: &str) {
         if let Some((_, digest)) = self.manifest(repository, tag) {
             let url = format!("http://{}/v2/{repository}/manifests/{digest}", self.registry());
-            ureq::delete(&url).call().unwrap();
+            self.agent.delete(&url).call().unwrap();
         }
     }
 
@@ -149,19 +152,6 @@ impl Lab {
 pub struct Traffic {
     pub requests: u64,
     pub bytes: u64,
-}
-
-/// One HTTP call on loopback; the answer as JSON, or null.
-fn call(method: &str, url: &str, body: Option<&Value>) -> Value {
-    let request = ureq::http::Request::builder().method(method).uri(url);
-    let bytes = body.map(|body| serde_json::to_vec(body).unwrap()).unwrap_or_default();
-    let answer = ureq::run(request.body(bytes).unwrap());
-    let text = answer
-        .unwrap_or_else(|error| unreachable!("{method} {url}: {error}"))
-        .body_mut()
-        .read_to_string()
-        .unwrap();
-    serde_json::from_str(&text).unwrap_or_default()
 }
 
 impl Lab {
@@ -185,6 +175,19 @@ impl Lab {
 
     /// A control request to GitHub's stand-in.
     pub fn github(&self, method: &str, path: &str, body: Option<&Value>) -> Value {
-        call(method, &format!("{}/_lab{path}", self.text("/servers/github_api")), body)
+        self.call(method, &format!("{}/_lab{path}", self.text("/servers/github_api")), body)
+    }
+
+    /// One HTTP call on loopback; the answer as JSON, or null.
+    fn call(&self, method: &str, url: &str, body: Option<&Value>) -> Value {
+        let request = ureq::http::Request::builder().method(method).uri(url);
+        let bytes = body.map(|body| serde_json::to_vec(body).unwrap()).unwrap_or_default();
+        let answer = self.agent.run(request.body(bytes).unwrap());
+        let text = answer
+            .unwrap_or_else(|error| unreachable!("{method} {url}: {error}"))
+            .body_mut()
+            .read_to_string()
+            .unwrap();
+        serde_json::from_str(&text).unwrap_or_default()
     }
 }

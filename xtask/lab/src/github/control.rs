@@ -5,6 +5,7 @@
 //! - `POST owners` with `{login, type}`;
 //! - `POST repositories` with a [`Registration`], answered by `{id, git_dir}`;
 //! - `POST limits` with a [`Change`];
+//! - `POST made-up` with a list of [`MadeUp`]: versions that nobody pushed, as many as one likes;
 //! - `POST versions` with a list of `{repository, digest, created_at?, downloads?}`: facts about package versions that
 //!   only time or users could bring about.
 
@@ -42,6 +43,22 @@ struct Amendment {
     /// As GitHub writes it, `2026-10-01T00:00:00Z`.
     created_at: Option<String>,
     downloads: Option<u64>,
+}
+
+/// A version that is listed and whose manifest the registry front gives, with nothing behind it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MadeUp {
+    /// `owner/name`.
+    repository: String,
+    digest: String,
+    media_type: String,
+    /// The bytes that the digest is of.
+    manifest: String,
+    #[serde(default)]
+    tags: Vec<String>,
+    /// As GitHub writes it, `2026-10-01T00:00:00Z`.
+    created_at: String,
 }
 
 pub fn answer(github: &Github, method: &str, endpoint: &[&str], body: &[u8]) -> io::Result<Answer> {
@@ -83,6 +100,10 @@ pub fn answer(github: &Github, method: &str, endpoint: &[&str], body: &[u8]) -> 
             }
             Err(refused) => refused,
         },
+        ("POST", ["made-up"]) => match parse::<Vec<MadeUp>>(body) {
+            Ok(versions) => make_up(github, versions)?,
+            Err(refused) => refused,
+        },
         ("POST", ["versions"]) => match parse::<Vec<Amendment>>(body) {
             Ok(amendments) => amend(github, amendments)?,
             Err(refused) => refused,
@@ -107,10 +128,7 @@ fn amend(github: &Github, amendments: Vec<Amendment>) -> io::Result<Answer> {
         }
         let created = amendment.created_at.as_deref().map(clock::parse);
         if created == Some(None) {
-            return Ok(Answer::text(
-                400,
-                "`created_at` is a moment such as `2026-10-01T00:00:00Z`\n",
-            ));
+            return Ok(no_moment());
         }
         let what = What::Amended {
             digest: amendment.digest,
@@ -121,6 +139,22 @@ fn amend(github: &Github, amendments: Vec<Amendment>) -> io::Result<Answer> {
     }
     github.packages.ledger.enter(events)?;
     Ok(Answer::empty(204))
+}
+
+fn make_up(github: &Github, versions: Vec<MadeUp>) -> io::Result<Answer> {
+    let ledger = &github.packages.ledger;
+    let mut events = Vec::new();
+    for MadeUp { repository, digest, media_type, manifest, tags, created_at } in versions {
+        let Some(at) = clock::parse(&created_at) else { return Ok(no_moment()) };
+        ledger.keep_manifest(&digest, manifest.as_bytes())?;
+        events.push(Event { repository, at, what: What::MadeUp { digest, tags, media_type } });
+    }
+    ledger.enter(events)?;
+    Ok(Answer::empty(204))
+}
+
+fn no_moment() -> Answer {
+    Answer::text(400, "`created_at` is a moment such as `2026-10-01T00:00:00Z`\n")
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Answer> {

@@ -25,6 +25,12 @@ pub enum What {
         tag: Option<String>,
         media_type: String,
     },
+    /// A version that nobody pushed: the ledger alone has its manifest, and there is no blob behind it.
+    MadeUp {
+        digest: String,
+        tags: Vec<String>,
+        media_type: String,
+    },
     Deleted {
         digest: String,
     },
@@ -47,6 +53,8 @@ pub struct Version {
     pub id: u64,
     pub digest: String,
     pub media_type: String,
+    /// Whether the registry knows nothing of it.
+    pub made_up: bool,
     /// Seconds since 1970: when the digest was first registered.
     pub created: u64,
     pub downloads: u64,
@@ -97,6 +105,12 @@ impl Package {
         self.tags.contains_key(tag)
     }
 
+    /// The version that a tag or a digest leads to, where nobody pushed it.
+    pub fn made_up(&self, reference: &str) -> Option<&Version> {
+        let id = self.digests.get(reference).or_else(|| self.tags.get(reference))?;
+        self.versions.get(id).filter(|version| version.made_up)
+    }
+
     /// How many versions have a tag.
     pub fn tagged(&self) -> usize {
         self.versions.values().filter(|version| !version.tags.is_empty()).count()
@@ -116,17 +130,17 @@ impl Package {
     pub fn apply(&mut self, event: Event, next_id: u64) {
         match event.what {
             What::Pushed { digest, tag, media_type } => {
-                let id = *self.digests.entry(digest.clone()).or_insert(next_id);
-                self.versions.entry(id).or_insert_with(|| Version {
-                    id,
-                    digest,
-                    media_type,
-                    created: event.at,
-                    downloads: 0,
-                    tags: BTreeSet::new(),
-                    deleted: None,
-                });
+                let id = self.register(digest, media_type, event.at, next_id);
                 if let Some(tag) = tag {
+                    self.point(tag, id);
+                }
+            }
+            What::MadeUp { digest, tags, media_type } => {
+                let id = self.register(digest, media_type, event.at, next_id);
+                if let Some(version) = self.versions.get_mut(&id) {
+                    version.made_up = true;
+                }
+                for tag in tags {
                     self.point(tag, id);
                 }
             }
@@ -154,6 +168,22 @@ impl Package {
                 version.downloads = downloads.unwrap_or(version.downloads);
             }
         }
+    }
+
+    /// The id of a digest's version, which is `next_id` where there was none.
+    fn register(&mut self, digest: String, media_type: String, created: u64, next_id: u64) -> u64 {
+        let id = *self.digests.entry(digest.clone()).or_insert(next_id);
+        self.versions.entry(id).or_insert_with(|| Version {
+            id,
+            digest,
+            media_type,
+            made_up: false,
+            created,
+            downloads: 0,
+            tags: BTreeSet::new(),
+            deleted: None,
+        });
+        id
     }
 
     /// Points a tag at a version, and away from the one it had.

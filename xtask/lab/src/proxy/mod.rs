@@ -14,7 +14,7 @@ use std::sync::Arc;
 use anyhow::Result;
 
 use crate::clock;
-use crate::http::answer::Answer;
+use crate::http::answer::{Answer, Content};
 use crate::http::exchange::Exchange;
 use crate::http::head::{Headers, RequestHead, ResponseHead};
 use crate::http::server::Service;
@@ -71,6 +71,21 @@ impl Front {
         }
         let deletion = request.method == "DELETE" && route.kind == Kind::Manifest;
         (deletion && !settings.manifest_deletion).then(|| error::answer(405))
+    }
+
+    /// The answer to a read of a manifest that nobody pushed.
+    fn made_up(&self, request: &RequestHead, route: &Route) -> io::Result<Option<Answer>> {
+        if route.kind != Kind::Manifest || !matches!(&*request.method, "GET" | "HEAD") {
+            return Ok(None);
+        }
+        let found = self.ledger.read(|packages| {
+            let version = packages.get(&route.repository)?.made_up(&route.reference)?;
+            Some((version.digest.clone(), version.media_type.clone()))
+        });
+        let Some((digest, media_type)) = found else { return Ok(None) };
+        let bytes = Content::Bytes(self.ledger.manifest(&digest)?);
+        let answer = Answer::empty(200).with("Content-Type", media_type);
+        Ok(Some(answer.with("Docker-Content-Digest", digest).holding(bytes)))
     }
 
     fn forward(&self, exchange: &mut Exchange<'_>, route: &Route) -> io::Result<()> {
@@ -162,7 +177,10 @@ impl Service for Front {
 
     fn serve(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
         let route = Route::of(&exchange.request.target);
-        match self.refuse(&exchange.request, &route) {
+        if let Some(answer) = self.refuse(&exchange.request, &route) {
+            return exchange.send(answer);
+        }
+        match self.made_up(&exchange.request, &route)? {
             Some(answer) => exchange.send(answer),
             None => self.forward(exchange, &route),
         }

@@ -203,3 +203,35 @@ fn age_can_be_given_to_a_version() {
         .amend(&json!({ "repository": REPOSITORY, "digest": "sha256:unknown", "downloads": 1 }));
     assert_eq!(unknown.status, 404);
 }
+
+#[test]
+fn versions_that_nobody_pushed_are_listed_and_read_until_they_are_deleted() {
+    let world = World::start().without_pauses();
+    world.push("dev", "{}");
+    let digest = format!("sha256:{:064x}", 7);
+    let made_up = json!([{
+        "repository": REPOSITORY, "digest": digest, "media_type": "application/x", "manifest": "{ }",
+        "tags": ["old"], "created_at": "2020-02-29T12:00:00Z",
+    }]);
+    let reply = world.lab.lab_control("github_api", "POST", "/made-up", &made_up);
+    assert_eq!(reply.status, 204);
+    let listed = &world.versions("")[1];
+    assert_eq!(
+        (&listed["name"], &listed["created_at"], &listed["metadata"]["container"]["tags"]),
+        (&json!(digest), &json!("2020-02-29T12:00:00Z"), &json!(["old"]))
+    );
+    let read = |method: &str, reference: &str| {
+        world.lab.front(method, &format!("/v2/{REPOSITORY}/manifests/{reference}"), b"")
+    };
+    for reference in ["old", &digest] {
+        let reply = read("GET", reference);
+        assert_eq!((reply.status, reply.body.as_slice()), (200, &b"{ }"[..]));
+        assert_eq!(reply.header("docker-content-digest"), Some(&*digest));
+        let reply = read("HEAD", reference);
+        assert_eq!((reply.header("content-length"), reply.body.len()), (Some("3"), 0));
+    }
+    assert_eq!(world.delete("writer", &digest).status, 204);
+    assert_ne!(read("GET", &digest).body, b"{ }");
+    let wrong = json!([{ "repository": REPOSITORY, "digest": digest }]);
+    assert_eq!(world.lab.lab_control("github_api", "POST", "/made-up", &wrong).status, 400);
+}

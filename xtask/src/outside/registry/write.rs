@@ -10,14 +10,18 @@ use super::{Client, StoredManifest, digest};
 use crate::model::reference::{Digest, Reference};
 
 impl Client {
-    /// Points the tag of `reference` at `manifest`, byte by byte as it is stored. All that the
-    /// manifest refers to must be in the repository already.
+    /// Points the tag of `reference` at `manifest`, byte by byte as it is stored, or stores it under its
+    /// digest alone. All that the manifest refers to must be in the repository already.
     pub fn put_manifest(&self, reference: &Reference, manifest: &StoredManifest) -> Result<Digest> {
-        let Some(tag) = &reference.tag else {
-            return Err(malformed(format!("`{reference}` has no tag to point at a manifest")));
+        let name = match (&reference.tag, &reference.digest) {
+            (Some(tag), _) => tag.as_str(),
+            (None, Some(digest)) => digest.as_str(),
+            (None, None) => {
+                return Err(malformed(format!("`{reference}` has neither a tag nor a digest")));
+            }
         };
         digest::check(&manifest.digest, &manifest.bytes)?;
-        let url = self.url(reference, &format!("manifests/{tag}"));
+        let url = self.url(reference, &format!("manifests/{name}"));
         let call = Call::new(Method::PUT, url)
             .header("content-type", &*manifest.media_type)
             .body(&*manifest.bytes);

@@ -9,20 +9,18 @@ use anyhow::{Context, Error, Result};
 
 use crate::cli::Format;
 use crate::model::failure::{Exit, Failure, Interrupted};
-use crate::model::inventory::{Inventory, Readable, Version};
+use crate::model::inventory::{Inventory, Version};
 use crate::model::pruning::{Agreed, PackageReport, Refused, Report};
-use crate::model::reference::{Digest, Tag};
+use crate::model::reference::Digest;
 use crate::model::service::ServiceName;
-use crate::outside::packages::{Deletion, OutOfBudget, PACE, Packages};
-use crate::outside::registry::{Client, Options, RegistryError};
-use crate::outside::{clock, files, github, published, terminal};
+use crate::outside::packages::{Deletion, PACE, Packages};
+use crate::outside::registry::{Client, RegistryError};
+use crate::outside::{clock, files, github, terminal};
 use crate::plan::retention::agenda::Agenda;
-use crate::plan::retention::{RetentionPlan, plan};
+use crate::plan::retention::plan;
 use crate::report::{self, WIDTH};
 
-use super::super::publish::again;
-use super::undo::restore;
-use super::{Pruner, reports};
+use super::{Pruner, meanwhile, reports};
 
 pub fn run(
     pruner: &Pruner<'_>,
@@ -31,12 +29,11 @@ pub fn run(
     format: Format,
 ) -> Result<Exit> {
     let agreed = agreed.map(read_agreed).transpose()?;
-    let packages = pruner.packages()?;
     let started = clock::now();
     let path = report_path(pruner, started);
     let mut run = Run {
         pruner,
-        packages,
+        packages: None,
         agreed,
         path,
         report: Report::new(started),
@@ -45,6 +42,7 @@ pub fn run(
     };
     // What cannot be reported is not done.
     run.save()?;
+    run.packages = pruner.packages()?;
     let stopped = services.iter().try_for_each(|service| run.package(service)).err();
     run.report.finished = stopped.is_none();
     run.report.requests =
@@ -52,9 +50,6 @@ pub fn run(
     run.save()?;
     run.tell(format)?;
     match stopped {
-        Some(error) if error.is::<OutOfBudget>() => {
-            Err(Failure::unfinished(format!("{error}")).hint("run it again later").into())
-        }
         Some(error) => Err(error),
         None if run.report.has_refusals() => Ok(Exit::Failed),
         None if run.refused => Ok(Exit::Refused),
@@ -102,10 +97,15 @@ impl Run<'_> {
         let repository = self.pruner.repository(service)?;
         let name = Pruner::package(&repository);
         let mut report = PackageReport::new(repository, name, agenda.going());
-        let deleted = self.delete(agenda, &mut report);
-        let checked = deleted.and_then(|()| self.check(&inventory, &plan, &report));
+        let at = self.report.packages.len();
+        self.report.packages.push(report.clone());
+        let deleted = self.delete(at, agenda, &inventory, &mut report);
+        // However the deletions ended: what is gone may be needed.
+        let (client, packages) = (&self.pruner.client, self.packages.as_ref());
+        let mended = meanwhile::mend(client, packages, &mut report, &inventory);
         self.agreed = agreed;
-        checked
+        self.keep(at, &report)?;
+        deleted.and(mended)
     }
 
     /// How long it will take, before it begins.
@@ -120,13 +120,17 @@ impl Run<'_> {
     }
 
     /// Deletes in order; what is below a refusal is left alone. The report is saved after each.
-    fn delete(&mut self, mut agenda: Agenda<'_>, report: &mut PackageReport) -> Result<()> {
-        let at = self.report.packages.len();
-        self.report.packages.push(report.clone());
+    fn delete(
+        &mut self,
+        at: usize,
+        mut agenda: Agenda<'_>,
+        inventory: &Inventory,
+        report: &mut PackageReport,
+    ) -> Result<()> {
         let mut stopped: Option<(Digest, Error)> = None;
         while let Some(version) = agenda.advance() {
             let digest = version.digest.clone();
-            match self.one(report, version) {
+            match self.one(inventory, report, version) {
                 Ok(Ok(())) => report.gone(version),
                 Ok(Err(reason)) => {
                     agenda.leave_alone(&digest);
@@ -147,22 +151,16 @@ impl Run<'_> {
     /// Deletes one version, unless its tags have moved since it was listed.
     fn one(
         &mut self,
+        inventory: &Inventory,
         report: &PackageReport,
         version: &Version,
     ) -> Result<std::result::Result<(), String>> {
-        for tag in &version.tags {
-            let reference = report.repository.with_tag(Tag::new(tag.clone())?);
-            let there = again(|| match self.pruner.client.head_manifest(&reference) {
-                Ok(head) => Ok(Some(head.digest)),
-                Err(RegistryError::NotFound) => Ok(None),
-                Err(error) => Err(error),
-            })?;
-            if there.as_ref().is_some_and(|there| *there != version.digest) {
-                return Ok(Err(format!("`{tag}` has moved meanwhile")));
-            }
+        let (client, packages) = (&self.pruner.client, self.packages.as_ref());
+        if let Some(reason) = meanwhile::changed(client, packages, report, inventory, version)? {
+            return Ok(Err(reason));
         }
-        let Some(packages) = &self.packages else {
-            return at_registry(&self.pruner.client, report, version);
+        let Some(packages) = packages else {
+            return at_registry(client, report, version);
         };
         if let Some(last) = self.last {
             clock::sleep(PACE.saturating_sub(last.elapsed()))?;
@@ -177,40 +175,6 @@ impl Run<'_> {
             }
             Deletion::Refused(reason) => Err(reason),
         })
-    }
-
-    /// What is kept must still be whole. What this run took by mistake of others is restored.
-    fn check(
-        &self,
-        inventory: &Inventory,
-        plan: &RetentionPlan,
-        report: &PackageReport,
-    ) -> Result<()> {
-        let gone: BTreeSet<&Digest> = report.deleted.iter().map(|gone| &gone.digest).collect();
-        for verdict in plan.verdicts.iter().filter(|verdict| verdict.keep) {
-            let known = inventory.versions.iter().find(|version| version.digest == verdict.digest);
-            if verdict.tags.is_empty() || known.is_none_or(|v| v.manifest != Readable::Ok) {
-                continue;
-            }
-            // What was read before the deletions says nothing about what is there after them.
-            let client = Client::new(Options::default());
-            let closure =
-                again(|| published::closure(&client, &report.repository, &verdict.digest))?;
-            let taken: Vec<&Digest> =
-                closure.missing.iter().filter(|missing| gone.contains(missing)).collect();
-            for digest in &taken {
-                restore(self.pruner, report, digest)?;
-            }
-            if let Some(first) = taken.first() {
-                return Err(Failure::failed(format!(
-                    "{} needs {first}, which this run had deleted; it is restored",
-                    verdict.tags.join(", ")
-                ))
-                .hint("cargo xtask verify")
-                .into());
-            }
-        }
-        Ok(())
     }
 
     /// Notes how far the package at `at` is.

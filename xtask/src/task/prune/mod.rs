@@ -2,6 +2,7 @@
 //! again, plans again, and deletes; `undo` restores.
 
 mod apply;
+mod meanwhile;
 mod undo;
 
 use std::collections::BTreeMap;

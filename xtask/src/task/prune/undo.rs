@@ -5,8 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use crate::model::failure::{Exit, Failure};
-use crate::model::pruning::{PackageReport, Report};
-use crate::model::reference::Digest;
+use crate::model::pruning::Report;
 use crate::outside::packages::{Deletion, PACE};
 use crate::outside::{clock, files, terminal};
 
@@ -38,24 +37,4 @@ pub fn run(pruner: &Pruner<'_>, path: &Path) -> Result<Exit> {
         }
     }
     Ok(exit)
-}
-
-/// Restores one version that a run has deleted.
-pub(super) fn restore(pruner: &Pruner<'_>, package: &PackageReport, digest: &Digest) -> Result<()> {
-    let gone = package.deleted.iter().find(|gone| gone.digest == *digest);
-    let number = gone.and_then(|gone| gone.id);
-    let (Some(packages), Some(id)) = (pruner.packages()?, number) else {
-        return Err(Failure::failed(format!("{digest} cannot be restored: only GitHub does that"))
-            .hint("push the image again: cargo xtask push --rebuild")
-            .into());
-    };
-    match packages.restore(&package.package, id)? {
-        Deletion::Done => Ok(()),
-        Deletion::NotFound => {
-            Err(Failure::failed(format!("{digest} is not there to be restored")).into())
-        }
-        Deletion::Refused(reason) => {
-            Err(Failure::failed(format!("{digest} cannot be restored: {reason}")).into())
-        }
-    }
 }
