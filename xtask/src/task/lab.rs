@@ -97,6 +97,7 @@ fn up(start: &Start, choice: EngineChoice) -> Result<State> {
     if let Some(state) = ready(start, &place, &wanted, choice)? {
         return Ok(state);
     }
+    servers::manifest()?;
     let _lock = place.lock()?;
     let (world, mut state) = look(start, &place, &wanted)?;
     let plan = plan(&world, choice, !start.global.no_install)?;

@@ -1,12 +1,13 @@
 //! The registry and the stand-in servers in front of it, all on loopback.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use ureq::http::Method;
 
+use crate::model::failure::Failure;
 use crate::model::invocation::Invocation;
 use crate::model::lab::{Ports, State};
 use crate::outside::process::Runner;
@@ -57,9 +58,20 @@ pub fn start_registry(runner: &Runner, place: &Place, state: &State) -> Result<(
     wait_for(place, "registry", state.ports.registry)
 }
 
+/// The manifest of the second crate, which a repository that takes xtask may leave away.
+pub fn manifest() -> Result<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("lab").join("Cargo.toml");
+    if path.is_file() {
+        return Ok(path);
+    }
+    let message = format!("the lab needs a crate that is not there: `{}`", path.display());
+    let hint = "copy `xtask/lab` from where xtask came from, and make it a member of the workspace";
+    Err(Failure::usage(message).hint(hint).into())
+}
+
 /// Compiles and starts the second crate: the stand-ins and the front that counts.
 pub fn start_servers(runner: &Runner, place: &Place, state: &State) -> Result<()> {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("lab").join("Cargo.toml");
+    let manifest = manifest()?;
     let target = std::path::absolute(place.folder.join("..")).context("the target folder")?;
     runner.output(&Invocation::new(
         "cargo",
