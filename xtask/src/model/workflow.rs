@@ -1,0 +1,367 @@
+//! A GitHub Actions workflow as values: what starts it, its jobs and their steps, each with its line. It
+//! reads and judges nothing: the rules are in `plan::workflow`, and `plan::ci` plays it.
+//!
+//! Source: "Workflow syntax for GitHub Actions", "Metadata syntax for GitHub Actions".
+
+use std::collections::BTreeMap;
+
+use super::yaml::{Entry, Node, Placed, Value, YamlError};
+
+/// Texts by name, each with its line.
+pub type Texts = BTreeMap<String, Placed>;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Workflow {
+    pub name: Option<String>,
+    pub triggers: Vec<Trigger>,
+    pub permissions: Option<Permissions>,
+    pub concurrency: Option<Concurrency>,
+    pub env: Texts,
+    /// In the order of the file.
+    pub jobs: Vec<Job>,
+}
+
+/// One event of `on:`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trigger {
+    pub event: String,
+    pub line: usize,
+    /// Patterns; every branch when there is none.
+    pub branches: Vec<String>,
+    pub tags: Vec<String>,
+    /// The default of each input of `workflow_dispatch`.
+    pub inputs: Texts,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Permissions {
+    pub line: usize,
+    /// `read-all` or `write-all`, in place of a list.
+    pub all: Option<String>,
+    pub scopes: Texts,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Concurrency {
+    pub line: usize,
+    /// `cancel-in-progress`, as it is written.
+    pub cancel: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Job {
+    pub id: String,
+    pub line: usize,
+    pub name: Option<String>,
+    pub needs: Vec<Placed>,
+    pub condition: Option<Placed>,
+    pub permissions: Option<Permissions>,
+    pub concurrency: Option<Concurrency>,
+    pub timeout: Option<Placed>,
+    pub outputs: Texts,
+    pub matrix: Option<Matrix>,
+    pub env: Texts,
+    pub steps: Vec<Step>,
+    /// A workflow that is called in place of steps.
+    pub uses: Option<Placed>,
+    /// Every text of the job that holds an expression, `if` and others alike.
+    pub expressions: Vec<Placed>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Matrix {
+    /// An expression that yields the whole matrix.
+    Whole(Placed),
+    /// The values of each dimension, or an expression that yields them.
+    Dimensions(BTreeMap<String, Vec<Placed>>),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    pub line: usize,
+    pub id: Option<String>,
+    pub condition: Option<Placed>,
+    pub uses: Option<Placed>,
+    pub with: Texts,
+    pub env: Texts,
+    pub run: Option<Placed>,
+}
+
+const OF_WORKFLOW: &[&str] =
+    &["name", "run-name", "on", "permissions", "env", "defaults", "concurrency", "jobs"];
+const OF_JOB: &[&str] = &[
+    "name",
+    "permissions",
+    "needs",
+    "if",
+    "runs-on",
+    "environment",
+    "concurrency",
+    "outputs",
+    "env",
+    "defaults",
+    "steps",
+    "timeout-minutes",
+    "strategy",
+    "continue-on-error",
+    "container",
+    "services",
+    "uses",
+    "with",
+    "secrets",
+];
+const OF_STEP: &[&str] = &[
+    "id",
+    "if",
+    "name",
+    "uses",
+    "run",
+    "working-directory",
+    "shell",
+    "with",
+    "env",
+    "continue-on-error",
+    "timeout-minutes",
+];
+
+impl Workflow {
+    pub fn parse(text: &str) -> Result<Self, YamlError> {
+        let root = Node::parse(text)?;
+        known(&root, OF_WORKFLOW)?;
+        let jobs = root.get("jobs").ok_or_else(|| YamlError::new(1, "it has no `jobs`"))?;
+        let on = root.get("on").ok_or_else(|| YamlError::new(1, "it has no `on`"))?;
+        Ok(Self {
+            name: root.get("name").and_then(Node::text).map(str::to_owned),
+            triggers: triggers(on)?,
+            permissions: root.get("permissions").map(permissions).transpose()?,
+            concurrency: root.get("concurrency").map(concurrency),
+            env: texts(root.get("env"), "env")?,
+            jobs: jobs.entries().iter().map(job).collect::<Result<_, _>>()?,
+        })
+    }
+
+    pub fn job(&self, id: &str) -> Option<&Job> {
+        self.jobs.iter().find(|job| job.id == id)
+    }
+
+    pub fn trigger(&self, event: &str) -> Option<&Trigger> {
+        self.triggers.iter().find(|trigger| trigger.event == event)
+    }
+}
+
+/// The steps of an action of the repository itself; none of one that is not made of steps.
+pub fn action_steps(text: &str) -> Result<Vec<Step>, YamlError> {
+    let root = Node::parse(text)?;
+    steps(root.get("runs").and_then(|runs| runs.get("steps")))
+}
+
+/// Refuses a key that GitHub does not know, which it would refuse too, but later.
+fn known(node: &Node, keys: &[&str]) -> Result<(), YamlError> {
+    match node.entries().iter().find(|entry| !keys.contains(&entry.key.as_str())) {
+        None => Ok(()),
+        Some(Entry { key, line, .. }) => {
+            let nearest = keys.iter().min_by_key(|known| strsim::levenshtein(known, key));
+            let nearest = nearest.copied().unwrap_or_default();
+            Err(YamlError::new(
+                *line,
+                format!("there is no key `{key}`; did you mean `{nearest}`?"),
+            ))
+        }
+    }
+}
+
+fn texts(node: Option<&Node>, what: &str) -> Result<Texts, YamlError> {
+    let entries = node.map_or(&[][..], Node::entries);
+    let entry = |entry: &Entry| {
+        let name = format!("{what}.{}", entry.key);
+        Ok((entry.key.clone(), Placed { line: entry.line, ..entry.value.placed(&name)? }))
+    };
+    entries.iter().map(entry).collect()
+}
+
+/// `on: push`, `on: [push, pull_request]` or `on:` with a map.
+fn triggers(on: &Node) -> Result<Vec<Trigger>, YamlError> {
+    let bare = |placed: Placed| Trigger {
+        event: placed.text,
+        line: placed.line,
+        branches: Vec::new(),
+        tags: Vec::new(),
+        inputs: Texts::new(),
+    };
+    let Value::Map(entries) = &on.value else {
+        return Ok(on.texts().into_iter().map(bare).collect());
+    };
+    let trigger = |Entry { key, line, value }: &Entry| {
+        let patterns = |key: &str| {
+            let listed = value.get(key).map(Node::texts).unwrap_or_default();
+            listed.into_iter().map(|placed| placed.text).collect()
+        };
+        let inputs = value.get("inputs").map_or(&[][..], Node::entries).iter().map(|input| {
+            let default = input.value.get("default").and_then(Node::text).unwrap_or_default();
+            (input.key.clone(), Placed { line: input.line, text: default.to_owned() })
+        });
+        Ok(Trigger {
+            event: key.clone(),
+            line: *line,
+            branches: patterns("branches"),
+            tags: patterns("tags"),
+            inputs: inputs.collect(),
+        })
+    };
+    entries.iter().map(trigger).collect()
+}
+
+fn permissions(node: &Node) -> Result<Permissions, YamlError> {
+    Ok(Permissions {
+        line: node.line,
+        all: node.text().map(str::to_owned),
+        scopes: texts(Some(node), "permissions")?,
+    })
+}
+
+fn concurrency(node: &Node) -> Concurrency {
+    let cancel = node.get("cancel-in-progress").and_then(Node::text);
+    Concurrency { line: node.line, cancel: cancel.map(str::to_owned) }
+}
+
+fn job(Entry { key, line, value }: &Entry) -> Result<Job, YamlError> {
+    known(value, OF_JOB)?;
+    let placed = |name: &str| value.get(name).map(|node| node.placed(name)).transpose();
+    let condition = placed("if")?;
+    let steps = steps(value.get("steps"))?;
+    let conditions = steps.iter().filter_map(|step| step.condition.clone());
+    let mut expressions: Vec<Placed> = value
+        .all_texts()
+        .into_iter()
+        .filter(|placed| placed.text.contains("${{"))
+        .chain(conditions.chain(condition.clone()).filter(|placed| !placed.text.contains("${{")))
+        .collect();
+    expressions.sort_by_key(|placed| placed.line);
+    Ok(Job {
+        id: key.clone(),
+        line: *line,
+        name: placed("name")?.map(|name| name.text),
+        needs: value.get("needs").map(Node::texts).unwrap_or_default(),
+        condition,
+        permissions: value.get("permissions").map(permissions).transpose()?,
+        concurrency: value.get("concurrency").map(concurrency),
+        timeout: placed("timeout-minutes")?,
+        outputs: texts(value.get("outputs"), "outputs")?,
+        matrix: value.get("strategy").and_then(|strategy| strategy.get("matrix")).map(matrix),
+        env: texts(value.get("env"), "env")?,
+        steps,
+        uses: placed("uses")?,
+        expressions,
+    })
+}
+
+fn matrix(node: &Node) -> Matrix {
+    match &node.value {
+        Value::Map(entries) => Matrix::Dimensions(
+            entries.iter().map(|entry| (entry.key.clone(), entry.value.texts())).collect(),
+        ),
+        _ => Matrix::Whole(Placed {
+            line: node.line,
+            text: node.text().unwrap_or_default().to_owned(),
+        }),
+    }
+}
+
+fn steps(node: Option<&Node>) -> Result<Vec<Step>, YamlError> {
+    let Some(Node { value: Value::List(items), .. }) = node else { return Ok(Vec::new()) };
+    items.iter().map(step).collect()
+}
+
+fn step(node: &Node) -> Result<Step, YamlError> {
+    known(node, OF_STEP)?;
+    let placed = |name: &str| {
+        // The line of the key: the text of `run: |` begins one line below it.
+        let entry = node.entries().iter().find(|entry| entry.key == name);
+        let text = |entry: &Entry| Ok(Placed { line: entry.line, ..entry.value.placed(name)? });
+        entry.map(text).transpose()
+    };
+    Ok(Step {
+        line: node.line,
+        id: placed("id")?.map(|id| id.text),
+        condition: placed("if")?,
+        uses: placed("uses")?,
+        with: texts(node.get("with"), "with")?,
+        env: texts(node.get("env"), "env")?,
+        run: placed("run")?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "\
+name: build
+on:
+  push:
+    branches: [dev, 'feature/**']
+  workflow_dispatch:
+    inputs:
+      promote:
+        type: boolean
+        default: true
+permissions: {}
+concurrency:
+  group: x
+  cancel-in-progress: false
+jobs:
+  first:
+    outputs:
+      matrix: ${{ steps.plan.outputs.matrix }}
+    steps:
+      - id: plan
+        run: cargo xtask build
+  second:
+    needs: first
+    if: needs.first.outputs.matrix != ''
+    permissions:
+      contents: read # why
+    strategy:
+      matrix: ${{ fromJSON(needs.first.outputs.matrix) }}
+    env:
+      SERVICE: ${{ matrix.service }}
+    steps:
+      - uses: a/b@0123 # v1
+        with:
+          depth: 0
+";
+
+    #[test]
+    fn a_workflow_is_read_with_the_lines_of_what_matters() {
+        let workflow = Workflow::parse(TEXT).unwrap();
+        let push = workflow.trigger("push").unwrap();
+        assert_eq!(push.branches, ["dev", "feature/**"]);
+        let dispatch = workflow.trigger("workflow_dispatch").unwrap();
+        assert_eq!(dispatch.inputs["promote"].text, "true");
+        let second = workflow.job("second").unwrap();
+        assert_eq!(second.needs[0].text, "first");
+        assert_eq!(second.permissions.as_ref().unwrap().scopes["contents"].line, 25);
+        let lines: Vec<_> = second.expressions.iter().map(|placed| placed.line).collect();
+        assert_eq!(lines, [23, 27, 29]);
+        assert_eq!((second.steps[0].line, &*second.steps[0].with["depth"].text), (31, "0"));
+        assert_eq!(workflow.job("first").unwrap().steps[0].run.as_ref().unwrap().line, 20);
+        assert!(workflow.permissions.unwrap().scopes.is_empty());
+    }
+
+    #[test]
+    fn the_short_forms_of_on_are_read() {
+        let events = |on: &str| {
+            let workflow = Workflow::parse(&format!("on: {on}\njobs: {{}}\n")).unwrap();
+            workflow.triggers.iter().map(|trigger| trigger.event.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(events("push"), ["push"]);
+        assert_eq!(events("[push, pull_request]"), ["push", "pull_request"]);
+    }
+
+    #[test]
+    fn a_misspelt_key_is_named_with_the_nearest_one() {
+        let error = Workflow::parse("on: push\njobs:\n  a:\n    time-out: 3\n").unwrap_err();
+        assert_eq!(error.line, 4);
+        assert!(error.problem.starts_with("there is no key `time-out`"), "{}", error.problem);
+    }
+}
