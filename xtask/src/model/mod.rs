@@ -25,6 +25,7 @@ pub mod quantity;
 pub mod record;
 pub mod reference;
 pub mod service;
+pub mod shell;
 pub mod solve;
 pub mod text;
 pub mod tier;

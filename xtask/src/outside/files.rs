@@ -1,13 +1,33 @@
 //! Files: read with the path in the error, written whole or not at all.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
 /// The text of `path`.
 pub fn read(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))
+}
+
+/// The files at and below `folder` with one of these extensions, in order; none where there is no folder.
+pub fn below(folder: &Path, extensions: &[&str]) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let mut open = vec![folder.to_owned()];
+    while let Some(folder) = open.pop().filter(|folder| folder.is_dir()) {
+        let list = || -> std::io::Result<Vec<PathBuf>> {
+            std::fs::read_dir(&folder)?.map(|entry| Ok(entry?.path())).collect()
+        };
+        let paths = list().with_context(|| format!("cannot list `{}`", folder.display()))?;
+        let (folders, files): (Vec<_>, Vec<_>) = paths.into_iter().partition(|path| path.is_dir());
+        let has_extension = |path: &PathBuf| {
+            path.extension().is_some_and(|extension| extensions.iter().any(|one| extension == *one))
+        };
+        found.extend(files.into_iter().filter(has_extension));
+        open.extend(folders);
+    }
+    found.sort();
+    Ok(found)
 }
 
 /// Writes `contents` beside `path` and renames it into place, so that a reader sees the old file or

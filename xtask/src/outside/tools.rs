@@ -40,15 +40,18 @@ pub const SHELLCHECK: Tool =
     Tool { program: "shellcheck", source: Source::Debian { name: "shellcheck" } };
 
 impl Tool {
+    /// The program's path, where it is installed.
+    pub fn found(&self, target: &Path) -> Option<PathBuf> {
+        let installed = target.join("tools").join("bin").join(self.program);
+        which::which(self.program).ok().or(installed.is_file().then_some(installed))
+    }
+
     /// The program's path, after installing it where it is missing and `install` allows it.
     pub fn ready(&self, shell: &Shell, target: &Path, install: bool) -> Result<PathBuf> {
-        let folder = target.join("tools");
-        let installed = folder.join("bin").join(self.program);
-        if let Some(found) =
-            which::which(self.program).ok().or(installed.is_file().then_some(installed))
-        {
+        if let Some(found) = self.found(target) {
             return Ok(found);
         }
+        let folder = target.join("tools");
         if !install {
             bail!("`{}` is not installed, and `--no-install` forbids to change that", self.program);
         }

@@ -5,6 +5,7 @@ pub mod build;
 pub mod builder;
 pub mod cache;
 pub mod channel;
+pub mod expression;
 pub mod lab;
 pub mod labels;
 pub mod publish;
@@ -15,6 +16,7 @@ pub mod retry;
 pub mod rules;
 pub mod selection;
 pub mod verify;
+pub mod workflow;
 
 use serde::Serialize;
 

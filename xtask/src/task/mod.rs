@@ -13,6 +13,7 @@ mod publication;
 mod publish;
 pub mod push;
 pub mod release;
+pub mod repository;
 pub mod test;
 pub mod verify;
 mod work;

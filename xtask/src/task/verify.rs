@@ -26,6 +26,7 @@ pub fn run(mut start: Start, options: &Verify) -> Result<Exit> {
     let services: Vec<&ServiceFacts> = chosen.iter().map(|(service, _)| *service).collect();
     let mut findings: Vec<Finding> =
         services.iter().flat_map(|service| of_dockerfile(&start, &facts, service)).collect();
+    findings.extend(super::repository::findings(&start, &facts)?);
     if !options.local {
         findings.extend(published(&start, &facts, &services, options.smoke)?);
     }
