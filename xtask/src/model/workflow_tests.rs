@@ -1,3 +1,5 @@
+//! The reading of workflows.
+
 use super::*;
 
 const TEXT: &str = "\
