@@ -10,6 +10,7 @@ use crate::model::channel::Channel;
 use crate::model::config::{SecretSource, secret_source};
 use crate::model::lab::EngineChoice;
 use crate::model::platform::Platform;
+use crate::plan::ci::Play;
 use crate::plan::release::Next;
 
 /// Builds, publishes and keeps the container images of this repository.
@@ -107,6 +108,8 @@ pub enum Command {
         #[command(subcommand)]
         command: Lab,
     },
+    /// Run what a workflow would run, as its file says
+    Ci(Ci),
     /// Check everything that CI checks
     Test(Test),
 }
@@ -307,6 +310,22 @@ pub enum Progress {
     Plain,
     /// buildx's own display
     Native,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Ci {
+    /// What is played
+    #[arg(value_enum, value_name = "WORKFLOW")]
+    pub play: Play,
+    /// The event as GitHub tells it, in JSON; without it, that of this checkout
+    #[arg(long, value_name = "FILE")]
+    pub event: Option<PathBuf>,
+    /// Run it as by hand, with this input
+    #[arg(long, value_name = "NAME=VALUE", value_parser = pair, conflicts_with = "event")]
+    pub input: Vec<(String, String)>,
+    /// Set a variable of the repository
+    #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
+    pub var: Vec<(String, String)>,
 }
 
 #[derive(Debug, Clone, Args)]

@@ -221,6 +221,29 @@ pub fn is_on_any(runner: &Runner, commit: &str, branches: &[String]) -> Result<b
     Ok(false)
 }
 
+/// The one of `branches` that HEAD has gone the least way from, with the commit where it left it. The branch
+/// that is checked out counts only as `origin` has it.
+pub fn left_from(runner: &Runner, branches: &[String]) -> Result<Option<(String, String)>> {
+    let head = runner.finish(&git(["symbolic-ref", "--quiet", "HEAD"]))?.stdout;
+    let mut nearest: Option<(u64, String, String)> = None;
+    for branch in branches {
+        for name in [format!("refs/remotes/origin/{branch}"), format!("refs/heads/{branch}")] {
+            let base = runner.finish(&git(["merge-base", "HEAD", &name]))?;
+            if !base.success() || name == head.trim() {
+                continue;
+            }
+            let commit = base.stdout.trim().to_owned();
+            let count =
+                runner.output(&git(["rev-list", "--count", &format!("{commit}..HEAD"), "--"]))?;
+            let count = count.trim().parse().context("git printed no count")?;
+            if nearest.as_ref().is_none_or(|(least, ..)| count < *least) {
+                nearest = Some((count, branch.clone(), commit));
+            }
+        }
+    }
+    Ok(nearest.map(|(_, branch, commit)| (branch, commit)))
+}
+
 /// A full hash: 40 digits, or 64 in a repository with SHA-256.
 pub fn is_hash(text: &str) -> bool {
     matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit())

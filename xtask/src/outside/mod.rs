@@ -14,6 +14,7 @@ pub mod github;
 pub mod inspect;
 pub mod interrupt;
 pub mod inventory;
+pub mod job_files;
 pub mod lab;
 pub mod login;
 pub mod packages;

@@ -118,14 +118,19 @@ impl Runner {
 
     /// Runs to the end with the terminal handed over; any exit code but 0 is an error.
     pub fn hand_over(&self, call: &Invocation) -> Result<()> {
+        match self.hand_over_for_code(call)? {
+            Some(0) => Ok(()),
+            Some(code) => bail!("`{}` exited with {code}", call.program),
+            None => bail!("`{}` was ended by a signal", call.program),
+        }
+    }
+
+    /// The same for one whose exit code says something; `None` when a signal ended it.
+    pub fn hand_over_for_code(&self, call: &Invocation) -> Result<Option<i32>> {
         let handle = start(call, &self.expression(call).stdin_null())?;
         loop {
             if let Some(output) = handle.wait_timeout(Duration::from_millis(25))? {
-                match output.status.code() {
-                    Some(0) => return Ok(()),
-                    Some(code) => bail!("`{}` exited with {code}", call.program),
-                    None => bail!("`{}` was ended by a signal", call.program),
-                }
+                return Ok(output.status.code());
             }
             if interrupt::wanted() {
                 end(&handle);

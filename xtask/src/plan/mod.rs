@@ -5,6 +5,7 @@ pub mod build;
 pub mod builder;
 pub mod cache;
 pub mod channel;
+pub mod ci;
 pub mod expression;
 pub mod lab;
 pub mod labels;

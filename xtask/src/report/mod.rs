@@ -4,6 +4,7 @@ pub mod bake;
 pub mod bench;
 pub mod build;
 pub mod build_failure;
+pub mod ci;
 pub mod error;
 pub mod plan;
 pub mod progress;

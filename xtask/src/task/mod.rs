@@ -4,6 +4,7 @@ mod bench;
 pub mod build;
 pub mod cache;
 mod check;
+pub mod ci;
 pub mod doctor;
 mod gate;
 mod github;
@@ -43,6 +44,7 @@ pub fn run(cli: Cli) -> Result<Exit> {
         Command::Cache { command } => cache::run(start, &command),
         Command::Lab { command: Lab::Bench(options) } => bench::run(start, &options),
         Command::Lab { command } => lab::run(&start, &command),
+        Command::Ci(options) => ci::run(start, &options),
         Command::Test(options) => test::run(&start, &options),
     }
 }

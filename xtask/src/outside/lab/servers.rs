@@ -10,6 +10,7 @@ use ureq::http::Method;
 use crate::model::failure::Failure;
 use crate::model::invocation::Invocation;
 use crate::model::lab::{Ports, State};
+use crate::model::token::Secret;
 use crate::outside::process::Runner;
 use crate::outside::registry::{Call, Client};
 use crate::outside::{clock, files};
@@ -85,7 +86,7 @@ pub fn start_servers(runner: &Runner, place: &Place, state: &State) -> Result<()
     let folder = std::path::absolute(place.folder.join("servers"))?;
     let Ports { registry, front, front_control, actions_cache, github_api } = state.ports;
     let call = Invocation::new(
-        &target.join("debug").join("lab").to_string_lossy(),
+        &program(place)?,
         [
             "serve".to_owned(),
             format!("--state-dir={}", folder.display()),
@@ -98,6 +99,22 @@ pub fn start_servers(runner: &Runner, place: &Place, state: &State) -> Result<()
     );
     place.start(runner, "servers", &call)?;
     wait_for(place, "servers", front)
+}
+
+/// A token for the stand-in of the Actions cache: git refs with their permission, the job's own first.
+pub fn actions_token(runner: &Runner, place: &Place, scopes: &[(String, u8)]) -> Result<Secret> {
+    let mut arguments = vec!["token".to_owned()];
+    for (scope, permission) in scopes {
+        arguments.extend([format!("--scope={scope}"), format!("--permission={permission}")]);
+    }
+    let printed = runner.output(&Invocation::new(&program(place)?, arguments))?;
+    Ok(Secret::new(printed.trim().to_owned()))
+}
+
+/// The second crate's program, which [`start_servers`] compiles.
+fn program(place: &Place) -> Result<String> {
+    let target = std::path::absolute(place.folder.join("..")).context("the target folder")?;
+    Ok(target.join("debug").join("lab").to_string_lossy().into_owned())
 }
 
 /// Tells the stand-in for GitHub what it is to know, a kind and its JSON; returns its answer.

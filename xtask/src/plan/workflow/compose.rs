@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use crate::model::compose::{ComposeService, services};
-use crate::model::dockerfile::instructions;
+use crate::model::dockerfile::Dockerfile;
 use crate::model::facts::Facts;
 use crate::model::tier::{CachePlace, CacheTier};
 use crate::model::yaml::Placed;
@@ -43,13 +43,11 @@ pub fn expected(facts: &Facts) -> Vec<Expected> {
 }
 
 fn exposed(dockerfile: &str) -> BTreeSet<String> {
-    let instructions = instructions(dockerfile);
-    let ports = instructions.iter().filter_map(|(_, text)| {
-        let (keyword, rest) = text.split_once(char::is_whitespace)?;
-        keyword.eq_ignore_ascii_case("EXPOSE").then_some(rest)
-    });
-    let number = |port: &str| port.split('/').next().unwrap_or(port).to_owned();
-    ports.flat_map(str::split_whitespace).map(number).collect()
+    let stages = Dockerfile::parse(dockerfile).map(|file| file.stages).unwrap_or_default();
+    let instructions = stages.iter().flat_map(|stage| &stage.instructions);
+    let ports = instructions.filter(|instruction| instruction.keyword == "EXPOSE");
+    let number = |port: String| port.split('/').next().unwrap_or(&port).to_owned();
+    ports.flat_map(|instruction| instruction.words()).map(number).collect()
 }
 
 /// The rules of a compose file.
