@@ -10,8 +10,8 @@ pub fn read(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))
 }
 
-/// The files at and below `folder` with one of these extensions, in order; none where there is no folder.
-pub fn below(folder: &Path, extensions: &[&str]) -> Result<Vec<PathBuf>> {
+/// The files at and below `folder`, in order; none where there is no folder.
+pub fn below(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut open = vec![folder.to_owned()];
     while let Some(folder) = open.pop().filter(|folder| folder.is_dir()) {
@@ -20,10 +20,7 @@ pub fn below(folder: &Path, extensions: &[&str]) -> Result<Vec<PathBuf>> {
         };
         let paths = list().with_context(|| format!("cannot list `{}`", folder.display()))?;
         let (folders, files): (Vec<_>, Vec<_>) = paths.into_iter().partition(|path| path.is_dir());
-        let has_extension = |path: &PathBuf| {
-            path.extension().is_some_and(|extension| extensions.iter().any(|one| extension == *one))
-        };
-        found.extend(files.into_iter().filter(has_extension));
+        found.extend(files);
         open.extend(folders);
     }
     found.sort();

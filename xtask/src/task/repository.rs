@@ -73,8 +73,12 @@ const COMPOSE: [&str; 4] =
     ["compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"];
 
 fn paths(root: &Path) -> Result<Vec<PathBuf>> {
-    let mut paths = files::below(&root.join(FOLDER), &["yml", "yaml"])?;
-    paths.extend(files::below(&root.join("docs"), &["md"])?);
+    let mut paths = files::below(&root.join(FOLDER))?;
+    paths.extend(files::below(&root.join("docs"))?);
+    let extensions = ["yml", "yaml", "md"];
+    paths.retain(|path| {
+        path.extension().is_some_and(|extension| extensions.iter().any(|one| extension == *one))
+    });
     let at_root = ["README.md"].iter().chain(&COMPOSE).map(|name| root.join(name));
     paths.extend(at_root.filter(|path| path.is_file()));
     Ok(paths)

@@ -8,6 +8,7 @@
     reason = "a test fails by panicking, and starts the programs it needs"
 )]
 
+use std::collections::BTreeSet;
 use std::process::Command;
 
 use serde_json::Value;
@@ -133,6 +134,41 @@ impl Lab {
             let url = format!("http://{}/v2/{repository}/manifests/{digest}", self.registry());
             self.agent.delete(&url).call().unwrap();
         }
+    }
+
+    /// The tags of a repository; none when it is not there.
+    pub fn tags(&self, repository: &str) -> BTreeSet<String> {
+        let url = format!("http://{}/v2/{repository}/tags/list", self.registry());
+        let Ok(mut answer) = ureq::get(&url).call() else { return BTreeSet::new() };
+        let text = answer.body_mut().read_to_string().unwrap();
+        let listed: Value = serde_json::from_str(&text).unwrap();
+        let tags = listed["tags"].as_array().cloned().unwrap_or_default();
+        tags.iter().map(|tag| tag.as_str().unwrap().to_owned()).collect()
+    }
+
+    /// What the Actions cache holds, as pairs of scope and key.
+    pub fn cache_entries(&self) -> Vec<(String, String)> {
+        let listed = self.cache_control("GET");
+        let text = |entry: &Value, name: &str| entry[name].as_str().unwrap().to_owned();
+        let entries = listed.as_array().unwrap().iter();
+        entries.map(|entry| (text(entry, "scope"), text(entry, "key"))).collect()
+    }
+
+    pub fn clear_cache(&self) {
+        self.cache_control("DELETE");
+    }
+
+    fn cache_control(&self, method: &str) -> Value {
+        let url = format!("{}/_lab/entries", self.text("/servers/actions_cache"));
+        call(method, &url, None)
+    }
+
+    /// The GitHub release of a tag; `None` when there is none.
+    pub fn github_release(&self, repository: &str, tag: &str) -> Option<Value> {
+        let api = self.text("/servers/github_api");
+        let url = format!("{api}/repos/{repository}/releases/tags/{tag}");
+        let answer = ureq::get(&url).header("authorization", "Bearer lab-writer").call();
+        serde_json::from_str(&answer.ok()?.body_mut().read_to_string().unwrap()).unwrap()
     }
 
     /// The variables that GitHub gives to actions for the cache service.

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use crate::model::invocation::Invocation;
 use crate::model::lab::{STAND_IN_LABEL, StandIn, State};
@@ -20,7 +20,7 @@ const CODENAMES: [&str; 4] = ["bookworm", "trixie", "bullseye", "sid"];
 pub fn wanted(runner: &Runner, state: &State, base: &Reference) -> Result<StandIn> {
     let mut parts = vec![codename(base).as_bytes().to_vec(), apt_files()];
     if let Some(folder) = recipe(base) {
-        for path in files_below(&folder)? {
+        for path in files::below(&folder)? {
             parts.push(path.to_string_lossy().into_owned().into_bytes());
             parts.push(std::fs::read(&path).with_context(|| path.display().to_string())?);
         }
@@ -182,7 +182,7 @@ fn apt_settings(runner: &Runner) -> Result<String> {
 /// The files that those settings come from: reading them costs less than asking apt, and this is asked
 /// with every `--lab`.
 fn apt_files() -> Vec<u8> {
-    let folder = files_below(Path::new("/etc/apt/apt.conf.d")).unwrap_or_default();
+    let folder = files::below(Path::new("/etc/apt/apt.conf.d")).unwrap_or_default();
     let all = std::iter::once(PathBuf::from("/etc/apt/apt.conf")).chain(folder);
     all.filter_map(|path| std::fs::read(path).ok()).flatten().collect()
 }
@@ -213,20 +213,4 @@ fn copy_cargo_settings(folder: &Path) -> Result<()> {
 fn codename(base: &Reference) -> &'static str {
     let tag = base.tag.as_ref().map_or("", |tag| tag.as_str());
     CODENAMES.into_iter().find(|name| tag.contains(name)).unwrap_or("bookworm")
-}
-
-fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).with_context(|| folder.display().to_string())? {
-        let path = entry?.path();
-        if path.is_dir() {
-            found.extend(files_below(&path)?);
-        } else if path.is_file() {
-            found.push(path);
-        } else {
-            bail!("`{}` is neither a file nor a folder", path.display());
-        }
-    }
-    found.sort();
-    Ok(found)
 }

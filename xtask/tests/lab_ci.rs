@@ -1,0 +1,279 @@
+//! `cargo xtask ci --lab` plays the real workflow files on a repository of its own, and what ended up in
+//! the registry, in the Actions cache and at the stand-in for GitHub is looked at.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking, and reads the files it copies"
+)]
+
+mod support;
+#[path = "support/lab.rs"]
+mod the_lab;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use support::{Fixture, Ran};
+use the_lab::Lab;
+
+/// What answers on a port and leaves when it is asked to.
+const SERVER: &str = r#"RUN printf '%s\n' '#!/usr/bin/perl' 'use IO::Socket::INET; $SIG{TERM} = sub { exit 0 };' 'my $s = IO::Socket::INET->new(LocalPort => 8000, Listen => 5);' 'while (my $c = $s->accept) { print $c "HTTP/1.0 200 OK\r\n\r\nwell\n"; close $c }' > /server && chmod +x /server
+CMD ["/server"]
+"#;
+
+const CONTRACT: &str = "\
+[workspace.metadata.images.services.web.smoke-test]
+port = 8000
+body = 'well'
+timeout-seconds = 5
+";
+
+/// The files of this repository below `.github`.
+fn github_files(fixture: &Fixture) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    for path in xtask::outside::files::below(&root.join(".github")).unwrap() {
+        let inside = path.strip_prefix(root).unwrap();
+        fixture.write(inside.to_str().unwrap(), &std::fs::read_to_string(&path).unwrap());
+    }
+}
+
+fn change(fixture: &Fixture, service: &str) -> String {
+    let seed = std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos();
+    fixture.service(service, &format!("FROM debian:bookworm\nRUN echo {seed} > /seed\n{SERVER}"));
+    fixture.commit("feat: another image")
+}
+
+/// A repository on its branch dev, with two services and the real workflows; nothing is published.
+fn repository() -> (Fixture, Lab) {
+    let fixture = Fixture::unpublished();
+    fixture.configure(CONTRACT);
+    github_files(&fixture);
+    change(&fixture, "api");
+    change(&fixture, "web");
+    let lab = Lab::up(&fixture);
+    lab.clear_cache();
+    (fixture, lab)
+}
+
+fn image(fixture: &Fixture, service: &str) -> String {
+    format!("{}/{service}", fixture.repository)
+}
+
+fn ci(fixture: &Fixture, more: &[&str]) -> Ran {
+    fixture.xtask(&[&["ci", "--lab"], more].concat())
+}
+
+/// The tags of a service, `SHA` for the commit in them.
+fn tags(lab: &Lab, fixture: &Fixture, service: &str, commit: &str) -> Vec<String> {
+    let tags = lab.tags(&image(fixture, service));
+    tags.iter().map(|tag| tag.replace(commit, "SHA")).collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// The scopes that something of a service was written to.
+fn scopes(lab: &Lab, service: &str) -> BTreeSet<String> {
+    let entries = lab.cache_entries().into_iter();
+    let index = format!("index-{service}-");
+    entries.filter(|(_, key)| key.starts_with(&index)).map(|(scope, _)| scope).collect()
+}
+
+fn pull_request_of_web() -> (Fixture, Lab, String) {
+    let (fixture, lab) = repository();
+    fixture.git(&["checkout", "--quiet", "-b", "feature/x"]);
+    let commit = change(&fixture, "web");
+    (fixture, lab, commit)
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn a_pull_request_builds_what_it_touches_and_leaves_no_tag() {
+    let (fixture, lab, commit) = pull_request_of_web();
+    let ran = ci(&fixture, &["pr"]).expect(0);
+    assert!(ran.stderr.contains("job build (web): succeeded"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("job build (api)"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("web: healthy after"), "{}", ran.stderr);
+    assert_eq!(tags(&lab, &fixture, "web", &commit), [] as [&str; 0]);
+    assert_eq!(scopes(&lab, "web"), BTreeSet::from(["refs/pull/1/merge".to_owned()]));
+    assert_eq!(scopes(&lab, "api"), BTreeSet::new());
+
+    // A change of no service builds nothing.
+    fixture.git(&["checkout", "--quiet", "-B", "feature/y", "dev"]);
+    fixture.write("README.md", "another");
+    fixture.commit("docs: nothing of a service");
+    let ran = ci(&fixture, &["pr"]).expect(0);
+    assert!(ran.stderr.contains("job build: skipped"), "{}", ran.stderr);
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn a_pull_request_from_a_fork_is_built_and_writes_nothing_anywhere() {
+    let (fixture, lab, commit) = pull_request_of_web();
+    let base = fixture.git(&["rev-parse", "dev"]);
+    let event = json!({ "number": 7, "pull_request": {
+        "number": 7,
+        "base": { "ref": "dev", "sha": base, "repo": { "full_name": fixture.repository } },
+        "head": { "ref": "patch-1", "sha": commit, "repo": { "full_name": "somebody/fork" } },
+    }});
+    let file = fixture.root().join("../event-of-a-fork.json");
+    std::fs::write(&file, event.to_string()).unwrap();
+    let file = file.to_str().unwrap();
+    let mut command = fixture.command(&["ci", "--lab", "pr", "--event", file, "--verbose"]);
+    let ran = Ran::from(command.env("GITHUB_TOKEN", "a-token-that-reads").output().unwrap());
+    let ran = ran.expect(0);
+    assert!(ran.stderr.contains("job build (web): succeeded"), "{}", ran.stderr);
+    assert!(!format!("{}{}", ran.stdout, ran.stderr).contains("a-token-that-reads"));
+    assert_eq!(lab.cache_entries(), []);
+
+    // Whatever it makes of the workflow, it does not push.
+    let path = ".github/workflows/docker-build.yml";
+    let text = std::fs::read_to_string(fixture.root().join(path)).unwrap();
+    let pushes = text.replace("build \"$SERVICE\" --channel pr --test", "push \"$SERVICE\"");
+    assert_ne!(pushes, text);
+    fixture.write(path, &pushes);
+    fixture.commit("feat: push from a pull request");
+    let ran = ci(&fixture, &["pr", "--event", file]).expect(3);
+    assert!(ran.stderr.contains("a pull request never publishes"), "{}", ran.stderr);
+    assert_eq!(tags(&lab, &fixture, "web", &commit), [] as [&str; 0]);
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn a_service_that_fails_fails_the_workflow_and_not_the_others() {
+    let (fixture, lab, _) = pull_request_of_web();
+    fixture.service("api", "FROM debian:bookworm\nRUN exit 7\n");
+    let commit = fixture.commit("feat: a mistake");
+    let ran = ci(&fixture, &["pr"]).expect(1);
+    assert!(ran.stderr.contains("job build (api): failed"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("job build (web): succeeded"), "{}", ran.stderr);
+    assert_eq!(tags(&lab, &fixture, "api", &commit), [] as [&str; 0]);
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn a_push_to_dev_publishes_the_dev_channel_and_the_cache() {
+    let (fixture, lab) = repository();
+    let commit = fixture.git(&["rev-parse", "HEAD"]);
+    let ran = ci(&fixture, &["dev"]).expect(0);
+    for service in ["api", "web"] {
+        assert_eq!(tags(&lab, &fixture, service, &commit), ["cache", "dev", "dev-SHA"]);
+        assert_eq!(scopes(&lab, service), BTreeSet::from(["refs/heads/dev".to_owned()]));
+        assert!(ran.stderr.contains(&format!("job push ({service}): succeeded")));
+    }
+    // What did not change is only tagged.
+    fixture.write("README.md", "another");
+    let next = fixture.commit("docs: nothing of a service");
+    let before = lab.manifest(&image(&fixture, "web"), "dev").unwrap().1;
+    ci(&fixture, &["dev"]).expect(0);
+    let exact = lab.manifest(&image(&fixture, "web"), &format!("dev-{next}")).unwrap().1;
+    assert_eq!(exact, before);
+}
+
+const OF_A_RELEASE: [&str; 5] = ["1", "1.2", "SHA", "latest", "v1.2.3"];
+
+fn has_all(tags: &[String]) -> bool {
+    OF_A_RELEASE.iter().all(|tag| tags.iter().any(|there| there == tag))
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn a_release_tag_publishes_the_version_and_the_github_release() {
+    let (fixture, lab) = repository();
+    let commit = fixture.git(&["rev-parse", "HEAD"]);
+    ci(&fixture, &["release"]).expect(2);
+    fixture.git(&["tag", "v1.2.3"]);
+    let ran = ci(&fixture, &["release"]).expect(0);
+    assert!(ran.stderr.contains("job by-hand: skipped"), "{}", ran.stderr);
+    for service in ["api", "web"] {
+        let tags = tags(&lab, &fixture, service, &commit);
+        assert!(has_all(&tags), "{tags:?}");
+    }
+    let release = lab.github_release(&fixture.repository, "v1.2.3").unwrap();
+    assert_eq!(release["draft"], Value::Bool(false), "{release:#}");
+    assert!(release["body"].as_str().unwrap().contains("docker pull"), "{release:#}");
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn a_release_by_hand_promotes_the_tested_image_and_shows_it_first_when_asked() {
+    let (fixture, lab) = repository();
+    let commit = fixture.git(&["rev-parse", "HEAD"]);
+    ci(&fixture, &["dev"]).expect(0);
+    let dev = lab.manifest(&image(&fixture, "web"), "dev").unwrap().1;
+    let before = tags(&lab, &fixture, "web", &commit);
+
+    let by_hand = ["release", "--input", "version=v1.2.3"];
+    let shown = ci(&fixture, &[&by_hand[..], &["--input", "dry-run=true"]].concat()).expect(0);
+    assert!(shown.stdout.contains("v1.2.3: now nothing"), "{}", shown.stdout);
+    assert_eq!(tags(&lab, &fixture, "web", &commit), before);
+    assert_eq!(lab.github_release(&fixture.repository, "v1.2.3"), None);
+    assert_eq!(fixture.git(&["tag", "--list"]), "");
+
+    lab.reset();
+    let ran = ci(&fixture, &by_hand).expect(0);
+    assert!(ran.stderr.contains("job tagged: skipped"), "{}", ran.stderr);
+    assert!(ran.stdout.contains("promoted"), "{}", ran.stdout);
+    assert!(has_all(&tags(&lab, &fixture, "web", &commit)));
+    assert_eq!(lab.manifest(&image(&fixture, "web"), "v1.2.3").unwrap().1, dev);
+    assert_eq!(fixture.git(&["tag", "--list"]), "v1.2.3");
+    assert!(lab.github_release(&fixture.repository, "v1.2.3").is_some());
+
+    // Without the promotion it is built, from what is cached.
+    change(&fixture, "web");
+    let built = ["release", "--input", "version=v1.2.4", "--input", "promote=false"];
+    let ran = ci(&fixture, &built).expect(0);
+    assert!(!ran.stdout.contains("promoted"), "{}", ran.stdout);
+    assert_ne!(lab.manifest(&image(&fixture, "web"), "v1.2.4").unwrap().1, dev);
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn the_weekly_prune_plans_and_deletes_only_where_the_repository_allows_it() {
+    let (fixture, lab) = repository();
+    fixture.configure(&format!(
+        "[workspace.metadata.images.retention]\nkeep-last = 1\nmax-share = 1.0\n{CONTRACT}"
+    ));
+    let first = fixture.commit("feat: keep little");
+    ci(&fixture, &["dev"]).expect(0);
+    for _ in 0..2 {
+        change(&fixture, "web");
+        ci(&fixture, &["dev"]).expect(0);
+    }
+    let before = lab.tags(&image(&fixture, "web"));
+    let ran = ci(&fixture, &["prune"]).expect(0);
+    assert!(ran.stderr.contains("job apply: skipped"), "{}", ran.stderr);
+    assert!(ran.stdout.contains("web: 3 of "), "{}", ran.stdout);
+    assert_eq!(lab.tags(&image(&fixture, "web")), before);
+
+    let ran = ci(&fixture, &["prune", "--var", "PRUNE_APPLY=true"]).expect(0);
+    assert!(ran.stderr.contains("job plan: skipped"), "{}", ran.stderr);
+    let mut after = before;
+    assert!(after.remove(&format!("dev-{first}")));
+    assert_eq!(lab.tags(&image(&fixture, "web")), after);
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn a_new_service_is_a_new_folder_and_no_workflow_changes_for_it() {
+    let (fixture, lab) = repository();
+    ci(&fixture, &["dev"]).expect(0);
+    fixture.git(&["checkout", "--quiet", "-b", "feature/new"]);
+    let commit = change(&fixture, "new");
+    let ran = ci(&fixture, &["pr"]).expect(0);
+    assert!(ran.stderr.contains("job build (new): succeeded"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("job build (web)"), "{}", ran.stderr);
+
+    fixture.git(&["checkout", "--quiet", "dev"]);
+    fixture.git(&["merge", "--quiet", "--ff-only", "feature/new"]);
+    ci(&fixture, &["dev"]).expect(0);
+    fixture.git(&["tag", "v1.2.3"]);
+    ci(&fixture, &["release"]).expect(0);
+    let tags = tags(&lab, &fixture, "new", &commit);
+    assert!(has_all(&tags) && tags.contains(&"dev-SHA".to_owned()), "{tags:?}");
+    let verified = fixture.xtask(&["verify", "--lab", "--format=json", "new"]).expect(0).json();
+    let closures = verified.as_array().unwrap().iter().filter(|one| one["check"] == "closure");
+    assert_eq!(closures.count(), 2, "{verified:#}");
+    let pruned = ci(&fixture, &["prune"]).expect(0);
+    assert!(pruned.stdout.contains("\nnew: 0 of "), "{}", pruned.stdout);
+}
