@@ -139,7 +139,7 @@ impl Lab {
     /// The tags of a repository; none when it is not there.
     pub fn tags(&self, repository: &str) -> BTreeSet<String> {
         let url = format!("http://{}/v2/{repository}/tags/list", self.registry());
-        let Ok(mut answer) = ureq::get(&url).call() else { return BTreeSet::new() };
+        let Ok(mut answer) = self.agent.get(&url).call() else { return BTreeSet::new() };
         let text = answer.body_mut().read_to_string().unwrap();
         let listed: Value = serde_json::from_str(&text).unwrap();
         let tags = listed["tags"].as_array().cloned().unwrap_or_default();
@@ -160,14 +160,14 @@ impl Lab {
 
     fn cache_control(&self, method: &str) -> Value {
         let url = format!("{}/_lab/entries", self.text("/servers/actions_cache"));
-        call(method, &url, None)
+        self.call(method, &url, None)
     }
 
     /// The GitHub release of a tag; `None` when there is none.
     pub fn github_release(&self, repository: &str, tag: &str) -> Option<Value> {
         let api = self.text("/servers/github_api");
         let url = format!("{api}/repos/{repository}/releases/tags/{tag}");
-        let answer = ureq::get(&url).header("authorization", "Bearer lab-writer").call();
+        let answer = self.agent.get(&url).header("authorization", "Bearer lab-writer").call();
         serde_json::from_str(&answer.ok()?.body_mut().read_to_string().unwrap()).unwrap()
     }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use crate::model::compose::{ComposeService, services};
-use crate::model::dockerfile::Dockerfile;
+use crate::model::dockerfile::{Dockerfile, Instruction};
 use crate::model::facts::Facts;
 use crate::model::tier::{CachePlace, CacheTier};
 use crate::model::yaml::Placed;
@@ -47,7 +47,7 @@ fn exposed(dockerfile: &str) -> BTreeSet<String> {
     let instructions = stages.iter().flat_map(|stage| &stage.instructions);
     let ports = instructions.filter(|instruction| instruction.keyword == "EXPOSE");
     let number = |port: String| port.split('/').next().unwrap_or(&port).to_owned();
-    ports.flat_map(|instruction| instruction.words()).map(number).collect()
+    ports.flat_map(Instruction::words).map(number).collect()
 }
 
 /// The rules of a compose file.
