@@ -6,7 +6,9 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use expect_test::expect_file;
+use proptest::prelude::{Strategy, prop, proptest};
 use xtask::model::config::Config;
+use xtask::model::ignore_file::BuildContext;
 use xtask::model::service::ServiceName;
 use xtask::outside::context;
 use xtask::plan::rules::{self, RULES, Subject};
@@ -64,4 +66,60 @@ fn the_page_has_every_rule() {
              An allowance without a reason, for a rule that does not exist, or for nothing, is itself a \
              finding.\n";
     expect_file!["../../docs/dockerfile-rules.md"].assert_eq(&page);
+}
+
+/// Texts made of what has a meaning in a Dockerfile, in any order.
+fn texts() -> impl Strategy<Value = String> {
+    const PIECES: [&str; 30] = [
+        "FROM ",
+        "scratch",
+        "a:1 AS one",
+        "one",
+        "RUN ",
+        "COPY ",
+        "ARG ",
+        "ENV ",
+        "USER ",
+        "VOLUME ",
+        "--from=",
+        "--mount=type=cache,target=",
+        "$",
+        "${A:-",
+        "}",
+        "\"",
+        "'",
+        "\\",
+        "\n",
+        "\n\n",
+        " ",
+        "<<EOF",
+        "EOF\n",
+        "[",
+        "]",
+        "# xtask: allow=",
+        "root-user",
+        "rm -rf ",
+        "apt-get install",
+        "ä",
+    ];
+    prop::collection::vec(prop::sample::select(&PIECES[..]), 0..60)
+        .prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_judged_and_each_finding_is_on_one_of_its_lines(
+        text in texts(), ignore in texts(), target in prop::option::of("one|[0-3]"),
+    ) {
+        let context = BuildContext { ignore_file: Some(ignore), paths: vec![".env".to_owned()] };
+        let judgement = rules::judge(&Subject {
+            file: "Dockerfile",
+            text: &text,
+            arguments: &std::collections::BTreeMap::new(),
+            target: target.as_deref(),
+            context: &context,
+        });
+        let lines = text.lines().count().max(1);
+        assert!(judgement.broken.iter().all(|broken| (1..=lines).contains(&broken.line)));
+    }
 }
