@@ -12,6 +12,9 @@ use crate::model::service::ServiceName;
 use super::clock;
 use super::process::Runner;
 
+/// How long a program with neither a health check nor a port must run.
+const SETTLED: Duration = Duration::from_secs(1);
+
 /// What a smoke test that passed saw.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Passed {
@@ -111,8 +114,10 @@ impl Container<'_> {
                 bail!("it exited with {} before it was healthy", state.exit_code);
             }
             match state.health {
-                // Without a health check the answer of the port is all there is to wait for.
-                None => return Ok(()),
+                // Without a health check the answer of the port is all there is to wait for, and
+                // without a port that it stays.
+                None if smoke_test.port.is_some() || begun.elapsed() > SETTLED => return Ok(()),
+                None => {}
                 Some(health) if health.status == "healthy" => return Ok(()),
                 Some(health) if health.status == "unhealthy" => {
                     let said = health.log.last().map_or("", |probe| probe.output.trim());

@@ -30,7 +30,7 @@ pub fn install(runner: &Runner, packages: &[&str], from_forky: bool) -> Result<(
         add_forky(&apt)?;
     }
     run(&apt, &["update", "--quiet=2"])?;
-    let later = ["docker.io", "docker-cli", "docker-buildx"];
+    let later = ["docker.io", "docker-cli", "docker-buildx", "docker-compose"];
     let names: Vec<String> = packages
         .iter()
         .map(|name| {

@@ -144,11 +144,15 @@ impl Client {
         lists.insert(reference.repository.clone(), tags.to_vec());
     }
 
-    fn remember(&self, reference: &Reference, stored: &StoredManifest) {
+    fn remember_tag(&self, reference: &Reference, digest: &Digest) {
         if reference.tag.is_some() {
             let mut tags = self.shared.tags.lock().unwrap_or_else(PoisonError::into_inner);
-            tags.insert(reference.clone(), stored.digest.clone());
+            tags.insert(reference.clone(), digest.clone());
         }
+    }
+
+    fn remember(&self, reference: &Reference, stored: &StoredManifest) {
+        self.remember_tag(reference, &stored.digest);
         let key = (reference.repository.clone(), stored.digest.clone());
         let mut manifests = self.shared.manifests.lock().unwrap_or_else(PoisonError::into_inner);
         manifests.insert(key, stored.clone());

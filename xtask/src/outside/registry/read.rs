@@ -82,6 +82,7 @@ impl Client {
         if reference.digest.as_ref().is_some_and(|asked| *asked != digest) {
             return Err(malformed(format!("asked for {reference}, got {digest}")));
         }
+        self.remember_tag(reference, &digest);
         let media_type = answer.header("content-type").unwrap_or_default().to_owned();
         Ok(ManifestHead { digest, media_type })
     }
