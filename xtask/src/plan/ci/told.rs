@@ -132,8 +132,12 @@ impl Told {
         let given = given.unwrap_or_default();
         if let Some(name) = given.keys().find(|name| !trigger.inputs.contains_key(*name)) {
             let known: Vec<&str> = trigger.inputs.keys().map(String::as_str).collect();
-            return Err(Failure::usage(format!("the workflow has no input `{name}`"))
-                .hint(format!("name one of {}", known.join(", "))));
+            return Err(Failure::usage(format!("the workflow has no input `{name}`")).hint(
+                match known.as_slice() {
+                    [] => "it takes none; leave out --input".to_owned(),
+                    known => format!("name one of {}", known.join(", ")),
+                },
+            ));
         }
         let value = |(name, default): (&String, &crate::model::yaml::Placed)| {
             let text = match given.get(name) {
