@@ -117,13 +117,13 @@ impl Container<'_> {
                 // Without a health check the answer of the port is all there is to wait for, and
                 // without a port that it stays.
                 None if smoke_test.port.is_some() || begun.elapsed() > SETTLED => return Ok(()),
-                None => {}
                 Some(health) if health.status == "healthy" => return Ok(()),
                 Some(health) if health.status == "unhealthy" => {
                     let said = health.log.last().map_or("", |probe| probe.output.trim());
                     bail!("its health check failed: {said}");
                 }
-                Some(_) => {}
+                // It is still starting, or has not stayed long enough.
+                _ => {}
             }
             let limit = smoke_test.timeout;
             if begun.elapsed() > limit {
