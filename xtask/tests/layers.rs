@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 /// What a folder of `src/` may use of the crate.
 fn allowed(layer: &str) -> &'static [&'static str] {
     match layer {
+        "cli" => &["cli", "model", "plan"],
         "model" => &["model"],
         "plan" => &["model", "plan"],
         "outside" => &["model", "outside"],
