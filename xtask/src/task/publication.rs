@@ -20,7 +20,7 @@ use crate::report;
 
 use super::Start;
 use super::gate::{self, Gate};
-use super::publish::{Known, Publisher};
+use super::publish::{Image, Known, Publisher};
 use super::work::Work;
 
 /// Everything that is known of a publication before it begins.
@@ -200,7 +200,7 @@ fn one(by: &Publisher<'_>, work: &Work<'_>, service: &ServicePublication) -> Res
         | Action::Promote { digest, .. } => {
             let retag = matches!(action, Action::Retag { .. });
             let known = if retag { Known::Whole } else { Known::There };
-            let done = by.publish(repository, tags, digest, known)?;
+            let done = by.publish(Image { repository, tags, digest }, known)?;
             published.digest = Some(digest.clone());
             published.tags = done.tags;
             published.result = match action {
@@ -216,7 +216,8 @@ fn one(by: &Publisher<'_>, work: &Work<'_>, service: &ServicePublication) -> Res
             let record = work.service(planned, |built| {
                 let image = built.image.as_ref().context("buildx told no digest")?;
                 let digest = image.digest.clone();
-                let outcome = by.publish(repository, tags, &digest, Known::Pushed)?;
+                let outcome =
+                    by.publish(Image { repository, tags, digest: &digest }, Known::Pushed)?;
                 // It is set once: this is called once for a build.
                 let _ = done.set((digest, outcome));
                 Ok(())
@@ -242,7 +243,8 @@ fn one(by: &Publisher<'_>, work: &Work<'_>, service: &ServicePublication) -> Res
 fn float(by: &Publisher<'_>, work: &Work<'_>, plan: &PublishPlan, results: &mut [Published]) {
     for (service, published) in plan.services.iter().zip(results) {
         let Some(digest) = published.digest.clone() else { continue };
-        match by.floating_tags(&service.repository, &service.tags, &digest) {
+        let ServicePublication { repository, tags, .. } = service;
+        match by.floating_tags(Image { repository, tags, digest: &digest }) {
             Ok(tags) => published.tags.extend(tags),
             Err(error) => {
                 let Published { result, error, .. } = failed(service, &error, work);

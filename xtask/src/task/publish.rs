@@ -38,6 +38,14 @@ pub(super) enum Known {
     Pushed,
 }
 
+/// An image that is in a repository or about to be, and its tags.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Image<'i> {
+    pub repository: &'i Reference,
+    pub tags: &'i Tags,
+    pub digest: &'i Digest,
+}
+
 /// What was published, and how large it is.
 #[derive(Debug)]
 pub(super) struct Done {
@@ -50,28 +58,17 @@ const LAG: Duration = Duration::from_secs(5);
 
 impl Publisher<'_> {
     /// Both phases, but for a release, whose floating tags wait for all services.
-    pub fn publish(
-        &self,
-        repository: &Reference,
-        tags: &Tags,
-        digest: &Digest,
-        known: Known,
-    ) -> Result<Done> {
-        let mut done = self.exact_tags(repository, tags, digest, known)?;
+    pub fn publish(&self, image: Image<'_>, known: Known) -> Result<Done> {
+        let mut done = self.exact_tags(image, known)?;
         if self.request.wishes.moves != Moves::ByVersion {
-            done.tags.extend(self.floating_tags(repository, tags, digest)?);
+            done.tags.extend(self.floating_tags(image)?);
         }
         Ok(done)
     }
 
     /// Phase one: `digest`, which is in the repository, under all exact tags.
-    fn exact_tags(
-        &self,
-        repository: &Reference,
-        tags: &Tags,
-        digest: &Digest,
-        known: Known,
-    ) -> Result<Done> {
+    fn exact_tags(&self, image: Image<'_>, known: Known) -> Result<Done> {
+        let Image { repository, tags, digest } = image;
         let stored = self.stored(repository, digest)?;
         let size = match known {
             Known::Whole => 0,
@@ -88,12 +85,8 @@ impl Publisher<'_> {
     }
 
     /// Phase two: the floating tags, in their order.
-    pub fn floating_tags(
-        &self,
-        repository: &Reference,
-        tags: &Tags,
-        digest: &Digest,
-    ) -> Result<Vec<TagResult>> {
+    pub fn floating_tags(&self, image: Image<'_>) -> Result<Vec<TagResult>> {
+        let Image { repository, tags, digest } = image;
         if tags.floating.is_empty() {
             return Ok(Vec::new());
         }

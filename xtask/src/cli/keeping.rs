@@ -1,0 +1,97 @@
+//! What the commands take that look at what is published, and keep it in order.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+#[derive(Debug, Clone, Args)]
+pub struct Verify {
+    /// Services to look at; all when none is named
+    #[arg(value_name = "SERVICE")]
+    pub services: Vec<String>,
+    /// Look at the repository alone, and at no registry
+    #[arg(long)]
+    pub local: bool,
+    /// Start each published image by its digest, ask it, and stop it
+    #[arg(long, conflicts_with = "local")]
+    pub smoke: bool,
+    /// Let warnings fail
+    #[arg(long)]
+    pub strict: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Doctor {
+    /// Let warnings fail
+    #[arg(long)]
+    pub strict: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(subcommand_precedence_over_arg = true)]
+pub struct Prune {
+    #[command(subcommand)]
+    pub command: Option<PruneCommand>,
+    /// Services whose packages are pruned; all when none is named
+    #[arg(value_name = "SERVICE")]
+    pub services: Vec<String>,
+    /// List again, plan again and delete; of a plan's file only what both agree on
+    #[arg(long, value_name = "PLAN", num_args = 0..=1)]
+    pub apply: Option<Option<PathBuf>>,
+    /// Write what would be deleted to a file, for --apply
+    #[arg(long, value_name = "FILE", conflicts_with = "apply")]
+    pub plan_file: Option<PathBuf>,
+    /// Plan for a package in a file, without any registry
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["apply", "plan_file"])]
+    pub inventory: Option<PathBuf>,
+    /// Where the report of --apply goes
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// Where packages are listed and deleted
+    #[arg(long, value_enum, default_value_t = Backend::Auto)]
+    pub backend: Backend,
+    /// The most requests to GitHub's API
+    #[arg(long, value_name = "N", default_value_t = 900)]
+    pub budget: u64,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub enum PruneCommand {
+    /// Show what keeps a version, or why it goes
+    Explain {
+        /// For instance `git-server:dev`, or with a digest
+        #[arg(value_name = "SERVICE:TAG")]
+        reference: String,
+    },
+    /// Restore what a run deleted
+    Undo {
+        #[arg(value_name = "REPORT")]
+        report: PathBuf,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Backend {
+    /// GitHub for ghcr.io, the registry itself for any other
+    Auto,
+    /// GitHub's REST API
+    Github,
+    /// The registry's own API
+    Registry,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub enum Cache {
+    /// Show for each service and tier what is there, its age and size, and whether it can be used
+    Status {
+        /// Services to look at; all when none is named
+        #[arg(value_name = "SERVICE")]
+        services: Vec<String>,
+    },
+    /// Make the next build cold, without deleting anything that is in use
+    Invalidate {
+        /// Services; all when none is named
+        #[arg(value_name = "SERVICE")]
+        services: Vec<String>,
+    },
+}

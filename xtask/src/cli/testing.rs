@@ -1,0 +1,65 @@
+//! What the commands take that check and measure: `test`, `ci` and `lab`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::building::pair;
+use crate::model::lab::EngineChoice;
+use crate::plan::ci::Play;
+
+#[derive(Debug, Clone, Args)]
+pub struct Test {
+    /// Checks to run; all when none is named, `--dry-run` lists them
+    #[arg(value_name = "CHECK")]
+    pub checks: Vec<String>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Ci {
+    /// What is played
+    #[arg(value_enum, value_name = "WORKFLOW")]
+    pub play: Play,
+    /// The event as GitHub tells it, in JSON; without it, that of this checkout
+    #[arg(long, value_name = "FILE")]
+    pub event: Option<PathBuf>,
+    /// Run it as by hand, with this input
+    #[arg(long, value_name = "NAME=VALUE", value_parser = pair, conflicts_with = "event")]
+    pub input: Vec<(String, String)>,
+    /// Set a variable of the repository
+    #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
+    pub var: Vec<(String, String)>,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub enum Lab {
+    /// Bring everything up; what is up stays as it is
+    Up {
+        /// The engine to use
+        #[arg(long, value_enum, default_value_t = EngineChoice::Auto)]
+        engine: EngineChoice,
+    },
+    /// Take everything down that `up` started
+    Down {
+        /// Delete the lab's data too: images, caches, stand-in bases
+        #[arg(long)]
+        purge: bool,
+    },
+    /// Show what is up and where
+    Status,
+    /// Measure pushes and releases beside what people type today; writes docs/performance.md
+    Bench(Bench),
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Bench {
+    /// How often everything is measured
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub rounds: u32,
+    /// Put the registry behind a link of this rate, such as 100mbit
+    #[arg(long, value_name = "RATE")]
+    pub bandwidth: Option<String>,
+    /// Leave out how long xtask takes to compile
+    #[arg(long)]
+    pub no_compile: bool,
+}
