@@ -24,6 +24,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use support::Ran;
 use the_images::Images;
+use the_lab::Lab;
 use the_package::{Server, World, lab, limits};
 
 /// Runs `trial` for each moment, some at a time.
@@ -132,10 +133,9 @@ impl World<'_> {
     }
 }
 
-/// While a run deletes, somebody publishes a version that needs what goes: `tagged` is what it needs.
-fn needed_meanwhile(backend: &'static str) {
-    let lab = lab();
-    let world = World::new(&lab, backend, b"");
+/// While a run deletes, somebody publishes a version that needs what goes.
+fn needed_meanwhile(lab: &Lab, backend: &'static str) {
+    let world = World::new(lab, backend, b"");
     let needed = &world.package.gone["its own"];
     let (ran, report) = world.raced(|images| {
         let child = images.there(needed);
@@ -149,13 +149,11 @@ fn needed_meanwhile(backend: &'static str) {
     lab.whole(&world.repository(), "v2.0.0");
     world.fixture.xtask(&world.apply(&[])).expect(0);
     lab.whole(&world.repository(), "v2.0.0");
-    limits(&lab, 1000, 1000);
 }
 
 /// While a run deletes, somebody makes a release of an image that is next.
-fn released_meanwhile(backend: &'static str) {
-    let lab = lab();
-    let world = World::new(&lab, backend, b"");
+fn released_meanwhile(lab: &Lab, backend: &'static str) {
+    let world = World::new(lab, backend, b"");
     let released = world.package.gone["old"].clone().max(world.package.gone["sharing"].clone());
     let (ran, report) = world.raced(|images| images.tag("v2.0.0", &images.there(&released)));
     let reason = "`v2.0.0` leads to it by now";
@@ -163,29 +161,26 @@ fn released_meanwhile(backend: &'static str) {
     ran.expect(1);
     world.whole();
     lab.whole(&world.repository(), "v2.0.0");
+}
+
+/// The same on GitHub and at a registry, at the same time.
+fn on_both(trial: impl Fn(&Lab, &'static str) + Sync) {
+    let lab = lab();
+    std::thread::scope(|scope| {
+        scope.spawn(|| trial(&lab, "github"));
+        trial(&lab, "registry");
+    });
     limits(&lab, 1000, 1000);
 }
 
 #[test]
 #[ignore = "needs the lab: cargo xtask test"]
-fn what_a_push_needed_meanwhile_is_restored_on_github() {
-    needed_meanwhile("github");
+fn what_a_push_needs_meanwhile_is_restored() {
+    on_both(needed_meanwhile);
 }
 
 #[test]
 #[ignore = "needs the lab: cargo xtask test"]
-fn what_a_push_needed_meanwhile_is_restored_on_a_registry() {
-    needed_meanwhile("registry");
-}
-
-#[test]
-#[ignore = "needs the lab: cargo xtask test"]
-fn what_is_released_meanwhile_stays_on_github() {
-    released_meanwhile("github");
-}
-
-#[test]
-#[ignore = "needs the lab: cargo xtask test"]
-fn what_is_released_meanwhile_stays_on_a_registry() {
-    released_meanwhile("registry");
+fn what_is_released_meanwhile_stays() {
+    on_both(released_meanwhile);
 }
