@@ -17,7 +17,7 @@ mod the_lab;
 #[path = "support/package.rs"]
 mod the_package;
 
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -43,73 +43,69 @@ fn each_moment(at_once: usize, moments: &[(Server, usize)], trial: impl Fn(Serve
 }
 
 /// A run killed at each of its requests in turn, and the run after it.
-fn killed_at_every_request(backend: &'static str) {
-    let lab = lab();
-    let undisturbed = World::new(&lab, backend, b"");
-    lab.reset();
-    lab.github("POST", "/reset", None);
+fn killed_at_every_request(lab: &Lab, backend: &'static str) {
+    let undisturbed = World::new(lab, backend, b"");
+    let count = || undisturbed.requests().map(|requests| requests.len());
+    let before = count();
     undisturbed.fixture.xtask(&undisturbed.apply(&[])).expect(0);
-    let [front, github] = undisturbed.requests();
+    let after = count();
     undisturbed.done("undisturbed");
-    let moments: Vec<(Server, usize)> = (1..=front.len())
-        .map(|number| (Server::Front, number))
-        .chain((1..=github.len()).map(|number| (Server::GitHub, number)))
-        .collect();
-    println!("{backend}: {} requests to the registry, {} to GitHub", front.len(), github.len());
+    let (front, github) = (after[0] - before[0], after[1] - before[1]);
+    let at = |server: Server| move |number: usize| (server, number);
+    let moments: Vec<(Server, usize)> =
+        (1..=front).map(at(Server::Front)).chain((1..=github).map(at(Server::GitHub))).collect();
+    println!("{backend}: {front} requests to the registry, {github} to GitHub");
     // On GitHub a run waits a second between deletions.
     let at_once = if backend == "github" { 50 } else { 6 };
     each_moment(at_once, &moments, |server, number| {
-        let world = World::new(&lab, backend, b"");
-        world.killed_at(server, number);
+        let world = World::new(lab, backend, b"");
+        world.killed_at(server, &json!({ "path": world.owner, "nth": number, "count": 1 }));
         world.whole();
         world.fixture.xtask(&world.apply(&[])).expect(0);
         world.done(&format!("killed at request {number} to {server:?}"));
     });
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn killed_at_any_request_all_that_is_kept_is_whole_and_the_next_run_finishes() {
+    on_both(killed_at_every_request);
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn killed_between_two_deletions_what_is_kept_pulls() {
+    let lab = lab();
+    for (backend, server) in [("github", Server::GitHub), ("registry", Server::Front)] {
+        let world = World::new(&lab, backend, b"");
+        let second = json!({ "path": world.owner, "method": "DELETE", "nth": 2, "count": 1 });
+        world.killed_at(server, &second);
+        assert_eq!(world.there().len(), world.package.digests().count() - 1);
+        world.pulls();
+    }
+    no_faults(&lab);
+}
+
+/// Leaves the lab as it was.
+fn no_faults(lab: &Lab) {
     lab.no_faults();
     lab.github("DELETE", "/faults", None);
-
-    let world = World::new(&lab, backend, b"");
-    let deletion = |request: &Value| request["method"] == "DELETE";
-    let (server, requests) =
-        if backend == "github" { (Server::GitHub, &github) } else { (Server::Front, &front) };
-    let second = requests.iter().enumerate().filter(|(_, request)| deletion(request)).nth(1);
-    world.killed_at(server, second.unwrap().0 + 1);
-    world.pulls();
-    Server::control(server, &lab, "DELETE", None);
-    limits(&lab, 1000, 1000);
-}
-
-#[test]
-#[ignore = "needs the lab: cargo xtask test"]
-fn killed_at_any_request_on_github_what_is_kept_pulls_and_the_next_run_finishes() {
-    killed_at_every_request("github");
-}
-
-#[test]
-#[ignore = "needs the lab: cargo xtask test"]
-fn killed_at_any_request_to_a_registry_what_is_kept_pulls_and_the_next_run_finishes() {
-    killed_at_every_request("registry");
+    limits(lab, 1000, 1000);
 }
 
 impl World<'_> {
-    /// Runs until its `number`th request to a server, which never gets an answer and has no effect, and
-    /// is killed then.
-    fn killed_at(&self, server: Server, number: usize) {
-        let rule = json!({
-            "match": { "path": self.owner, "nth": number, "count": 1 }, "action": { "kind": "hang" },
-        });
+    /// Runs until the request to a server that `matching` describes, which never gets an answer and has no
+    /// effect, and is killed then.
+    fn killed_at(&self, server: Server, matching: &Value) {
+        let rule = json!({ "match": matching, "action": { "kind": "hang" } });
         server.control(self.lab, "POST", Some(&rule));
-        let mut child = self.begun();
+        let mut command = self.fixture.command(&self.apply(&[]));
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         while !server.has_fired(self.lab, &self.owner) && child.try_wait().unwrap().is_none() {
             std::thread::sleep(Duration::from_millis(25));
         }
         child.kill().unwrap();
-        child.wait().unwrap();
-    }
-
-    fn begun(&self) -> Child {
-        let mut command = self.fixture.command(&self.apply(&[]));
-        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+        assert_eq!(child.wait().unwrap().code(), None, "it ended before {matching}");
     }
 
     /// A run with a report, during whose first deletion the world changes.
@@ -127,7 +123,6 @@ impl World<'_> {
         }
         change(&Images { lab: self.lab, repository: self.repository() });
         let ran = Ran::from(child.wait_with_output().unwrap());
-        server.control(self.lab, "DELETE", None);
         let report = ran.json()["packages"][0].clone();
         (ran, report)
     }
@@ -170,7 +165,7 @@ fn on_both(trial: impl Fn(&Lab, &'static str) + Sync) {
         scope.spawn(|| trial(&lab, "github"));
         trial(&lab, "registry");
     });
-    limits(&lab, 1000, 1000);
+    no_faults(&lab);
 }
 
 #[test]
