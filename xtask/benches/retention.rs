@@ -22,7 +22,7 @@ fn inventory() -> Inventory {
         subject: None,
         manifest: Readable::Ok,
         id: None,
-        size: None,
+        blobs: Vec::new(),
     };
     let versions = (0..2000).flat_map(|index| {
         let first = index * 5;

@@ -51,7 +51,7 @@ fn any_version(number: usize, count: usize) -> impl Strategy<Value = Version> {
             subject: subject.map(digest),
             manifest,
             id: None,
-            size: None,
+            blobs: Vec::new(),
         })
 }
 

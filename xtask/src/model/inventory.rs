@@ -28,9 +28,9 @@ pub struct Version {
     /// GitHub's number of the version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<u64>,
-    /// Compressed bytes of its layers, where they are known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub size: Option<u64>,
+    /// Its configuration and its layers with their compressed bytes, where they are known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub blobs: Vec<(Digest, u64)>,
 }
 
 /// Whether the manifest of a version could be read.

@@ -52,8 +52,8 @@ pub struct PackageReport {
     /// only does not know of it once its index is gone, and the next run learns of it here.
     #[serde(default)]
     pub unlisted: BTreeMap<Digest, Option<f64>>,
-    /// Compressed bytes of what was deleted; the registry's garbage collection frees those that
-    /// nothing else has.
+    /// Compressed bytes that no version of the package has any more: what the registry's garbage
+    /// collection frees.
     pub bytes: u64,
 }
 
@@ -76,17 +76,16 @@ impl PackageReport {
         }
     }
 
-    /// Notes that a version is gone.
-    pub fn gone(&mut self, version: &Version) {
-        self.bytes += version.size.unwrap_or(0);
+    /// Notes that a version is gone, and with it the bytes that only it had.
+    pub fn gone(&mut self, version: &Version, bytes: u64) {
+        self.bytes += bytes;
         self.unlisted.remove(&version.digest);
         let Version { digest, id, tags, .. } = version.clone();
         self.deleted.push(Gone { digest, id, tags });
     }
 
     /// Notes that a version which was gone is back.
-    pub fn restored(&mut self, gone: Gone, size: Option<u64>, reason: String) {
-        self.bytes -= size.unwrap_or(0);
+    pub fn restored(&mut self, gone: Gone, reason: String) {
         self.deleted.retain(|other| *other != gone);
         self.refused.push(Refused { digest: gone.digest, reason });
     }

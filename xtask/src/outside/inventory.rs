@@ -45,7 +45,7 @@ struct Read {
     readable: Readable,
     children: Vec<Digest>,
     subject: Option<Digest>,
-    size: Option<u64>,
+    blobs: Vec<(Digest, u64)>,
     created: Option<f64>,
 }
 
@@ -61,7 +61,7 @@ impl From<Read> for Version {
             subject: read.subject,
             manifest: read.readable,
             id: None,
-            size: read.size,
+            blobs: read.blobs,
         }
     }
 }
@@ -88,12 +88,18 @@ fn described(manifest: &Manifest) -> Read {
         },
         Manifest::Image(image) => Read {
             subject: image.subject.as_ref().map(|subject| subject.digest.clone()),
-            size: Some(image.compressed_size()),
+            blobs: blobs(manifest),
             ..Read::default()
         },
-        Manifest::Cache(cache) => Read { size: Some(cache.compressed_size()), ..Read::default() },
+        Manifest::Cache(_) => Read { blobs: blobs(manifest), ..Read::default() },
         Manifest::Other { .. } => Read::default(),
     }
+}
+
+fn blobs(manifest: &Manifest) -> Vec<(Digest, u64)> {
+    // An image may have one layer twice.
+    let blobs = manifest.children().into_iter().map(|blob| (blob.digest.clone(), blob.size));
+    blobs.collect::<BTreeMap<_, _>>().into_iter().collect()
 }
 
 /// The versions of a repository in any registry: its tags, and the manifests below them. Of those that

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use crate::model::inventory::{Inventory, Policy};
 use crate::model::pruning::Report;
 use crate::model::reference::Digest;
+use crate::plan::retention::reclaim::reclaimable;
 use crate::plan::retention::{RetentionPlan, Verdict};
 
 use super::quantity::bytes;
@@ -22,7 +23,7 @@ pub fn text(name: &str, inventory: &Inventory, plan: &RetentionPlan, width: usiz
         text,
         "{name}: {} of {all} versions go, {} reclaimable",
         plan.delete.len(),
-        bytes(reclaimable(inventory, plan))
+        bytes(reclaimable(inventory, &plan.delete))
     );
     let mut table = Table::new(["", "digest", "tags", "reason"]);
     let mut row = |mark: &str, verdict: &Verdict| {
@@ -65,12 +66,6 @@ pub fn outcome(report: &Report) -> Table {
         ]);
     }
     table
-}
-
-/// Compressed bytes of the images that go; layers that stay elsewhere are counted too.
-pub fn reclaimable(inventory: &Inventory, plan: &RetentionPlan) -> u64 {
-    let going = inventory.versions.iter().filter(|version| plan.delete.contains(&version.digest));
-    going.filter_map(|version| version.size).sum()
 }
 
 /// The path that keeps or expires one version, from itself to the root that decides.

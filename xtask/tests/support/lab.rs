@@ -9,6 +9,7 @@
 )]
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
@@ -44,6 +45,30 @@ impl Lab {
     /// `HOST:PORT` of the registry behind the front: what is asked there is neither counted nor hit.
     pub fn behind(&self) -> &str {
         self.text("/registry/backend")
+    }
+
+    /// Lets the registry delete what no manifest refers to.
+    pub fn collect_garbage(&self) {
+        let configuration = Path::new(self.text("/state")).join("registry.yml");
+        let mut command = Command::new("docker-registry");
+        Ran::from(command.arg("garbage-collect").arg(configuration).output().unwrap()).expect(0);
+    }
+
+    /// The bytes of all files of the registry.
+    pub fn stored(&self) -> u64 {
+        let mut open = vec![Path::new(self.text("/state")).join("registry")];
+        let mut bytes = 0;
+        while let Some(folder) = open.pop() {
+            for entry in std::fs::read_dir(folder).unwrap().flatten() {
+                let known = entry.metadata().unwrap();
+                if known.is_dir() {
+                    open.push(entry.path());
+                } else {
+                    bytes += known.len();
+                }
+            }
+        }
+        bytes
     }
 
     pub fn docker(&self, arguments: &[&str]) -> Ran {

@@ -81,11 +81,13 @@ pub struct World<'l> {
     pub backend: &'static str,
 }
 
-/// A lab in which deletions need not keep their distance and no hour ends.
+/// A lab that counts from now on, in which deletions need not keep their distance and no hour ends.
 pub fn lab() -> Lab {
     let fixture = Fixture::new();
     fixture.commit("feat: nothing");
     let lab = Lab::up(&fixture);
+    lab.reset();
+    lab.github("POST", "/reset", None);
     limits(&lab, 1_000_000, 0);
     lab
 }

@@ -5,6 +5,7 @@ pub mod agenda;
 pub mod classify;
 pub mod graph;
 pub mod order;
+pub mod reclaim;
 
 use std::collections::{BTreeSet, VecDeque};
 

@@ -18,6 +18,7 @@ use crate::outside::registry::{Client, RegistryError};
 use crate::outside::{clock, files, github, terminal};
 use crate::plan::retention::agenda::Agenda;
 use crate::plan::retention::plan;
+use crate::plan::retention::reclaim::Blobs;
 use crate::report::{self, WIDTH};
 
 use super::{Pruner, meanwhile, reports};
@@ -120,18 +121,19 @@ impl Run<'_> {
     }
 
     /// Deletes in order; what is below a refusal is left alone. The report is saved after each.
-    fn delete(
+    fn delete<'i>(
         &mut self,
         at: usize,
-        mut agenda: Agenda<'_>,
-        inventory: &Inventory,
+        mut agenda: Agenda<'i>,
+        inventory: &'i Inventory,
         report: &mut PackageReport,
     ) -> Result<()> {
+        let mut blobs = Blobs::new(inventory);
         let mut stopped: Option<(Digest, Error)> = None;
         while let Some(version) = agenda.advance() {
             let digest = version.digest.clone();
             match self.one(inventory, report, version) {
-                Ok(Ok(())) => report.gone(version),
+                Ok(Ok(())) => report.gone(version, blobs.gone(version)),
                 Ok(Err(reason)) => {
                     agenda.leave_alone(&digest);
                     report.refused.push(Refused { digest, reason });

@@ -13,6 +13,7 @@ use crate::outside::packages::{Deletion, PACE, Packages};
 use crate::outside::registry::{Client, Options, RegistryError};
 use crate::outside::{clock, published};
 use crate::plan::retention::below;
+use crate::plan::retention::reclaim::reclaimable;
 
 use super::super::publish::again;
 
@@ -75,9 +76,8 @@ pub fn mend(
             Deletion::NotFound => return Err(cannot("it is not there any more").into()),
             Deletion::Refused(reason) => return Err(cannot(&reason).into()),
         }
-        let version = inventory.versions.iter().find(|version| version.digest == gone.digest);
-        let reason = format!("`{tag}` needs it, so it is restored");
-        report.restored(gone, version.and_then(|version| version.size), reason);
+        report.restored(gone, format!("`{tag}` needs it, so it is restored"));
+        report.bytes = reclaimable(inventory, report.deleted.iter().map(|gone| &gone.digest));
     }
     Ok(())
 }
