@@ -231,6 +231,30 @@ fn a_tier_that_never_answers_is_left_out_and_told() {
     }
 }
 
+/// The tier answers when it is looked at, and no more when BuildKit imports it.
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn a_builder_that_hangs_in_an_import_is_freed_and_the_build_beside_ends_too() {
+    let (fixture, lab) = unpublished();
+    let other = || format!("FROM debian:bookworm\nRUN echo {} > /x\n", unlike_any());
+    fixture.service("api", &other());
+    fixture.commit("feat: another service");
+    push(&fixture, &[]).expect(0);
+    fixture.another_commit();
+    fixture.service("api", &other());
+    fixture.commit("feat: both changed");
+    lab.empty_engine();
+    let path = format!("/v2/{}/manifests/cache", fixture.image());
+    lab.fault(&json!({"match": {"path": path, "method": "HEAD"}, "action": {"kind": "hang"}}));
+    let ran = fixture.xtask(&["build", "--lab", "--format=json"]);
+    lab.no_faults();
+    let ran = ran.expect(0);
+    assert!(ran.stderr.contains("BuildKit hangs in a cache import"), "{}", ran.stderr);
+    for record in ran.json()["records"].as_array().unwrap() {
+        assert_eq!(record["result"], "built", "{record:#}");
+    }
+}
+
 #[test]
 #[ignore = "needs the lab: cargo xtask test"]
 fn dev_moves_forward_only_unless_told_otherwise() {

@@ -11,15 +11,17 @@ use serde::Deserialize;
 use crate::model::build::{BuildSpec, Output};
 use crate::model::invocation::Invocation;
 use crate::model::reference::Digest;
-use crate::model::solve::Solve;
+use crate::model::solve::{Solve, Stall};
 
 use super::process::{Runner, Watch};
 
 /// What one build came to.
 #[derive(Debug)]
 pub struct Built {
-    /// buildx's exit code; `None` when it was stopped because it hung in a cache import.
+    /// buildx's exit code; `None` when it was stopped.
     pub code: Option<i32>,
+    /// What the builder waited for, when it was stopped for that.
+    pub stall: Option<Stall>,
     pub seconds: f64,
     pub solve: Solve,
     pub image: Option<Image>,
@@ -42,8 +44,13 @@ pub struct Image {
     pub size: Option<u64>,
 }
 
-/// How long a build may have nothing open but cache imports.
-const HANG: Duration = Duration::from_secs(20);
+/// How long a build may wait for something that may never come.
+fn patience(stall: Stall) -> Duration {
+    match stall {
+        Stall::Import => Duration::from_secs(20),
+        Stall::Beginning => Duration::from_secs(60),
+    }
+}
 
 /// Builds. Each line of progress is written to the file `log` and then folded into a [`Solve`],
 /// which `follow` sees. The engine is not asked about an image that is the `known` one again.
@@ -60,6 +67,7 @@ pub fn build(
     let mut log = create(log)?;
     let begun = Instant::now();
     let mut solve = Solve::default();
+    let mut stall = None;
     let code = runner.stream(&call, |line| {
         let now = begun.elapsed().as_secs_f64();
         if let Some(line) = line {
@@ -70,14 +78,18 @@ pub fn build(
             }
         }
         follow(&solve);
-        if solve.stalled_seconds(now) > HANG.as_secs_f64() { Watch::Stop } else { Watch::Continue }
+        stall = solve
+            .stalled(now)
+            .filter(|(stall, seconds)| *seconds > patience(*stall).as_secs_f64())
+            .map(|(stall, _)| stall);
+        if stall.is_some() { Watch::Stop } else { Watch::Continue }
     })?;
     let seconds = begun.elapsed().as_secs_f64();
     let image = match code {
         Some(0) => read_image(runner, spec, metadata.path(), known)?,
         _ => None,
     };
-    Ok(Built { code, seconds, solve, image })
+    Ok(Built { code, stall, seconds, solve, image })
 }
 
 /// Runs the build with buildx's own display on the terminal.

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use crate::model::build::BuildSpec;
+use crate::model::solve::Stall;
 
 /// What to do about a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,6 +94,15 @@ pub fn judge(error: &str) -> Verdict {
         return Verdict::Anew(reason);
     }
     find(&TRANSIENT).map_or(Verdict::GiveUp("no known passing failure"), Verdict::Retry)
+}
+
+/// Judges a build that waited for what may never come. `freed` says that its builder was restarted.
+pub fn stalled(stall: Stall, freed: bool) -> Verdict {
+    match (stall, freed) {
+        (Stall::Import, _) => Verdict::WithoutCache("a cache import hung"),
+        (Stall::Beginning, true) => Verdict::Retry("the builder was restarted"),
+        (Stall::Beginning, false) => Verdict::GiveUp("the builder does not begin"),
+    }
 }
 
 /// The next attempt after `done` of them, the last of which was `spec` and failed with `error`: what is
@@ -206,6 +216,13 @@ mod tests {
         let anew =
             |done| next(&BuildSpec::default(), judge(error), error, done).map(|n| n.0.no_cache);
         assert_eq!([1, 2, 3, 4].map(anew), [Some(false), Some(true), Some(true), None]);
+    }
+
+    #[test]
+    fn a_builder_that_does_not_begin_is_tried_again_only_if_it_was_freed() {
+        assert!(matches!(stalled(Stall::Beginning, false), Verdict::GiveUp(_)));
+        assert!(matches!(stalled(Stall::Beginning, true), Verdict::Retry(_)));
+        assert!(matches!(stalled(Stall::Import, false), Verdict::WithoutCache(_)));
     }
 
     #[test]

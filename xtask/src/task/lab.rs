@@ -79,6 +79,19 @@ pub fn is_up(start: &Start) -> bool {
     running.registry || running.servers || running.engine
 }
 
+/// Restarts the lab's own engine; false when this is not in the lab, or its engine is another's.
+pub(super) fn restart_engine(start: &Start) -> Result<bool> {
+    let place = Place::new(&start.target);
+    let is_ours = start.global.lab && place.state().is_some_and(|state| state.is_private());
+    if is_ours {
+        let lock = place.lock()?;
+        down::end_engine(&place);
+        drop(lock);
+        enter(start)?;
+    }
+    Ok(is_ours)
+}
+
 /// Takes the lab down and keeps its data.
 pub fn leave(start: &Start) -> Result<()> {
     let place = Place::new(&start.target);

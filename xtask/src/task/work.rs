@@ -1,7 +1,8 @@
 //! Building the services of a plan, side by side: what `build`, `push` and `release` share. It follows
 //! each build, tries again what is worth it, writes the records, and tells why a build failed.
 
-use std::time::Instant;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
@@ -9,14 +10,15 @@ use crate::cli::Progress;
 use crate::model::build::BuildSpec;
 use crate::model::facts::{Engine, Facts, ServiceFacts};
 use crate::model::failure::Interrupted;
+use crate::model::invocation::Invocation;
 use crate::model::record::{self, Attempt, BuildResult, ImageRecord, Record, TierRecord};
 use crate::model::service::ServiceName;
-use crate::model::solve::Solve;
+use crate::model::solve::{Solve, Stall};
 use crate::outside::build::{self, Built, Image};
 use crate::outside::display::{Display, Kind};
 use crate::outside::{clock, docker, parallel, records, smoke, terminal};
 use crate::plan::build::{BuildPlan, ServicePlan};
-use crate::plan::retry::{self, Verdict};
+use crate::plan::retry;
 use crate::report::build_failure::Failed;
 use crate::report::progress::{self, Told};
 use crate::report::{self, WIDTH, workflow};
@@ -32,7 +34,12 @@ pub(super) struct Work<'w> {
     pub width: usize,
     progress: Progress,
     jobs: u16,
+    /// When the builder was restarted last; held while it is.
+    freed: Mutex<Option<Instant>>,
 }
+
+/// How long after a restart other builds may still find that the builder hung.
+const RECOVERY: Duration = Duration::from_secs(90);
 
 impl<'w> Work<'w> {
     pub fn new(
@@ -49,7 +56,8 @@ impl<'w> Work<'w> {
             _ => Kind::Plain,
         };
         let width = terminal::width().unwrap_or(WIDTH);
-        Self { start, facts, plan, display: Display::new(kind), width, progress, jobs }
+        let freed = Mutex::default();
+        Self { start, facts, plan, display: Display::new(kind), width, progress, jobs, freed }
     }
 
     /// Creates the builder, where the plan wants a new one.
@@ -115,13 +123,15 @@ impl<'w> Work<'w> {
         let mut spec = service.build.clone();
         let mut done = 0;
         loop {
+            // While the builder is restarted nothing begins.
+            drop(self.freed.lock());
             let built = self.build(service, &spec)?;
             done += 1;
             let (verdict, error) = match &built.solve {
                 _ if built.success() => return Ok(built),
-                solve if built.code.is_none() => {
-                    self.free_builder(service, solve);
-                    (Verdict::WithoutCache("a cache import hung"), solve.open_imports().join(", "))
+                solve if let Some(stall) = built.stall => {
+                    let freed = self.free_builder(service, stall, solve)?;
+                    (retry::stalled(stall, freed), solve.open_imports().join(", "))
                 }
                 solve => (retry::judge(&solve.whole_error()), solve.whole_error()),
             };
@@ -148,23 +158,36 @@ impl<'w> Work<'w> {
     }
 
     /// A builder that waits in an import waits for ever, and holds up all other builds. One in a
-    /// container can be restarted; an engine is its owner's to restart.
-    fn free_builder(&self, service: &ServicePlan, solve: &Solve) {
-        let open = solve.open_imports().join(", ");
+    /// container is restarted, and the lab's own engine; another engine is its owner's to restart.
+    /// Returns whether it was.
+    fn free_builder(&self, service: &ServicePlan, stall: Stall, solve: &Solve) -> Result<bool> {
         let name = &service.service;
-        self.display.error(&format!("{name}: BuildKit hangs in a cache import from {open}"));
+        let what = match stall {
+            Stall::Import => {
+                format!("BuildKit hangs in a cache import from {}", solve.open_imports().join(", "))
+            }
+            Stall::Beginning => "the builder does not begin".to_owned(),
+        };
+        self.display.error(&format!("{name}: {what}"));
+        let mut freed = self.freed.lock().unwrap_or_else(PoisonError::into_inner);
+        if freed.is_some_and(|last| last.elapsed() < RECOVERY) {
+            // Another service has found it before, and freed it for all.
+            return Ok(true);
+        }
         let builder = &self.plan.builder;
         match (&builder.name, builder.driver.as_str()) {
             (Some(builder), "docker-container") => {
                 let container = format!("buildx_buildkit_{builder}0");
-                let call =
-                    crate::model::invocation::Invocation::new("docker", ["restart", &container]);
-                if let Err(error) = self.start.runner.output(&call) {
-                    self.display.error(&format!("{name}: {error:#}"));
-                }
+                self.start.runner.output(&Invocation::new("docker", ["restart", &container]))?;
             }
-            _ => self.display.error("if it stays so: systemctl restart docker"),
+            _ if super::lab::restart_engine(self.start)? => {}
+            _ => {
+                self.display.error("it stays so until it is restarted: systemctl restart docker");
+                return Ok(false);
+            }
         }
+        *freed = Some(Instant::now());
+        Ok(true)
     }
 
     fn build(&self, service: &ServicePlan, spec: &BuildSpec) -> Result<Built> {

@@ -103,9 +103,12 @@ impl Fixture {
                 command.env(name, value);
             }
         }
-        // The lab is the workspace's, and so is the folder that holds it.
         command.env("CARGO_MANIFEST_DIR", self.root().join("xtask"));
-        command.env("CARGO_TARGET_DIR", target());
+        // The lab is the workspace's, and so is the folder that holds it and the records of builds in
+        // it. Whatever needs no lab is not to see those.
+        let in_lab = arguments.iter().any(|argument| matches!(*argument, "lab" | "--lab"));
+        let own = || self.root().join(".git").join("target");
+        command.env("CARGO_TARGET_DIR", if in_lab { target() } else { own() });
         command
     }
 

@@ -58,6 +58,15 @@ pub struct Vertex {
     unfinished: String,
 }
 
+/// What a builder waits for that may never come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stall {
+    /// It has not begun at all: another build's import holds it up.
+    Beginning,
+    /// Nothing is open but imports of caches. A builder that waits so waits for ever.
+    Import,
+}
+
 /// What a vertex is to a person.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum VertexKind {
@@ -192,12 +201,15 @@ impl Solve {
         said.collect::<Vec<_>>().join("; ")
     }
 
-    /// How long, at `now` on the reader's clock, nothing has happened while nothing but imports of
-    /// caches is open: a builder that waits so waits for ever.
-    pub fn stalled_seconds(&self, now: f64) -> f64 {
+    /// What the builder has been waiting for at `now`, on the reader's clock, and for how many seconds.
+    pub fn stalled(&self, now: f64) -> Option<(Stall, f64)> {
+        if self.vertices.is_empty() {
+            return Some((Stall::Beginning, now - self.last_line));
+        }
         let open = || self.vertices.iter().filter(|vertex| vertex.is_open());
         let import = |vertex: &Vertex| matches!(vertex.kind, VertexKind::Import { .. });
-        if open().any(import) && open().all(import) { now - self.last_line } else { 0.0 }
+        let hangs = open().any(import) && open().all(import);
+        hangs.then_some((Stall::Import, now - self.last_line))
     }
 
     /// The references of the caches whose import is open.

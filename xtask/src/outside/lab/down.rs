@@ -42,6 +42,14 @@ pub fn down(runner: &Runner, place: &Place) -> Result<()> {
     }
 }
 
+/// Ends the engine alone, with what it hangs in. Its data stays.
+pub fn end_engine(place: &Place) {
+    if let Some(pid) = place.process("dockerd") {
+        process::end_process(pid, &place.marks(), Duration::from_secs(5));
+    }
+    let _ = std::fs::remove_file(place.pid_file("dockerd"));
+}
+
 /// Deletes all that the lab keeps.
 pub fn purge(place: &Place) -> Result<()> {
     match std::fs::remove_dir_all(&place.folder) {
