@@ -90,8 +90,7 @@ fn three_services_of_another_repository_are_planned() {
     let expected = expect![[r#"
         {
           "args": {
-            "GREETING": "good morning",
-            "SOURCE_DATE_EPOCH": "1767323045"
+            "GREETING": "good morning"
           },
           "attest": [
             "type=provenance,disabled=true"
@@ -108,7 +107,7 @@ fn three_services_of_another_repository_are_planned() {
             "org.opencontainers.image.version": "REVISION"
           },
           "output": [
-            "type=docker"
+            "type=docker,source-date-epoch=1767323045"
           ],
           "tags": [
             "shop-api:local"

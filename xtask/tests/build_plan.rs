@@ -25,7 +25,11 @@ fn a_dry_run_is_a_script_and_changes_nothing() {
     assert!(ran.stdout.contains("--tag=repo-web:local"), "{}", ran.stdout);
     assert!(ran.stdout.contains(&format!("--label=org.opencontainers.image.revision={revision}")));
     assert!(ran.stdout.contains("--label=org.opencontainers.image.created=2026-01-02T03:04:05Z"));
-    assert!(ran.stdout.contains("--build-arg=SOURCE_DATE_EPOCH=1767323045"), "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains("--output=type=docker,source-date-epoch=1767323045"),
+        "{}",
+        ran.stdout
+    );
     assert_eq!(fixture.git(&["status", "--porcelain"]), "");
 }
 

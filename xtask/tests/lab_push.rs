@@ -18,10 +18,12 @@ use serde_json::{Value, json};
 use support::{Fixture, Ran};
 use the_lab::Lab;
 
-/// Packages that no one else has installed, then a file of 300 kB that changes.
+/// Packages that no one else has installed, then a file of 300 kB that changes. The `WORKDIR` above a
+/// step must not miss the cache because a commit has another time.
 fn service(seed: u128) -> String {
     format!(
         "FROM debian:bookworm AS build\n\
+         WORKDIR /work\n\
          RUN head -c 2000000 /dev/urandom > /built && echo {seed}\n\
          FROM debian:bookworm\n\
          RUN head -c 3000000 /dev/urandom > /packages && echo {seed}\n\

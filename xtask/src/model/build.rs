@@ -23,6 +23,11 @@ pub struct BuildSpec {
     /// Empty means the builder's own platform.
     pub platforms: Vec<Platform>,
     pub build_args: BTreeMap<String, String>,
+    /// All times in the image's configuration, in seconds since 1970. It is an attribute of the output.
+    /// The build argument `SOURCE_DATE_EPOCH` sets them too, but it goes into each `WORKDIR` step as well
+    /// (moby/buildkit#5960), which then misses the cache with every commit, and so does all below it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created: Option<u64>,
     pub secrets: BTreeMap<String, SecretSource>,
     /// Images that replace the bases of these names.
     pub contexts: BTreeMap<String, Reference>,
@@ -64,14 +69,15 @@ pub enum Output {
 }
 
 impl Output {
-    /// The value of `--output`, `None` for [`Output::Load`], which has a flag of its own.
-    pub fn value(&self) -> Option<String> {
+    /// The value of `--output`, with the time that the image's configuration is to tell.
+    pub fn value(&self, created: Option<u64>) -> String {
+        let created = created.map(|time| format!(",source-date-epoch={time}")).unwrap_or_default();
         match self {
-            Self::Load { .. } => None,
-            Self::CacheOnly => Some("type=cacheonly".to_owned()),
+            Self::Load { .. } => format!("type=docker{created}"),
+            Self::CacheOnly => "type=cacheonly".to_owned(),
             Self::Push { reference, told_to_be_lazy } => {
                 let lazy = if *told_to_be_lazy { ",unpack=false,store=false" } else { "" };
-                Some(format!("type=image,name={reference},push=true{lazy}"))
+                format!("type=image,name={reference},push=true{lazy}{created}")
             }
         }
     }
@@ -119,10 +125,7 @@ impl BuildSpec {
         if self.sbom {
             arguments.each("--sbom", ["true"]);
         }
-        match self.output.value() {
-            Some(value) => arguments.each("--output", [value]),
-            None => arguments.0.push("--load".to_owned()),
-        }
+        arguments.each("--output", [self.output.value(self.created)]);
         arguments.0.push(self.context.clone());
         Invocation::new("docker", arguments.0)
     }

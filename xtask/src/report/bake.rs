@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::model::build::{BuildSpec, Output, Provenance, secret};
+use crate::model::build::{BuildSpec, Provenance, secret};
 
 /// A bake file with one target for each name, all in the group `default`.
 pub fn bake<'p>(targets: impl IntoIterator<Item = (&'p str, &'p BuildSpec)>) -> Value {
@@ -46,11 +46,7 @@ fn target(spec: &BuildSpec) -> Value {
     put("cache-to", json!(spec.cache_to));
     put("no-cache", if spec.no_cache { json!(true) } else { Value::Null });
     put("attest", json!(attestations(spec)));
-    let output = match &spec.output {
-        Output::Load { .. } => "type=docker".to_owned(),
-        other => other.value().unwrap_or_default(),
-    };
-    put("output", json!([output]));
+    put("output", json!([spec.output.value(spec.created)]));
     Value::Object(target)
 }
 

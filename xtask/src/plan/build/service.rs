@@ -19,9 +19,6 @@ use crate::plan::labels::{Subject, labels};
 
 use super::{BuildOptions, ServicePlan, no_repository};
 
-/// The build argument from which BuildKit takes all times.
-const SOURCE_DATE_EPOCH: &str = "SOURCE_DATE_EPOCH";
-
 /// What is the same for all services of one plan.
 pub(super) struct Context<'f> {
     pub facts: &'f Facts,
@@ -77,6 +74,8 @@ impl Context<'_> {
             target: config.target.clone(),
             platforms,
             build_args,
+            // The commit's time: the same commit gives the same configuration.
+            created: self.facts.git.as_ref().map(|git| git.time),
             secrets: self.secrets(&config)?,
             contexts: self.contexts(&bases),
             annotations: if self.channel.publishes() { labels.clone() } else { BTreeMap::new() },
@@ -108,11 +107,6 @@ impl Context<'_> {
     fn build_args(&self, config: &ServiceConfig) -> BTreeMap<String, String> {
         let mut arguments = config.build_args.clone();
         arguments.extend(self.options.build_args.clone());
-        if let Some(git) = &self.facts.git {
-            // BuildKit takes the times inside the image from it, so that the same commit gives the
-            // same configuration. Not being declared in a Dockerfile, it re-runs no step.
-            arguments.insert(SOURCE_DATE_EPOCH.to_owned(), git.time.to_string());
-        }
         arguments
     }
 
@@ -127,11 +121,10 @@ impl Context<'_> {
     ) -> Option<Inputs> {
         let git = self.facts.git.as_ref().filter(|git| git.dirty.is_empty())?;
         let resolved = &self.facts.published.get(&service.name)?.bases;
-        let arguments = build_args.iter().filter(|(name, _)| *name != SOURCE_DATE_EPOCH);
         Some(Inputs {
             plan: inputs::PLAN,
             tree: git.trees.get(&service.folder)?.clone(),
-            arguments: arguments.map(|(name, value)| (name.clone(), value.clone())).collect(),
+            arguments: build_args.clone(),
             target: config.target.clone(),
             platforms: platforms.to_vec(),
             bases: bases
@@ -201,7 +194,7 @@ impl Context<'_> {
         };
         let shown = match &output {
             Output::Load { tag } => format!("load {}", tag.as_deref().unwrap_or("by digest")),
-            other => other.value().unwrap_or_default(),
+            other => other.value(None),
         };
         Ok((output, Choice::new("output", shown, reason)))
     }
