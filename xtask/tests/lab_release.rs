@@ -13,6 +13,7 @@ mod the_lab;
 
 use std::collections::BTreeMap;
 
+use serde_json::json;
 use support::{Fixture, Ran};
 use the_lab::Lab;
 
@@ -98,10 +99,9 @@ fn floating_tags_follow_a_history_of_versions() {
     let verified = fixture.xtask(&["verify", "--lab", "--format=json"]).json();
     let agree =
         verified.as_array().unwrap().iter().filter(|finding| finding["check"] == "tags agree");
-    assert!(
-        agree.clone().count() == 3 && agree.clone().all(|finding| finding["level"] == "pass"),
-        "{verified:#}"
-    );
+    let agree: Vec<_> =
+        agree.map(|finding| json!([finding["subject"], finding["level"]])).collect();
+    assert_eq!(agree, [json!(["web:dev", "pass"]), json!(["web", "pass"])], "{verified:#}");
 }
 
 #[test]
@@ -138,34 +138,6 @@ fn what_is_not_ready_to_be_released_is_refused() {
     let ran = release(&fixture, &["v0.1.1"]).expect(3);
     assert!(ran.stderr.contains("is on none of the branches"), "{}", ran.stderr);
     fixture.xtask(&["release", "v1.2", "--lab"]).expect(2);
-}
-
-#[test]
-#[ignore = "needs the lab: cargo xtask test"]
-fn damage_is_found_and_named() {
-    let (fixture, lab) = start();
-    let clean = fixture.xtask(&["verify", "--lab", "--format=json"]).expect(0).json();
-    let bad = |findings: &serde_json::Value| -> Vec<String> {
-        let list = findings.as_array().unwrap().iter().filter(|finding| finding["level"] == "fail");
-        list.map(|finding| format!("{} {}", finding["subject"], finding["check"]).replace('"', ""))
-            .collect()
-    };
-    assert_eq!(bad(&clean), [] as [&str; 0], "{clean:#}");
-    let (index, _) = lab.manifest(&image(&fixture), "dev").unwrap();
-    let child = index["manifests"][0]["digest"].as_str().unwrap().to_owned();
-    let url = format!("http://{}/v2/{}/manifests/{child}", lab.registry(), image(&fixture));
-    ureq::delete(&url).call().unwrap();
-    let damaged = fixture.xtask(&["verify", "--lab", "--format=json"]).expect(1).json();
-    assert!(bad(&damaged).contains(&"web:dev closure".to_owned()), "{damaged:#}");
-
-    let reference = |tag: &str| format!("{}/{}:{tag}", lab.registry(), image(&fixture));
-    let (cache, base) = (reference("cache"), format!("{}/library/debian:bookworm", lab.registry()));
-    lab.docker(&["buildx", "imagetools", "create", "--tag", &cache, &base]).expect(0);
-    let damaged = fixture.xtask(&["verify", "--lab", "--format=json"]).expect(1).json();
-    assert!(bad(&damaged).contains(&"web :cache cache".to_owned()), "{damaged:#}");
-    lab.delete(&image(&fixture), "dev");
-    let damaged = fixture.xtask(&["verify", "--lab", "--format=json"]).expect(1).json();
-    assert!(bad(&damaged).contains(&"web tag".to_owned()), "{damaged:#}");
 }
 
 #[test]

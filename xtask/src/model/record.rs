@@ -17,6 +17,8 @@ pub const SCHEMA: u32 = 1;
 pub struct Record {
     pub schema: u32,
     pub service: ServiceName,
+    /// The folder of the checkout it was built from: several can share a target folder.
+    pub root: String,
     pub channel: Channel,
     /// The commit, marked when the working tree differed from it.
     pub revision: Option<String>,

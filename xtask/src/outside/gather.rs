@@ -122,7 +122,7 @@ fn services(root: &Path, target: &Path) -> Result<Vec<ServiceFacts>> {
         services.push(ServiceFacts {
             folder: format!("{SERVICES}/{name}"),
             dockerfile: files::read(&dockerfile)?,
-            earlier_seconds: records::newest(target, &name, 5)
+            earlier_seconds: records::newest(target, root, &name, 5)
                 .iter()
                 .map(|record| record.seconds)
                 .collect(),

@@ -39,12 +39,16 @@ pub fn save(target: &Path, service: &ServiceName, record: &Record) -> Result<Pat
     Ok(path)
 }
 
-/// The newest records of a service, newest first. One that cannot be read, because another version
-/// wrote it, is passed over.
-pub fn newest(target: &Path, service: &ServiceName, count: usize) -> Vec<Record> {
+/// The newest records of a service of the checkout at `root`, newest first. One that cannot be read,
+/// because another version wrote it, is passed over, and so is one of another checkout with the same
+/// target folder.
+pub fn newest(target: &Path, root: &Path, service: &ServiceName, count: usize) -> Vec<Record> {
     let files = newest_first(&folder(target, service));
-    let read = |path: &PathBuf| serde_json::from_str(&std::fs::read_to_string(path).ok()?).ok();
-    files.iter().filter_map(read).take(count).collect()
+    let read = |path: &PathBuf| -> Option<Record> {
+        serde_json::from_str(&std::fs::read_to_string(path).ok()?).ok()
+    };
+    let own = |record: &Record| Path::new(&record.root) == root;
+    files.iter().filter_map(read).filter(own).take(count).collect()
 }
 
 /// The JSON files of a folder, by their names backwards.

@@ -128,11 +128,15 @@ fn registry_source<'l>(
         held.extend(records.results_also_in(earlier));
     }
     if held.len() == results {
-        let reason = format!("all {results} results are in tiers before it");
+        let reason = match results {
+            1 => "its one result is in a tier before it".to_owned(),
+            _ => format!("all {results} results are in tiers before it"),
+        };
         return (TierOutcome::Covered, reason, None);
     }
     offered.push(records);
     let reason = match results - held.len() {
+        1 if results == 1 => "1 result".to_owned(),
         new if new == results => format!("{results} results"),
         new => format!("{new} of {results} results are in no tier before it"),
     };

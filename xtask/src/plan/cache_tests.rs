@@ -69,7 +69,7 @@ fn a_tier_is_offered_only_for_what_no_earlier_one_holds() {
         ],
         &expect![[r"
             :cache: offered (2 results) → type=registry,ref=ghcr.io/o/r/web:cache
-            :dev: covered (all 1 results are in tiers before it)
+            :dev: covered (its one result is in a tier before it)
             :latest: offered (1 of 2 results are in no tier before it) → type=registry,ref=ghcr.io/o/r/web:latest
             gha: offered (it has an index for this service) → type=gha,version=2,url_v2=https://results.example/,scope=web,timeout=60s"]],
     );

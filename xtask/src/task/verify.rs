@@ -47,7 +47,11 @@ pub(super) fn show(findings: &[Finding], format: Format, strict: bool) -> Result
 /// What the last builds here say of the cache.
 pub(super) fn of_records(start: &Start, facts: &Facts, services: &[&ServiceFacts]) -> Vec<Finding> {
     let newest = |service: &&ServiceFacts| {
-        tiers::hit_rate(facts, service, &records::newest(&start.target, &service.name, 2))
+        tiers::hit_rate(
+            facts,
+            service,
+            &records::newest(&start.target, &start.root, &service.name, 2),
+        )
     };
     services.iter().filter_map(newest).collect()
 }

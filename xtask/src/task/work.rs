@@ -219,7 +219,8 @@ impl<'w> Work<'w> {
 
     /// The image of the last build here.
     fn known(&self, name: &ServiceName) -> Option<Image> {
-        let last = records::newest(&self.start.target, name, 1).into_iter().next()?;
+        let last =
+            records::newest(&self.start.target, &self.start.root, name, 1).into_iter().next()?;
         last.image.map(|ImageRecord { digest, id, size, .. }| Image { digest, id, size })
     }
 
@@ -252,6 +253,7 @@ impl<'w> Work<'w> {
         Ok(Record {
             schema: record::SCHEMA,
             service: service.service.clone(),
+            root: self.start.root.display().to_string(),
             channel: self.plan.channel,
             revision: self.facts.git.as_ref().map(crate::plan::labels::revision),
             started,

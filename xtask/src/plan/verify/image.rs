@@ -231,6 +231,9 @@ fn largest(package: &Package, digest: &Digest) -> Option<(String, u64)> {
 
 /// A step as the Dockerfile has it, without what the builder writes around it.
 fn step(created_by: &str) -> String {
+    if created_by.is_empty() {
+        return "a layer whose step the base does not tell".to_owned();
+    }
     let text = created_by.trim_end_matches(" # buildkit");
     let text =
         text.strip_prefix("RUN /bin/sh -c ").map_or(text.to_owned(), |run| format!("RUN {run}"));
