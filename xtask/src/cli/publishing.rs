@@ -6,6 +6,7 @@ use clap::builder::FalseyValueParser;
 use super::Progress;
 use crate::plan::release::Next;
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own on the command line")]
 #[derive(Debug, Clone, Args)]
 pub struct Push {
     /// Services to publish; all when none is named
@@ -14,6 +15,12 @@ pub struct Push {
     /// Publish only services whose inputs differ from this revision
     #[arg(long, value_name = "REV")]
     pub changed_since: Option<String>,
+    /// Build although nothing changed
+    #[arg(long)]
+    pub rebuild: bool,
+    /// Let a floating tag go back to an older commit
+    #[arg(long)]
+    pub allow_rollback: bool,
     #[command(flatten)]
     pub publish: Publish,
     /// Say for each service which input changed, and why it is built or not
@@ -48,12 +55,6 @@ pub struct Release {
 /// Options of all commands that publish.
 #[derive(Debug, Clone, Args)]
 pub struct Publish {
-    /// Build although nothing changed
-    #[arg(long)]
-    pub rebuild: bool,
-    /// Let a floating tag go back to an older commit
-    #[arg(long)]
-    pub allow_rollback: bool,
     /// Services that are published at the same time
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub jobs: u16,

@@ -12,7 +12,7 @@ use super::reference::Digest;
 pub const INPUTS: &str = "io.autogit.inputs";
 
 /// Raised when the same inputs are built in another way: another exporter, another default.
-pub const PLAN: u32 = 1;
+pub const PLAN: u32 = 2;
 
 /// Everything that decides what an image becomes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

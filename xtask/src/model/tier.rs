@@ -125,6 +125,15 @@ pub enum Seen {
         /// When its newest result was made, in seconds since 1970.
         created: Option<u64>,
     },
+    /// An image that the inputs at hand have made, and that carries inline cache data: each of its steps
+    /// is a step of this build too.
+    ImageOfSameInputs {
+        digest: Digest,
+    },
+    /// Something is there. It was not read, since an image of the same inputs has all that is needed.
+    Unread {
+        digest: Digest,
+    },
     /// An image that carries inline cache data.
     InlineImage {
         digest: Digest,

@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use crate::model::config::{Config, SecretSource};
 use crate::model::facts::{Engine, Facts, LabFacts, SCHEMA, ServiceFacts};
 use crate::model::failure::Failure;
+use crate::model::reference::Digest;
 use crate::model::service::ServiceName;
 use crate::model::tier::TierLook;
 
@@ -59,16 +60,19 @@ pub fn gather(
         };
         let services = facts.services.iter().map(|service| service.name.clone());
         let services: Vec<_> = services.filter(chosen).collect();
-        facts.tiers = tiers(&facts, &Client::new(registry::Options::default()), &services)?;
+        let client = Client::new(registry::Options::default());
+        facts.tiers = tiers(&facts, &client, &services, &BTreeMap::new())?;
     }
     Ok(facts)
 }
 
-/// What is to be seen of the cache tiers of `services`.
+/// What is to be seen of the cache tiers of `services`; for those that the inputs at hand have already
+/// `made`, no more is read than a build of these inputs needs.
 pub fn tiers(
     facts: &Facts,
     client: &Client,
     services: &[ServiceName],
+    made: &BTreeMap<ServiceName, Digest>,
 ) -> Result<BTreeMap<ServiceName, Vec<TierLook>>> {
     let places: Vec<_> = services.iter().filter_map(|name| facts.cache_place(name)).collect();
     let own_platform = environment::own_platform();
@@ -81,6 +85,7 @@ pub fn tiers(
         actions: &environment::actions_runtime(),
         platforms,
         now: clock::now(),
+        made,
         limit: look::LIMIT,
     };
     let mut tiers: BTreeMap<ServiceName, Vec<TierLook>> = BTreeMap::new();

@@ -8,7 +8,9 @@ use serde::Serialize;
 
 use crate::model::cache_records::{CacheRecords, IMPORT_LIMIT};
 use crate::model::channel::Channel;
-use crate::model::reference::Reference;
+use crate::model::inputs::Inputs;
+use crate::model::published::PublishedState;
+use crate::model::reference::{Digest, Reference, Tag};
 use crate::model::tier::{CachePlace, CacheScope, CacheTier, GhaInert, Seen, ServiceUrl};
 use crate::model::tier::{TierLook, TierOutcome};
 
@@ -79,6 +81,17 @@ fn source<'l>(
         Seen::Cache { records, .. } | Seen::InlineImage { records, .. } => {
             registry_source(look, records, offered)
         }
+        Seen::ImageOfSameInputs { .. } => match &look.reference {
+            Some(reference) => (
+                TierOutcome::Offered,
+                "it was made from these inputs".to_owned(),
+                Some(registry(reference)),
+            ),
+            None => no(TierOutcome::Failed, "it has no reference"),
+        },
+        Seen::Unread { .. } => {
+            no(TierOutcome::Covered, "an image made from these inputs has all that is needed")
+        }
         Seen::PlainImage { .. } => no(
             TierOutcome::Inert,
             "an image without inline cache: it was not pushed with `--cache-to type=inline`",
@@ -140,7 +153,23 @@ fn registry_source<'l>(
         new if new == results => format!("{results} results"),
         new => format!("{new} of {results} results are in no tier before it"),
     };
-    (TierOutcome::Offered, reason, Some(format!("type=registry,ref={reference}")))
+    (TierOutcome::Offered, reason, Some(registry(reference)))
+}
+
+fn registry(reference: &Reference) -> String {
+    format!("type=registry,ref={reference}")
+}
+
+/// The image that the inputs at hand have already made, when there is one. Every step of this build was
+/// then one of that build, so that its inline cache has all that is needed, whatever was built and cached
+/// since.
+pub fn of_same_inputs<'i>(
+    state: &'i PublishedState,
+    like: Option<&Tag>,
+    inputs: Option<&Inputs>,
+) -> Option<&'i Digest> {
+    let image = state.images.get(like?)?;
+    (image.inputs.as_ref() == Some(inputs?)).then_some(&image.digest)
 }
 
 /// The import attributes of the Actions cache. The address is passed because buildx takes it from

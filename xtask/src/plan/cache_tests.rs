@@ -28,8 +28,8 @@ fn records(steps: &[&str]) -> CacheRecords {
     CacheRecords::of_inline(&text).unwrap()
 }
 
-fn digest() -> crate::model::reference::Digest {
-    crate::model::reference::Digest::new(format!("sha256:{}", "a".repeat(64))).unwrap()
+fn digest() -> Digest {
+    Digest::new(format!("sha256:{}", "a".repeat(64))).unwrap()
 }
 
 fn cache(steps: &[&str]) -> Seen {
@@ -73,6 +73,55 @@ fn a_tier_is_offered_only_for_what_no_earlier_one_holds() {
             :latest: offered (1 of 2 results are in no tier before it) → type=registry,ref=ghcr.io/o/r/web:latest
             gha: offered (it has an index for this service) → type=gha,version=2,url_v2=https://results.example/,scope=web,timeout=60s"]],
     );
+}
+
+#[test]
+fn an_image_of_these_inputs_is_enough() {
+    check_sources(
+        &[
+            (CacheTier::Cache, Seen::Unread { digest: digest() }),
+            (CacheTier::Dev, Seen::ImageOfSameInputs { digest: digest() }),
+            (CacheTier::Latest, Seen::NotThere),
+        ],
+        &expect![[r"
+            :cache: covered (an image made from these inputs has all that is needed)
+            :dev: offered (it was made from these inputs) → type=registry,ref=ghcr.io/o/r/web:dev
+            :latest: not there (nothing is published there)"]],
+    );
+}
+
+#[test]
+fn an_image_counts_as_made_from_these_inputs_only_if_it_tells_the_same() {
+    let inputs = |tree: &str| Inputs {
+        plan: 1,
+        tree: tree.to_owned(),
+        arguments: std::collections::BTreeMap::new(),
+        target: None,
+        platforms: Vec::new(),
+        bases: std::collections::BTreeMap::new(),
+    };
+    let dev = Tag::new("dev").unwrap();
+    let image = |inputs| crate::model::published::PublishedImage {
+        digest: digest(),
+        revision: None,
+        created: None,
+        inputs,
+        stand_in: None,
+    };
+    let check = |told: Option<&str>, like: Option<&Tag>, now: Option<&str>, expected: bool| {
+        let images = [(dev.clone(), image(told.map(inputs)))].into();
+        let state = PublishedState { images, ..PublishedState::default() };
+        let now = now.map(inputs);
+        assert_eq!(of_same_inputs(&state, like, now.as_ref()).is_some(), expected);
+    };
+    let other = Tag::new("latest").unwrap();
+    check(Some("a"), Some(&dev), Some("a"), true);
+    check(Some("a"), Some(&dev), Some("b"), false);
+    check(None, Some(&dev), Some("a"), false);
+    check(Some("a"), Some(&dev), None, false);
+    check(None, Some(&dev), None, false);
+    check(Some("a"), Some(&other), Some("a"), false);
+    check(Some("a"), None, Some("a"), false);
 }
 
 #[test]

@@ -150,7 +150,11 @@ pub fn action(
     }
     let build = |reason: &str, changes| Ok(Action::Build { reason: reason.to_owned(), changes });
     if wishes.rebuild {
-        return build("`--rebuild` asks for it", Vec::new());
+        let reason = match wishes.moves {
+            Moves::ByVersion => "a release tells its version in its labels",
+            _ => "`--rebuild` asks for it",
+        };
+        return build(reason, Vec::new());
     }
     let Some((tag, image)) = like.and_then(|tag| Some((tag, state.images.get(tag)?))) else {
         return build("nothing is published that it could be compared with", Vec::new());

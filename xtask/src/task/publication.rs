@@ -8,11 +8,14 @@ use anyhow::{Context, Result};
 use crate::cli::{Format, Publish};
 use crate::model::facts::{Facts, ServiceFacts};
 use crate::model::failure::{Exit, Failure, Interrupted};
+use crate::model::manifest::Manifest;
 use crate::model::publication::{self, PublishResult, Published};
+use crate::model::reference::Digest;
 use crate::outside::published::{self, Manifests};
 use crate::outside::registry::Client;
 use crate::outside::{gather, github, interrupt, parallel, terminal};
-use crate::plan::build::{self, BuildOptions};
+use crate::plan::build::{self, BuildOptions, ServicePlan};
+use crate::plan::cache;
 use crate::plan::publish::{Action, Moves, Request};
 use crate::plan::push::{self, PublishPlan, ServicePublication};
 use crate::plan::selection::select;
@@ -93,14 +96,36 @@ impl<'s> Publication<'s> {
         };
         // Whatever the engine can do, it does not decide what must be built.
         let plan = decide(self)?;
-        let services = plan.services.iter().filter(|service| service.build.is_some());
-        let services: Vec<_> = services.map(|service| service.service.clone()).collect();
-        if services.is_empty() || self.start.global.facts.is_some() {
+        let builds: Vec<_> =
+            plan.services.iter().filter_map(|service| service.build.as_ref()).collect();
+        if builds.is_empty() || self.start.global.facts.is_some() {
             return Ok(plan);
         }
-        self.facts.tiers = gather::tiers(&self.facts, &self.client, &services)?;
+        let services: Vec<_> = builds.iter().map(|build| build.service.clone()).collect();
+        let made = |build: &&ServicePlan| {
+            let state = self.facts.published.get(&build.service)?;
+            let like = self.request.like.as_ref();
+            let index = cache::of_same_inputs(state, like, build.inputs.as_ref())?;
+            Some((build.service.clone(), self.only_image(index)))
+        };
+        let made = builds.iter().filter_map(made).collect();
+        self.facts.tiers = gather::tiers(&self.facts, &self.client, &services, &made)?;
         self.facts = super::build::with_engine(self.start, self.facts.clone(), &self.options)?;
         Ok(decide(self)?)
+    }
+
+    /// The one image of an index, which is all that an import of its inline cache needs to read; the index
+    /// itself when it has several.
+    fn only_image(&self, index: &Digest) -> Digest {
+        let only = || {
+            let Manifest::Index(index) = self.manifests.get(index)?.parse().ok()? else {
+                return None;
+            };
+            let mut images = index.images();
+            let only = images.next()?.digest.clone();
+            images.next().is_none().then_some(only)
+        };
+        only().unwrap_or_else(|| index.clone())
     }
 
     pub fn show(&self, plan: &PublishPlan) -> Result<()> {

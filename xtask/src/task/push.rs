@@ -37,9 +37,9 @@ pub fn run(mut start: Start, options: &cli::Push) -> Result<Exit> {
         ..BuildOptions::default()
     };
     let wishes = Wishes {
-        rebuild: options.publish.rebuild,
+        rebuild: options.rebuild,
         dirty,
-        moves: if options.publish.allow_rollback { Moves::Anywhere } else { Moves::Forward },
+        moves: if options.allow_rollback { Moves::Anywhere } else { Moves::Forward },
         promote: false,
     };
     let like = tags.floating.first().cloned();

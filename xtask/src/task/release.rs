@@ -48,12 +48,13 @@ pub fn run(mut start: Start, options: &cli::Release) -> Result<Exit> {
         ..BuildOptions::default()
     };
     let wishes = Wishes {
-        rebuild: options.publish.rebuild,
+        // It tells its version, and so it is another image whatever its inputs.
+        rebuild: true,
         promote: options.promote,
         moves: Moves::ByVersion,
         ..Wishes::default()
     };
-    let like = options.promote.then(|| dev_tag(&checkout.revision)).transpose()?;
+    let like = Some(dev_tag(&checkout.revision)?);
     let request = Request { revision: checkout.revision.clone(), tags, like, wishes };
     let mut publication = Publication::new(&start, facts.clone(), request, build, client)?;
     let plan = publication.plan()?;

@@ -1,5 +1,7 @@
 //! `cargo xtask verify`: is what is published, and what is in the repository, what we think it is?
 
+use std::collections::BTreeMap;
+
 use anyhow::Result;
 
 use crate::cli::{Format, Verify};
@@ -91,7 +93,7 @@ fn published(
     });
     let packages = packages.into_iter().collect::<Result<Vec<Package>>>()?;
     let names: Vec<_> = services.iter().map(|service| service.name.clone()).collect();
-    let looked = gather::tiers(facts, &client, &names)?;
+    let looked = gather::tiers(facts, &client, &names, &BTreeMap::new())?;
     let facts = Facts { tiers: looked, ..facts.clone() };
     let own_platform = environment::own_platform();
     let mut findings = Vec::new();

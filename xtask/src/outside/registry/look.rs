@@ -2,6 +2,7 @@
 //! looked at in parallel, each within one limit, because a builder that is given a tier that never
 //! answers waits without end. It judges nothing; `plan::cache` does.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -12,6 +13,7 @@ use crate::model::image_configuration::ImageConfiguration;
 use crate::model::manifest::{CacheManifest, Descriptor, ImageManifest, Index, Manifest};
 use crate::model::platform::Platform;
 use crate::model::reference::{Digest, Reference};
+use crate::model::service::ServiceName;
 use crate::model::tier::{CachePlace, CacheTier, Seen, TierLook};
 use crate::outside::actions_cache::ActionsRuntime;
 use crate::outside::{interrupt, parallel};
@@ -28,6 +30,9 @@ pub struct Looker<'a> {
     pub platforms: &'a [Platform],
     /// Seconds since 1970.
     pub now: u64,
+    /// The image that the inputs at hand have already made, of a service that has one: it takes the place
+    /// of `:dev`, and the other tiers need only answer.
+    pub made: &'a BTreeMap<ServiceName, Digest>,
     /// [`LIMIT`], but for tests.
     pub limit: Duration,
 }
@@ -50,10 +55,7 @@ impl Looker<'_> {
         let client = self.client.within(self.limit);
         let (reference, seen) = match place.reference(tier) {
             Ok(Some(reference)) => {
-                let platforms =
-                    place.platform.as_ref().map_or(self.platforms, std::slice::from_ref);
-                let reading = Reading { client: &client, once, reference: &reference, platforms };
-                let seen = reading.tier(tier).unwrap_or_else(Seen::of_error);
+                let (reference, seen) = self.in_registry(&client, once, place, tier, reference);
                 (Some(reference), seen)
             }
             Ok(None) => match place.scope() {
@@ -64,6 +66,35 @@ impl Looker<'_> {
         };
         let seconds = start.elapsed().as_secs_f64();
         TierLook { service: place.service.clone(), tier, reference, seen, seconds }
+    }
+
+    /// Reads the tier at `reference`, or what stands in for it, with where that is.
+    fn in_registry(
+        &self,
+        client: &Client,
+        once: &Once,
+        place: &CachePlace,
+        tier: CacheTier,
+        reference: Reference,
+    ) -> (Reference, Seen) {
+        match (self.made.get(&place.service), tier) {
+            (Some(made), CacheTier::Dev) => {
+                let digest = made.clone();
+                (place.repository.at(made.clone()), Seen::ImageOfSameInputs { digest })
+            }
+            (Some(_), _) => {
+                let head = client.head_manifest(&reference);
+                let unread = head.map(|head| Seen::Unread { digest: head.digest });
+                (reference, unread.unwrap_or_else(Seen::of_error))
+            }
+            (None, _) => {
+                let platforms =
+                    place.platform.as_ref().map_or(self.platforms, std::slice::from_ref);
+                let reading = Reading { client, once, reference: &reference, platforms };
+                let seen = reading.tier(tier).unwrap_or_else(Seen::of_error);
+                (reference, seen)
+            }
+        }
     }
 }
 

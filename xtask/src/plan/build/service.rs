@@ -59,7 +59,8 @@ impl Context<'_> {
             labels.insert(STAND_IN_LABEL.to_owned(), names);
         }
         let inputs = self.inputs(service, &config, &build_args, &platforms, &bases);
-        if let Some(inputs) = inputs.as_ref().filter(|_| self.channel.publishes()) {
+        // Only the dev channel compares inputs; a release is a version of a commit.
+        if let Some(inputs) = inputs.as_ref().filter(|_| self.channel == Channel::Dev) {
             labels.insert(INPUTS.to_owned(), inputs.text());
         }
         let provenance = match self.channel {
