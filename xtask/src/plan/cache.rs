@@ -260,6 +260,11 @@ fn when(seen: Option<&Seen>) -> When {
             | Seen::ImageInsteadOfCache { .. }
             | Seen::GhaUsable { has_index: false, .. },
         ) => When::Always,
+        Some(Seen::Cache { records, config_bytes, .. })
+            if records.results() == 0 && *config_bytes <= IMPORT_LIMIT =>
+        {
+            When::Always
+        }
         _ => When::IfExecuted,
     }
 }

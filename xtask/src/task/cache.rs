@@ -10,7 +10,7 @@ use crate::model::reference::Reference;
 use crate::model::service::ServiceName;
 use crate::model::tier::{CacheTier, Seen, TierLook};
 use crate::outside::gather::Wanted;
-use crate::outside::registry::{Client, Options, StoredManifest, digest};
+use crate::outside::registry::{Client, Options, empty_cache};
 use crate::outside::{clock, terminal};
 use crate::plan::cache::sources;
 use crate::plan::selection::select;
@@ -122,24 +122,7 @@ fn invalidate(start: &Start, facts: &Facts, services: &[ServiceName]) -> Result<
 
 /// Replaces a cache by one that holds nothing.
 fn empty(client: &Client, reference: &Reference) -> Result<()> {
-    let config = br#"{"layers":[],"records":[]}"#;
-    let uploaded = again(|| client.put_blob(reference, config))?;
-    let text = serde_json::json!({
-        "schemaVersion": 2,
-        "mediaType": crate::model::manifest::media_type::OCI_MANIFEST,
-        "config": {
-            "mediaType": crate::model::manifest::media_type::CACHE_CONFIGURATION,
-            "digest": uploaded,
-            "size": config.len(),
-        },
-        "layers": [],
-        "annotations": { "io.autogit.cache": "invalidated" },
-    });
-    let bytes = serde_json::to_vec(&text)?;
-    let stored = StoredManifest {
-        digest: digest::sha256(&bytes)?,
-        media_type: crate::model::manifest::media_type::OCI_MANIFEST.to_owned(),
-        bytes,
-    };
+    let (configuration, stored) = empty_cache()?;
+    again(|| client.put_blob(reference, configuration))?;
     again(|| client.put_manifest(reference, &stored)).map(drop)
 }

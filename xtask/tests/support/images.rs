@@ -114,7 +114,9 @@ impl Images<'_> {
 
     fn put_manifest(&self, name: &str, kind: &str, bytes: &[u8]) {
         let url = self.url(&format!("manifests/{name}"));
-        self.lab.agent.put(&url).header("content-type", kind).send(bytes).unwrap();
+        let put = || self.lab.agent.put(&url).header("content-type", kind).send(bytes);
+        // A connection that was kept may be closed just now; what is idempotent is sent again (RFC 9110, 9.2.2).
+        put().or_else(|_| put()).unwrap();
     }
 
     fn blob(&self, kind: &str, bytes: &[u8]) -> Value {

@@ -7,10 +7,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use super::{CONFIGURATION_LIMIT, Client, Once, RegistryError};
+use super::{CONFIGURATION_LIMIT, Client, ManifestHead, Once, RegistryError, empty_cache};
 use crate::model::cache_records::{CacheRecords, IMPORT_LIMIT};
 use crate::model::image_configuration::ImageConfiguration;
-use crate::model::manifest::{CacheManifest, Descriptor, ImageManifest, Index, Manifest};
+use crate::model::manifest::{
+    CacheManifest, Descriptor, ImageManifest, Index, Manifest, media_type,
+};
 use crate::model::platform::Platform;
 use crate::model::reference::{Digest, Reference};
 use crate::model::service::ServiceName;
@@ -83,9 +85,8 @@ impl Looker<'_> {
                 (place.repository.at(made.clone()), Seen::ImageOfSameInputs { digest })
             }
             (Some(_), _) => {
-                let head = client.head_manifest(&reference);
-                let unread = head.map(|head| Seen::Unread { digest: head.digest });
-                (reference, unread.unwrap_or_else(Seen::of_error))
+                let seen = client.head_manifest(&reference).and_then(|head| unread(tier, head));
+                (reference, seen.unwrap_or_else(Seen::of_error))
             }
             (None, _) => {
                 let platforms =
@@ -172,6 +173,24 @@ impl Reading<'_> {
             error => error,
         })
     }
+}
+
+/// What can be told of a tier that is not read.
+fn unread(tier: CacheTier, head: ManifestHead) -> super::Result<Seen> {
+    let ManifestHead { digest, media_type } = head;
+    if tier != CacheTier::Cache {
+        return Ok(Seen::Unread { digest });
+    }
+    if [media_type::OCI_INDEX, media_type::DOCKER_LIST].contains(&media_type.as_str()) {
+        return Ok(Seen::ImageInsteadOfCache { digest });
+    }
+    let (configuration, empty) = empty_cache()?;
+    Ok(if digest == empty.digest {
+        let (records, config_bytes) = (CacheRecords::default(), configuration.len() as u64);
+        Seen::Cache { digest, records, config_bytes, layers_bytes: 0, created: None }
+    } else {
+        Seen::Unread { digest }
+    })
 }
 
 fn image_with(digest: Digest, records: Option<CacheRecords>) -> Seen {

@@ -7,6 +7,7 @@ mod access;
 mod challenge;
 mod credentials;
 pub mod digest;
+mod empty;
 mod error;
 mod exchange;
 mod ledger;
@@ -28,6 +29,7 @@ use exchange::{Wire, is_loopback_host, within};
 use ledger::Ledger;
 
 pub use credentials::Source;
+pub use empty::empty_cache;
 pub use error::{RegistryError, Result};
 pub use ledger::Exchange;
 pub use once::Once;

@@ -157,3 +157,150 @@ fn actions(facts: &Facts) -> Finding {
             .remedy("use the local action .github/actions/actions-cache before this step"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::facts::{Builder, BuilderNode, GitHub};
+    use crate::model::service::ServiceName;
+    use crate::model::tier::{CacheTier, TierLook};
+    use crate::plan::verify::tests::facts;
+
+    fn probes() -> Probes {
+        let disk = Disk { folder: "/d".to_owned(), free: 50_000_000_000, used_percent: 40 };
+        Probes { disk: Some(disk), push: Some(Push::Allowed), clock_ahead: Some(-3) }
+    }
+
+    /// What is said of one subject, as `level: detail → remedy`.
+    #[track_caller]
+    fn check(change: impl FnOnce(&mut Facts, &mut Probes), about: &str, expected: &str) {
+        let (mut facts, mut probes) = (facts(""), probes());
+        change(&mut facts, &mut probes);
+        let found = machine(&facts, &probes);
+        let one = found.iter().find(|one| one.check == about);
+        let shown = one.map(|one| {
+            let remedy = one.remedy.as_deref().filter(|_| one.level > Level::Skip);
+            let remedy = remedy.map(|text| format!(" → {text}")).unwrap_or_default();
+            format!("{:?}: {}{remedy}", one.level, one.detail)
+        });
+        assert_eq!(shown.as_deref(), Some(expected), "{found:#?}");
+    }
+
+    #[test]
+    fn a_disk_is_full_below_five_gigabytes_and_skipped_where_nobody_tells() {
+        check(|_, _| {}, "disk", "Pass: 50.0 GB free, 40 % used in /d");
+        let prune = "docker buildx prune --all && docker image prune --all";
+        check(
+            |_, probes| probes.disk.as_mut().unwrap().free = 4_900_000_000,
+            "disk",
+            &format!("Fail: 4.90 GB free, 40 % used in /d → {prune}"),
+        );
+        check(|_, probes| probes.disk = None, "disk", "Skip: `df` does not tell");
+    }
+
+    #[test]
+    fn a_push_that_is_denied_is_told_with_its_permission_and_one_not_tried_is_unknown() {
+        check(|_, _| {}, "may push", "Pass: an upload was begun and given up");
+        check(
+            |_, probes| probes.push = Some(Push::Denied { message: "no write".to_owned() }),
+            "may push",
+            "Fail: no write → docker login ghcr.io; in a job `permissions: packages: write`",
+        );
+        check(
+            |_, probes| probes.push = Some(Push::Unknown { message: "no route".to_owned() }),
+            "may push",
+            "Unknown: no route → check the network, then: cargo xtask doctor",
+        );
+    }
+
+    #[test]
+    fn a_clock_may_differ_by_a_minute() {
+        check(
+            |_, probes| probes.clock_ahead = Some(60),
+            "clock",
+            "Pass: within 60 s of the registry's",
+        );
+        let refused = "the registry's: tokens will be refused → timedatectl set-ntp true";
+        let (behind, ahead) =
+            (format!("Fail: 61 s behind {refused}"), format!("Fail: 90 s ahead of {refused}"));
+        check(|_, probes| probes.clock_ahead = Some(61), "clock", &behind);
+        check(|_, probes| probes.clock_ahead = Some(-90), "clock", &ahead);
+    }
+
+    #[test]
+    fn a_shallow_clone_and_changed_files_are_told() {
+        check(|_, _| {}, "depth", "Pass: the whole history is here");
+        check(
+            |facts, _| facts.git.as_mut().unwrap().shallow = true,
+            "depth",
+            "Fail: a shallow clone: nobody can tell which commit is newer → git fetch --unshallow \
+             origin; in a job `fetch-depth: 0`",
+        );
+        check(
+            |facts, _| facts.git.as_mut().unwrap().dirty = vec!["a".to_owned(), "b".to_owned()],
+            "clean",
+            "Warn: 2 files are changed; push will refuse → git commit",
+        );
+        check(|facts, _| facts.git = None, "commit", "Fail: there is no commit → git commit");
+    }
+
+    fn ready(driver: &str, containerd_store: bool) -> Engine {
+        let node = BuilderNode {
+            name: "b0".to_owned(),
+            status: "running".to_owned(),
+            error: None,
+            buildkit: None,
+            platforms: Vec::new(),
+            containerd_store,
+        };
+        let builder = Builder {
+            name: "b".to_owned(),
+            driver: driver.to_owned(),
+            current: true,
+            nodes: vec![node],
+        };
+        Engine::Ready { buildx: "0.29.1".to_owned(), builders: vec![builder] }
+    }
+
+    #[test]
+    fn a_builder_without_containerds_store_cannot_export_a_cache() {
+        check(
+            |facts, _| facts.engine = ready("docker", false),
+            "exports",
+            "Warn: `b` cannot export a cache: its images are not in containerd's store; push will \
+             create a builder → docker buildx create --driver docker-container --use",
+        );
+        let can = "Pass: `b` (docker) can export a cache";
+        check(|facts, _| facts.engine = ready("docker", true), "exports", can);
+        let can = "Pass: `b` (docker-container) can export a cache";
+        check(|facts, _| facts.engine = ready("docker-container", false), "exports", can);
+    }
+
+    #[test]
+    fn the_actions_cache_is_missed_in_a_job_only() {
+        let inert = |facts: &mut Facts| {
+            let service: ServiceName = "web".parse().unwrap();
+            let seen = Seen::GhaInert { why: GhaInert::NoToken };
+            let tier = CacheTier::Gha;
+            let look =
+                TierLook { service: service.clone(), tier, reference: None, seen, seconds: 0.0 };
+            facts.tiers = [(service, vec![look])].into();
+        };
+        check(|facts, _| inert(facts), "token", "Skip: this is no GitHub job");
+        check(
+            |facts, _| {
+                inert(facts);
+                facts.environment.github = Some(GitHub {
+                    event: "push".to_owned(),
+                    reference: "refs/heads/dev".to_owned(),
+                    repository: None,
+                    server_url: "https://github.com".to_owned(),
+                });
+            },
+            "token",
+            "Fail: no `ACTIONS_RUNTIME_TOKEN`: GitHub gives it to actions, not to `run:` steps → use \
+             the local action .github/actions/actions-cache before this step",
+        );
+        check(|_, _| {}, "token", "Pass: the service takes it");
+    }
+}

@@ -69,7 +69,46 @@ pub fn exit(findings: &[Finding], strict: bool) -> Exit {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::model::config::Config;
+    use crate::model::facts::{Engine, Environment, Facts, Git, ServiceFacts};
+
+    pub const REVISION: &str = "1111111111111111111111111111111111111111";
+
+    /// A repository `o/r` with one service `web`, and this in its configuration.
+    pub fn facts(images: &str) -> Facts {
+        let text = format!("[workspace.metadata.images]\nrepository = \"o/r\"\n{images}");
+        let name: crate::model::service::ServiceName = "web".parse().unwrap();
+        let service = ServiceFacts {
+            name,
+            folder: "services/web".to_owned(),
+            dockerfile: "FROM scratch\n".to_owned(),
+            earlier_seconds: Vec::new(),
+        };
+        Facts {
+            schema: 1,
+            config: Config::parse("Cargo.toml", &text).unwrap(),
+            services: vec![service],
+            git: Some(Git {
+                revision: REVISION.to_owned(),
+                time: 0,
+                branch: None,
+                tags: Vec::new(),
+                remote: None,
+                shallow: false,
+                dirty: Vec::new(),
+                trees: BTreeMap::new(),
+                since: None,
+            }),
+            environment: Environment::default(),
+            engine: Engine::Unasked,
+            lab: None,
+            tiers: BTreeMap::new(),
+            published: BTreeMap::new(),
+        }
+    }
 
     #[test]
     fn unknown_is_never_a_pass() {

@@ -6,14 +6,12 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::model::facts::{Engine, Environment, Git};
 use crate::model::inspection::{Commit, Object};
 use crate::model::manifest::media_type::{OCI_CONFIGURATION, OCI_INDEX, OCI_MANIFEST};
 use crate::model::platform::Platform;
 use crate::model::published::Relation;
 use crate::model::reference::Digest;
-
-const REVISION: &str = "1111111111111111111111111111111111111111";
+use crate::plan::verify::tests::{REVISION, facts};
 
 fn digest(name: &str) -> Digest {
     // Each name its own digits, as long as names begin differently.
@@ -92,38 +90,6 @@ fn whole() -> Package {
         previous: None,
         newer: None,
         public: Some(true),
-    }
-}
-
-fn facts(images: &str) -> Facts {
-    let text = format!("[workspace.metadata.images]\nrepository = \"o/r\"\n{images}");
-    let name: crate::model::service::ServiceName = "web".parse().unwrap();
-    let service = ServiceFacts {
-        name,
-        folder: "services/web".to_owned(),
-        dockerfile: "FROM scratch\n".to_owned(),
-        earlier_seconds: Vec::new(),
-    };
-    Facts {
-        schema: 1,
-        config: Config::parse("Cargo.toml", &text).unwrap(),
-        services: vec![service],
-        git: Some(Git {
-            revision: REVISION.to_owned(),
-            time: 0,
-            branch: None,
-            tags: Vec::new(),
-            remote: None,
-            shallow: false,
-            dirty: Vec::new(),
-            trees: BTreeMap::new(),
-            since: None,
-        }),
-        environment: Environment::default(),
-        engine: Engine::Unasked,
-        lab: None,
-        tiers: BTreeMap::new(),
-        published: BTreeMap::new(),
     }
 }
 

@@ -1,0 +1,226 @@
+//! `cargo xtask doctor --lab` and `verify --lab` when something is wrong on purpose: each cause of a
+//! build without cache, of an image that is too large and of a push that is denied is named, with what
+//! to type.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking, and starts the programs it needs"
+)]
+
+mod support;
+#[path = "support/lab.rs"]
+mod the_lab;
+
+use base64::Engine as _;
+use serde_json::{Value, json};
+use support::{Fixture, Ran};
+use the_lab::Lab;
+
+fn dockerfile(base: &str, fixture: &Fixture) -> String {
+    let salt = &fixture.repository;
+    format!(
+        "FROM {base}\nRUN head -c 3000000 /dev/urandom > /built && echo {salt}\n\
+         COPY --link data /data\nUSER 65532:65532\n"
+    )
+}
+
+/// One service `web`, committed and not published.
+fn unpublished() -> (Fixture, Lab) {
+    let fixture = Fixture::unpublished();
+    fixture.service("web", &dockerfile("debian:bookworm", &fixture));
+    fixture.write("services/web/data", "one\n");
+    fixture.write("services/web/.dockerignore", "*\n!data\n");
+    fixture.commit("feat: a service");
+    let lab = Lab::up(&fixture);
+    (fixture, lab)
+}
+
+fn published() -> (Fixture, Lab) {
+    let (fixture, lab) = unpublished();
+    fixture.xtask(&["push", "--lab"]).expect(0);
+    (fixture, lab)
+}
+
+impl Fixture {
+    fn commit_nothing(&self) {
+        self.write("README.md", &format!("{:?}", std::time::Instant::now()));
+        self.commit("docs: nothing of the service");
+    }
+}
+
+fn image(fixture: &Fixture) -> String {
+    format!("{}/web", fixture.repository)
+}
+
+/// What a command finds, whatever its exit code.
+fn findings(fixture: &Fixture, command: &str) -> Vec<Value> {
+    fixture.xtask(&[command, "--lab", "--format=json"]).json().as_array().unwrap().clone()
+}
+
+/// The finding of `check` about `subject` has this level, its detail has these words, and its remedy
+/// begins so.
+#[track_caller]
+fn check(found: &[Value], subject: &str, check: &str, expected: [&str; 3]) {
+    let is_it = |one: &&Value| one["subject"] == subject && one["check"] == check;
+    let one = found.iter().find(is_it).unwrap_or_else(|| unreachable!("{found:#?}"));
+    let [level, detail, remedy] = expected;
+    assert_eq!(one["level"], level, "{one:#}");
+    assert!(one["detail"].as_str().unwrap().contains(detail), "{one:#}");
+    assert!(one["remedy"].as_str().unwrap_or_default().starts_with(remedy), "{one:#}");
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn no_cache_is_used_because_nothing_is_published_or_the_cache_is_gone_or_an_image() {
+    let (fixture, lab) = unpublished();
+    let missing = ["warn", "nothing is published there", "cargo xtask push"];
+    check(&findings(&fixture, "doctor"), "web :cache", "cache", missing);
+    fixture.xtask(&["push", "--lab"]).expect(0);
+    check(&findings(&fixture, "doctor"), "web :cache", "cache", ["pass", "results", ""]);
+
+    lab.delete(&image(&fixture), "cache");
+    let gone = ["warn", "nothing is published there", "cargo xtask push --rebuild"];
+    check(&findings(&fixture, "doctor"), "web :cache", "cache", gone);
+
+    let reference = |tag: &str| format!("{}/{}:{tag}", lab.registry(), image(&fixture));
+    lab.docker(&[
+        "buildx",
+        "imagetools",
+        "create",
+        "--tag",
+        &reference("cache"),
+        &reference("dev"),
+    ])
+    .expect(0);
+    let remedy = "cargo xtask cache invalidate && cargo xtask push --rebuild";
+    let replaced = ["fail", "an image stands where the cache should be", remedy];
+    check(&findings(&fixture, "doctor"), "web :cache", "cache", replaced);
+    // The remedy helps.
+    fixture.xtask(&["cache", "invalidate", "--lab"]).expect(0);
+    fixture.commit_nothing();
+    fixture.xtask(&["push", "--lab", "--rebuild"]).expect(0);
+    check(&findings(&fixture, "doctor"), "web :cache", "cache", ["pass", "result", ""]);
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn no_cache_is_used_because_a_base_a_file_or_a_step_has_changed() {
+    let (fixture, lab) = unpublished();
+    let base = format!("{}/{}/base:1", lab.registry(), fixture.repository);
+    let point = |source: &str| {
+        lab.docker(&["buildx", "imagetools", "create", "--tag", &base, source]).expect(0);
+    };
+    let debian = format!("{}/library/debian:bookworm", lab.registry());
+    point(&debian);
+    // Whoever builds on the image of a service is to be root.
+    let dockerfile = || dockerfile(&base, &fixture).replace("USER 65532:65532\n", "");
+    fixture.service("web", &dockerfile());
+    fixture.commit("feat: another base");
+    fixture.xtask(&["push", "--lab"]).expect(0);
+    point(&format!("{}/{}:dev", lab.registry(), image(&fixture)));
+    fixture.commit_nothing();
+    fixture.xtask(&["push", "--lab"]).expect(0);
+    let name = format!("the base {base}: ");
+    let changed = ["warn", name.as_str(), "cargo xtask push --explain"];
+    check(&findings(&fixture, "doctor"), "web", "hit rate", changed);
+
+    let missed_because = |why: &str| {
+        fixture.commit("feat: another image");
+        fixture.xtask(&["push", "--lab"]).expect(0);
+        let changed = ["warn", why, "cargo xtask push --explain"];
+        check(&findings(&fixture, "doctor"), "web", "hit rate", changed);
+    };
+    fixture.write("services/web/data", &format!("two of {}\n", fixture.repository));
+    missed_because("COPY --link data /data: its folder: ");
+    fixture.service("web", &format!("{}RUN true\n", dockerfile()));
+    missed_because("RUN true: the build before did not have this step");
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn an_image_that_is_too_large_is_told_with_the_step_that_makes_it_so() {
+    let (fixture, _lab) = published();
+    fixture.configure("size-limit = \"1MB\"\n");
+    let found = findings(&fixture, "verify");
+    let large = ["fail", "more than 1.00 MB", "move build tools to another stage"];
+    check(&found, "web:dev", "size", large);
+
+    // What makes an image large without need is found in its Dockerfile.
+    std::fs::remove_file(fixture.root().join("services/web/.dockerignore")).unwrap();
+    fixture.service(
+        "web",
+        "FROM debian:bookworm\nRUN apt-get update && apt-get install -y gcc\n\
+         RUN rm -rf /var/lib/apt/lists/*\nCOPY . /src\nUSER 65532:65532\n",
+    );
+    let found = findings(&fixture, "verify");
+    let rules: Vec<_> = found
+        .iter()
+        .filter(|one| one["check"] == "dockerfile" && one["level"] != "pass")
+        .map(|one| one["detail"].as_str().unwrap().split(':').next().unwrap())
+        .collect();
+    for rule in ["package-lists", "late-clean-up", "no-ignore-file"] {
+        assert!(rules.contains(&rule), "{rule}: {rules:?}");
+    }
+}
+
+/// While it lives the registry asks for tokens, as GHCR does.
+struct Locked<'l>(&'l Lab);
+
+impl<'l> Locked<'l> {
+    fn new(lab: &'l Lab) -> Self {
+        lab.control("PUT", "/settings", Some(&json!({"authentication": true})));
+        Self(lab)
+    }
+
+    /// A token that may do this with packages, and a Docker configuration that logs in with it.
+    fn login(&self, level: &str) -> (String, tempfile::TempDir) {
+        let text = format!("token-{:?}", std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos());
+        let token = json!({"token": text, "login": "a-user", "permissions": {"packages": level}});
+        self.0.github("POST", "/tokens", Some(&token));
+        let folder = tempfile::tempdir().unwrap();
+        let basic = base64::engine::general_purpose::STANDARD.encode(format!("a-user:{text}"));
+        let config = json!({"auths": {self.0.registry(): {"auth": basic}}});
+        std::fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
+        (text, folder)
+    }
+}
+
+impl Drop for Locked<'_> {
+    fn drop(&mut self) {
+        self.0.control("PUT", "/settings", Some(&json!({"authentication": false})));
+    }
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn what_the_credentials_do_not_allow_is_denied_and_told() {
+    let (fixture, lab) = published();
+    let locked = Locked::new(&lab);
+    let registry = lab.registry();
+    let doctor = |login: Option<&tempfile::TempDir>| {
+        let mut command = fixture.command(&["doctor", "--lab", "--format=json"]);
+        // Without a login: a folder in which there is none.
+        command.env("DOCKER_CONFIG", login.map_or(fixture.root(), tempfile::TempDir::path));
+        Ran::from(command.output().unwrap()).json().as_array().unwrap().clone()
+    };
+    let remedy = format!("docker login {registry}; in a job `permissions: packages: write`");
+
+    let found = doctor(None);
+    check(&found, "web :cache", "cache", ["fail", "authentication required", "docker login"]);
+    check(&found, registry, "may push", ["fail", "authentication required", &remedy]);
+
+    let (_, reader) = locked.login("read");
+    let found = doctor(Some(&reader));
+    check(&found, "web :cache", "cache", ["pass", "result", ""]);
+    check(&found, registry, "may push", ["fail", "permission_denied: write_package", &remedy]);
+
+    let (token, writer) = locked.login("write");
+    check(&doctor(Some(&writer)), registry, "may push", ["pass", "an upload was begun", ""]);
+    // Revoked, or expired.
+    lab.github("DELETE", &format!("/tokens/{token}"), None);
+    let found = doctor(Some(&writer));
+    check(&found, "web :cache", "cache", ["fail", "denied", "docker login"]);
+    check(&found, registry, "may push", ["fail", "denied", &remedy]);
+}
