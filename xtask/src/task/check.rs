@@ -6,17 +6,19 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::cli::Format;
+use crate::model::build::BuildSpec;
 use crate::model::facts::{Engine, Facts};
 use crate::model::failure::{Exit, Failure};
 use crate::outside::{docker, terminal};
 use crate::plan::build::BuildPlan;
+use crate::plan::verify::{self, Level};
 use crate::report::workflow;
 
 use super::Start;
 
 /// One thing that BuildKit has to say about a Dockerfile.
 #[derive(Debug, Serialize)]
-struct Finding {
+pub(super) struct Finding {
     file: String,
     line: Option<usize>,
     rule: String,
@@ -27,18 +29,19 @@ struct Finding {
 pub fn run(start: &Start, facts: &Facts, plan: &BuildPlan) -> Result<Exit> {
     let mut findings = Vec::new();
     for service in &plan.services {
-        let finished = start.runner.finish(&service.build.check_invocation())?;
-        let Ok(checked) = serde_json::from_str::<Checked>(&finished.stdout) else {
-            if facts.engine == Engine::Unasked
-                && let Some(problem) = crate::plan::builder::problem(&docker::read(&start.runner)?)
-            {
-                return Err(problem.into());
+        match checked(start, &service.build)? {
+            Ok(found) => findings.extend(found),
+            Err(said) => {
+                if facts.engine == Engine::Unasked
+                    && let Some(problem) =
+                        crate::plan::builder::problem(&docker::read(&start.runner)?)
+                {
+                    return Err(problem.into());
+                }
+                return Err(Failure::failed(said))
+                    .with_context(|| format!("cannot check {}", service.build.dockerfile));
             }
-            let said = finished.stderr.trim().lines().next_back().unwrap_or("no answer").to_owned();
-            return Err(Failure::failed(said))
-                .with_context(|| format!("cannot check {}", service.build.dockerfile));
-        };
-        findings.extend(checked.findings(&service.build.dockerfile));
+        }
     }
     let text = match start.global.format {
         Format::Json => format!("{}\n", serde_json::to_string_pretty(&findings)?),
@@ -53,6 +56,36 @@ pub fn run(start: &Start, facts: &Facts, plan: &BuildPlan) -> Result<Exit> {
     }
     Ok(if findings.is_empty() { Exit::Done } else { Exit::Failed })
 }
+
+/// What BuildKit finds in one Dockerfile, or what it said instead.
+pub(super) fn checked(
+    start: &Start,
+    build: &BuildSpec,
+) -> Result<std::result::Result<Vec<Finding>, String>> {
+    let finished = start.runner.finish(&build.check_invocation())?;
+    Ok(match serde_json::from_str::<Checked>(&finished.stdout) {
+        Ok(checked) => Ok(checked.findings(&build.dockerfile)),
+        Err(_) => Err(finished.stderr.trim().lines().next_back().unwrap_or("no answer").to_owned()),
+    })
+}
+
+impl Finding {
+    /// As `verify` shows it.
+    pub fn finding(&self) -> verify::Finding {
+        let Self { file, line, rule, detail, url } = self;
+        let subject = line.map_or(file.clone(), |line| format!("{file}:{line}"));
+        let level = if rule == ERROR { Level::Fail } else { Level::Warn };
+        let remedy = if url.is_empty() {
+            "cargo xtask build --check".to_owned()
+        } else {
+            format!("see {url}")
+        };
+        verify::Finding::new(subject, "buildkit", level, format!("{rule}: {detail}")).remedy(remedy)
+    }
+}
+
+/// The rule that a Dockerfile breaks which cannot be built at all.
+const ERROR: &str = "error";
 
 fn human(findings: &[Finding], services: usize) -> String {
     let mut text = String::new();
@@ -123,7 +156,7 @@ impl Checked {
         let error = self.build_error.map(|error| Finding {
             file: file.to_owned(),
             line: line(error.location),
-            rule: "error".to_owned(),
+            rule: ERROR.to_owned(),
             detail: error.message,
             url: String::new(),
         });

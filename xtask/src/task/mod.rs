@@ -9,6 +9,7 @@ pub mod doctor;
 mod gate;
 mod github;
 pub mod lab;
+mod linters;
 pub mod prune;
 mod publication;
 mod publish;

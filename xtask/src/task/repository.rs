@@ -1,18 +1,15 @@
 //! What `verify` says of the repository's own files beside the Dockerfiles: workflows, actions, the
-//! compose file and pages, by our rules and by zizmor's where it is installed.
+//! compose file and pages, by our rules.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::{CommandFactory, Parser};
-use serde::Deserialize;
 
 use crate::cli::Cli;
 use crate::model::facts::Facts;
-use crate::model::invocation::Invocation;
 use crate::outside::files;
-use crate::outside::tools::ZIZMOR;
 use crate::plan::verify::{Finding, Level};
 use crate::plan::workflow::{self, Breach, CommandLine, File, Judged};
 
@@ -31,13 +28,10 @@ pub(super) fn findings(start: &Start, facts: &Facts) -> Result<Vec<Finding>> {
         }
         findings.extend(judged.breaches.into_iter().map(finding));
     }
-    if start.root.join(FOLDER).is_dir() {
-        findings.extend(of_zizmor(start)?);
-    }
     Ok(findings)
 }
 
-const FOLDER: &str = ".github";
+pub(super) const FOLDER: &str = ".github";
 
 /// Every file judged by our rules, by its kind; a kind without a file is left out.
 pub fn judged(root: &Path, facts: &Facts) -> Result<BTreeMap<&'static str, Judged>> {
@@ -128,103 +122,9 @@ fn finding(breach: Breach) -> Finding {
     Finding::new(subject, "repository", Level::Fail, detail).remedy(breach.remedy)
 }
 
-/// What zizmor found, as it prints it with `--format=json-v1`.
-#[derive(Debug, Deserialize)]
-struct OfZizmor {
-    ident: String,
-    desc: String,
-    url: String,
-    locations: Vec<Location>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Location {
-    symbolic: Symbolic,
-    concrete: Concrete,
-}
-
-#[derive(Debug, Deserialize)]
-struct Symbolic {
-    key: serde_json::Value,
-    kind: String,
-}
-
-#[derive(Debug, Deserialize)]
-struct Concrete {
-    location: Place,
-}
-
-#[derive(Debug, Deserialize)]
-struct Place {
-    start_point: Point,
-}
-
-#[derive(Debug, Deserialize)]
-struct Point {
-    /// Counted from 0.
-    row: usize,
-}
-
-/// zizmor's findings, without the network; skipped where it is not installed.
-fn of_zizmor(start: &Start) -> Result<Vec<Finding>> {
-    let one = |level, detail: String| Finding::new("workflows", "zizmor", level, detail);
-    let Some(program) = ZIZMOR.found(&start.target) else {
-        let skipped = one(Level::Skip, "zizmor is not installed".to_owned());
-        return Ok(vec![skipped.remedy("cargo xtask test workflows")]);
-    };
-    let options =
-        ["--offline", "--no-progress", "--no-exit-codes", "--persona=auditor", "--format=json-v1"];
-    let call = Invocation::new(&program.to_string_lossy(), options.into_iter().chain([FOLDER]));
-    let finished = start.runner.finish(&call)?;
-    let parsed: Result<Vec<OfZizmor>, _> = serde_json::from_str(&finished.stdout);
-    Ok(match parsed {
-        Ok(found) if found.is_empty() => {
-            vec![one(Level::Pass, "persona auditor".to_owned())]
-        }
-        Ok(found) => found.iter().map(OfZizmor::finding).collect(),
-        Err(error) => {
-            let said = finished.stderr.trim().lines().next_back().unwrap_or_default().to_owned();
-            vec![
-                one(
-                    Level::Unknown,
-                    format!("zizmor printed no findings: {error}; it said: {said}"),
-                )
-                .remedy("cargo xtask test workflows"),
-            ]
-        }
-    })
-}
-
-impl OfZizmor {
-    fn finding(&self) -> Finding {
-        let primary = self.locations.iter().find(|location| location.symbolic.kind == "Primary");
-        let subject = primary.or(self.locations.first()).map_or(FOLDER.to_owned(), |location| {
-            let key = &location.symbolic.key;
-            // Older versions call it otherwise.
-            let path =
-                ["/Local/verbatim_path", "/Local/given_path"].iter().find_map(|at| key.pointer(at));
-            let path = path.and_then(serde_json::Value::as_str).unwrap_or(FOLDER);
-            format!("{path}:{}", location.concrete.location.start_point.row + 1)
-        });
-        Finding::new(subject, "zizmor", Level::Fail, format!("{}: {}", self.ident, self.desc))
-            .remedy(format!("see {}", self.url))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_finding_of_zizmor_names_its_file_and_line() {
-        let text = r#"{"ident":"artipacked","desc":"credential persistence","url":"https://docs.zizmor.sh/audits/#artipacked",
-            "determinations":{"severity":"Medium"},"locations":[{"symbolic":{"key":{"Local":{"verbatim_path":
-            ".github/workflows/ci.yml"}},"kind":"Primary"},"concrete":{"location":{"start_point":{"row":21,"column":8}}}}]}"#;
-        let found: OfZizmor = serde_json::from_str(text).unwrap();
-        let finding = found.finding();
-        assert_eq!(finding.subject, ".github/workflows/ci.yml:22");
-        assert_eq!(finding.detail, "artipacked: credential persistence");
-    }
 
     #[test]
     fn options_and_the_variables_that_stand_for_them_are_known() {

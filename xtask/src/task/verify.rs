@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 
 use crate::cli::{Format, Verify};
 use crate::model::dockerfile::Dockerfile;
@@ -29,9 +29,18 @@ pub fn run(mut start: Start, options: &Verify) -> Result<Exit> {
     let mut findings: Vec<Finding> =
         services.iter().flat_map(|service| of_dockerfile(&start, &facts, service)).collect();
     findings.extend(super::repository::findings(&start, &facts)?);
-    if !options.local {
-        findings.extend(published(&start, &facts, &services, options.smoke)?);
-    }
+    // Programs and the network are waited for side by side.
+    let (linted, seen) = std::thread::scope(|scope| {
+        let linters = scope.spawn(|| super::linters::findings(&start, &facts, &services));
+        let seen = if options.local {
+            Ok(Vec::new())
+        } else {
+            published(&start, &facts, &services, options.smoke)
+        };
+        (linters.join(), seen)
+    });
+    findings.extend(linted.map_err(|_| anyhow!("a linter's output could not be read"))??);
+    findings.extend(seen?);
     findings.extend(of_records(&start, &facts, &services));
     show(&findings, format, options.strict)
 }

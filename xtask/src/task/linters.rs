@@ -1,0 +1,229 @@
+//! What other people's linters say, for `verify`: hadolint and BuildKit's checks of the Dockerfiles, and
+//! zizmor of the workflows. One that is not here is skipped, and said to be.
+
+use anyhow::Result;
+use serde::Deserialize;
+
+use crate::model::channel::Channel;
+use crate::model::facts::{Facts, ServiceFacts};
+use crate::model::invocation::Invocation;
+use crate::outside::parallel;
+use crate::outside::tools::{HADOLINT, ZIZMOR};
+use crate::plan::build::{self, BuildOptions};
+use crate::plan::verify::{Finding, Level};
+
+use super::repository::FOLDER;
+use super::{Start, check};
+
+/// The findings of all linters that are here; one pass for each without any.
+pub(super) fn findings(
+    start: &Start,
+    facts: &Facts,
+    services: &[&ServiceFacts],
+) -> Result<Vec<Finding>> {
+    let mut findings = Vec::new();
+    if !services.is_empty() {
+        findings.extend(of_hadolint(start, services)?);
+        findings.extend(of_buildkit(start, facts, services)?);
+    }
+    if start.root.join(FOLDER).is_dir() {
+        findings.extend(of_zizmor(start)?);
+    }
+    Ok(findings)
+}
+
+/// What hadolint found, as it prints it with `--format json`.
+#[derive(Debug, Deserialize)]
+struct OfHadolint {
+    code: String,
+    file: String,
+    level: String,
+    line: usize,
+    message: String,
+}
+
+fn of_hadolint(start: &Start, services: &[&ServiceFacts]) -> Result<Vec<Finding>> {
+    let one = |level, detail: String| Finding::new("Dockerfiles", "hadolint", level, detail);
+    let Some(program) = HADOLINT.found(&start.target) else {
+        let skipped = one(Level::Skip, "hadolint is not installed".to_owned());
+        return Ok(vec![skipped.remedy("cargo xtask test dockerfiles")]);
+    };
+    let files = services.iter().map(|service| format!("{}/Dockerfile", service.folder));
+    let options = ["--no-fail", "--format=json"].map(str::to_owned);
+    let call = Invocation::new(&program.to_string_lossy(), options.into_iter().chain(files));
+    let finished = start.runner.finish(&call)?;
+    Ok(match serde_json::from_str::<Vec<OfHadolint>>(&finished.stdout) {
+        Ok(found) if found.is_empty() => vec![one(Level::Pass, "its rules".to_owned())],
+        Ok(found) => found.iter().map(OfHadolint::finding).collect(),
+        Err(error) => {
+            let said = last_line(&finished.stderr);
+            let detail = format!("hadolint printed no findings: {error}; it said: {said}");
+            vec![one(Level::Unknown, detail).remedy("cargo xtask test dockerfiles")]
+        }
+    })
+}
+
+impl OfHadolint {
+    fn finding(&self) -> Finding {
+        let Self { code, file, level, line, message } = self;
+        let level = if level == "error" { Level::Fail } else { Level::Warn };
+        Finding::new(format!("{file}:{line}"), "hadolint", level, format!("{code}: {message}"))
+            .remedy(format!("mend it, or write above it why not: # hadolint ignore={code}"))
+    }
+}
+
+/// BuildKit's checks, which need a builder.
+fn of_buildkit(start: &Start, facts: &Facts, services: &[&ServiceFacts]) -> Result<Vec<Finding>> {
+    let one = |level, detail: String| Finding::new("Dockerfiles", "buildkit", level, detail);
+    let options = BuildOptions {
+        services: services.iter().map(|service| service.name.to_string()).collect(),
+        channel: Some(Channel::Local),
+        builder: start.global.builder.clone(),
+        only_shown: true,
+        ..BuildOptions::default()
+    };
+    let plan = build::plan(facts, &options)?;
+    let checked = parallel::each(&plan.services, |service| check::checked(start, &service.build));
+    let mut findings = Vec::new();
+    for checked in checked {
+        match checked {
+            Ok(Ok(found)) => findings.extend(found.iter().map(check::Finding::finding)),
+            Ok(Err(said)) => {
+                let skipped = one(Level::Skip, format!("no builder checks: {said}"));
+                return Ok(vec![skipped.remedy("cargo xtask build --check")]);
+            }
+            // There is no `docker`.
+            Err(error) => {
+                let skipped = one(Level::Skip, format!("no builder checks: {error:#}"));
+                return Ok(vec![skipped.remedy("cargo xtask build --check")]);
+            }
+        }
+    }
+    if findings.is_empty() {
+        findings.push(one(Level::Pass, "its checks".to_owned()));
+    }
+    Ok(findings)
+}
+
+fn last_line(text: &str) -> &str {
+    text.trim().lines().next_back().unwrap_or_default()
+}
+
+/// What zizmor found, as it prints it with `--format=json-v1`.
+#[derive(Debug, Deserialize)]
+struct OfZizmor {
+    ident: String,
+    desc: String,
+    url: String,
+    locations: Vec<Location>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Location {
+    symbolic: Symbolic,
+    concrete: Concrete,
+}
+
+#[derive(Debug, Deserialize)]
+struct Symbolic {
+    key: serde_json::Value,
+    kind: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Concrete {
+    location: Place,
+}
+
+#[derive(Debug, Deserialize)]
+struct Place {
+    start_point: Point,
+}
+
+#[derive(Debug, Deserialize)]
+struct Point {
+    /// Counted from 0.
+    row: usize,
+}
+
+/// zizmor's findings, without the network; skipped where it is not installed.
+fn of_zizmor(start: &Start) -> Result<Vec<Finding>> {
+    let one = |level, detail: String| Finding::new("workflows", "zizmor", level, detail);
+    let Some(program) = ZIZMOR.found(&start.target) else {
+        let skipped = one(Level::Skip, "zizmor is not installed".to_owned());
+        return Ok(vec![skipped.remedy("cargo xtask test workflows")]);
+    };
+    let options =
+        ["--offline", "--no-progress", "--no-exit-codes", "--persona=auditor", "--format=json-v1"];
+    let call = Invocation::new(&program.to_string_lossy(), options.into_iter().chain([FOLDER]));
+    let finished = start.runner.finish(&call)?;
+    let parsed: Result<Vec<OfZizmor>, _> = serde_json::from_str(&finished.stdout);
+    Ok(match parsed {
+        Ok(found) if found.is_empty() => {
+            vec![one(Level::Pass, "persona auditor".to_owned())]
+        }
+        Ok(found) => found.iter().map(OfZizmor::finding).collect(),
+        Err(error) => {
+            let said = last_line(&finished.stderr);
+            vec![
+                one(
+                    Level::Unknown,
+                    format!("zizmor printed no findings: {error}; it said: {said}"),
+                )
+                .remedy("cargo xtask test workflows"),
+            ]
+        }
+    })
+}
+
+impl OfZizmor {
+    fn finding(&self) -> Finding {
+        let primary = self.locations.iter().find(|location| location.symbolic.kind == "Primary");
+        let subject = primary.or(self.locations.first()).map_or(FOLDER.to_owned(), |location| {
+            let key = &location.symbolic.key;
+            // Older versions call it otherwise.
+            let path =
+                ["/Local/verbatim_path", "/Local/given_path"].iter().find_map(|at| key.pointer(at));
+            let path = path.and_then(serde_json::Value::as_str).unwrap_or(FOLDER);
+            format!("{path}:{}", location.concrete.location.start_point.row + 1)
+        });
+        Finding::new(subject, "zizmor", Level::Fail, format!("{}: {}", self.ident, self.desc))
+            .remedy(format!("see {}", self.url))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_finding_of_hadolint_names_its_file_and_line_and_an_error_fails() {
+        let text = r#"[{"code":"DL3003","column":1,"file":"services/web/Dockerfile","level":"warning","line":2,
+            "message":"Use WORKDIR to switch to a directory"},{"code":"DL4000","column":1,"file":"d","level":"error",
+            "line":3,"message":"MAINTAINER is deprecated"}]"#;
+        let found: Vec<OfHadolint> = serde_json::from_str(text).unwrap();
+        let shown: Vec<String> = found
+            .iter()
+            .map(OfHadolint::finding)
+            .map(|one| format!("{:?} {}: {}", one.level, one.subject, one.detail))
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                "Warn services/web/Dockerfile:2: DL3003: Use WORKDIR to switch to a directory",
+                "Fail d:3: DL4000: MAINTAINER is deprecated"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_finding_of_zizmor_names_its_file_and_line() {
+        let text = r#"{"ident":"artipacked","desc":"credential persistence","url":"https://docs.zizmor.sh/audits/#artipacked",
+            "determinations":{"severity":"Medium"},"locations":[{"symbolic":{"key":{"Local":{"verbatim_path":
+            ".github/workflows/ci.yml"}},"kind":"Primary"},"concrete":{"location":{"start_point":{"row":21,"column":8}}}}]}"#;
+        let found: OfZizmor = serde_json::from_str(text).unwrap();
+        let finding = found.finding();
+        assert_eq!(finding.subject, ".github/workflows/ci.yml:22");
+        assert_eq!(finding.detail, "artipacked: credential persistence");
+    }
+}
