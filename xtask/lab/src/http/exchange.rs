@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::answer::{Answer, Content};
 use super::body::{BodyReader, Framing};
 use super::head::{RequestHead, ResponseHead};
+use crate::watch::link::{Direction, Link};
 use crate::watch::traffic::Record;
 
 /// What is copied at once; large enough that system calls do not limit a layer's way through.
@@ -69,6 +70,7 @@ pub struct Exchange<'c> {
     body: BodyReader,
     expects_continue: bool,
     record: Arc<Record>,
+    link: &'c Link,
     pub bend: Bend,
     /// Bytes to be written before the next content: the head, or the framing of a chunk.
     pending: Vec<u8>,
@@ -82,6 +84,7 @@ impl<'c> Exchange<'c> {
         incoming: &'c mut Incoming,
         outgoing: &'c TcpStream,
         record: Arc<Record>,
+        link: &'c Link,
     ) -> Self {
         let body = BodyReader::new(Framing::of_request(&request.headers));
         let expects_continue = request.headers.has_token("expect", "100-continue");
@@ -92,6 +95,7 @@ impl<'c> Exchange<'c> {
             body,
             expects_continue,
             record,
+            link,
             bend: Bend::default(),
             pending: Vec::new(),
             framing: None,
@@ -109,7 +113,9 @@ impl<'c> Exchange<'c> {
         let most = self.piece().min(buffer.len());
         let before = self.incoming.consumed;
         let count = self.body.read(self.incoming, buffer.get_mut(..most).unwrap_or_default())?;
-        self.record.received(self.incoming.consumed - before, count as u64);
+        let consumed = self.incoming.consumed - before;
+        self.record.received(consumed, count as u64);
+        self.link.pass(Direction::ToServer, consumed);
         self.pace(count);
         Ok(count)
     }
@@ -269,6 +275,7 @@ impl<'c> Exchange<'c> {
     /// is its last `content` bytes.
     fn transmit(&mut self, bytes: &[u8], content: usize) -> io::Result<()> {
         self.record.sending(bytes.len() as u64, content as u64);
+        self.link.pass(Direction::ToClient, bytes.len() as u64);
         let mut rest = bytes;
         while !rest.is_empty() {
             match self.outgoing.write(rest) {

@@ -15,6 +15,7 @@ use super::exchange::{Exchange, Incoming};
 use super::head::RequestHead;
 use crate::watch::Watch;
 use crate::watch::fault::Action;
+use crate::watch::link::Direction;
 use crate::watch::traffic::Record;
 
 /// How long a connection that we close waits for the peer to close its side.
@@ -86,10 +87,11 @@ fn converse(stream: &TcpStream, service: &impl Service) -> io::Result<()> {
             |begun| Arc::clone(&begun.record),
         );
         record.received(head, 0);
+        watch.link.pass(Direction::ToServer, head);
         if let Some(action) = &struck {
             record.struck(action.name());
         }
-        let mut exchange = Exchange::new(request, &mut incoming, stream, record);
+        let mut exchange = Exchange::new(request, &mut incoming, stream, record, &watch.link);
         match answer(service, &mut exchange, struck) {
             Ok(Next::Request) => {}
             Ok(Next::Reset) => return SockRef::from(stream).set_linger(Some(Duration::ZERO)),

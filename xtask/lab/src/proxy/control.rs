@@ -2,6 +2,7 @@
 //!
 //! Besides the endpoints that every stand-in has:
 //! - `GET settings`, and `PUT settings` with an object of [`Settings`];
+//! - `GET link`, and `PUT link` with an object of [`Rate`];
 //! - `POST expire-tokens` makes every issued token worthless, as time would;
 //! - `GET manifests` lists what was pushed, `{repository: [{digest, media_type, tags, created}]}`, newest first.
 
@@ -44,6 +45,14 @@ impl Default for Settings {
     fn default() -> Self {
         Self { authentication: false, public: false, token_seconds: 300, manifest_deletion: true }
     }
+}
+
+/// The rate of the link to the front. It ends with the server, so that nothing stays slow by mistake.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rate {
+    /// In each direction, over all connections; none for no limit.
+    pub bytes_per_second: Option<u64>,
 }
 
 /// The settings, kept in one file.
@@ -98,6 +107,17 @@ impl Control {
                     Answer::json(200, &settings)
                 }
                 Err(error) => Answer::text(400, format!("these are no settings: {error}\n")),
+            },
+            ("GET", "link") => {
+                let bytes_per_second = front.watch.link.bytes_per_second();
+                Answer::json(200, &Rate { bytes_per_second })
+            }
+            ("PUT", "link") => match serde_json::from_slice::<Rate>(body) {
+                Ok(rate) => {
+                    front.watch.link.set(rate.bytes_per_second);
+                    Answer::json(200, &rate)
+                }
+                Err(error) => Answer::text(400, format!("this is no rate: {error}\n")),
             },
             ("POST", "expire-tokens") => {
                 front.authentication.expire();

@@ -3,14 +3,17 @@
 
 pub mod control;
 pub mod fault;
+pub mod link;
 pub mod traffic;
 
 use fault::Faults;
+use link::Link;
 use traffic::Traffic;
 
-/// The log and the faults of one server.
+/// The log, the faults and the link of one server.
 #[derive(Debug, Default)]
 pub struct Watch {
     pub traffic: Traffic,
     pub faults: Faults,
+    pub link: Link,
 }
