@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::building::pair;
+use crate::model::bench::Rate;
 use crate::model::lab::EngineChoice;
 use crate::plan::ci::Play;
 
@@ -58,7 +59,7 @@ pub struct Bench {
     pub rounds: u32,
     /// Put the registry behind a link of this rate, such as 100mbit
     #[arg(long, value_name = "RATE")]
-    pub bandwidth: Option<String>,
+    pub bandwidth: Option<Rate>,
     /// Leave out how long xtask takes to compile
     #[arg(long)]
     pub no_compile: bool,

@@ -2,7 +2,10 @@
 
 use std::fmt::Write;
 
-use crate::model::bench::{Contender, Engine, Figures, Measured, Scenario};
+use serde_json::{Value, json};
+
+use crate::model::bench::{Contender, Engine, Measured, Rate, Scenario};
+use crate::plan::bench::{Limit, cell, limits};
 
 use super::quantity::{bytes, seconds};
 use super::table::Table;
@@ -13,8 +16,10 @@ pub struct About {
     pub date: u64,
     pub machine: String,
     pub versions: String,
-    pub bandwidth: Option<String>,
+    pub bandwidth: Option<Rate>,
     pub rounds: u32,
+    /// Who could not take part, and why.
+    pub skipped: Vec<(Contender, String)>,
     /// Seconds of `cargo xtask build` and of the bare command, medians.
     pub overhead: (f64, f64),
     /// Seconds of a cold compilation of xtask.
@@ -33,48 +38,55 @@ pub fn line(measured: &Measured) -> String {
     )
 }
 
-/// The middle value; sorts. 0 for none.
-pub fn median(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(0.0)
-}
-
 /// The whole page.
 pub fn page(measured: &[Measured], about: &About) -> String {
     let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(about.date);
     let date = humantime::format_rfc3339_seconds(time).to_string();
     let link = match &about.bandwidth {
-        Some(rate) => format!("a loopback of {rate} (tbf)"),
+        Some(rate) => {
+            format!("a link of {rate} in each direction (a token bucket in the lab's front)")
+        }
         None => "loopback".to_owned(),
     };
     let mut text = format!(
         "# Performance\n\nWritten by `cargo xtask lab bench` on {}; do not edit.\n\n\
-         {}. {}. Registry on {link}. Medians of {} rounds, in turns; bytes and requests are those that \
+         {}. {}. Registry on {link}. Medians of {}, in turns; bytes and requests are those that \
          passed the registry, in both directions. The image has a base of Debian, 150 MB of packages, \
          8 MB from another stage and a file of 300 kB behind `COPY --link`.\n\n\
-         On a `docker-container` or `remote` builder buildx is lazy by itself: it does not download what \
+         Measured was the `docker` driver. On a `docker-container` or `remote` builder buildx is lazy by itself: it does not download what \
          it only passes on. There the gain lies in changed files, skipped exports and the fast path, \
          and the seed's flags move kilobytes, not megabytes, when nothing changed.\n",
         date.split('T').next().unwrap_or_default(),
         about.machine,
         about.versions,
-        about.rounds,
+        match about.rounds {
+            1 => "one round".to_owned(),
+            rounds => format!("{rounds} rounds"),
+        },
     );
+    for (contender, why) in &about.skipped {
+        let _ = writeln!(text, "\nNot measured: `{}`: {why}.", contender.label(Scenario::Cold));
+    }
+    text.push_str(&limits_met(measured));
     for engine in [Engine::Emptied, Engine::Warm] {
         let _ = writeln!(text, "\n## {}", engine.label());
         for scenario in Scenario::ALL {
             let _ = writeln!(text, "\n### {}\n", scenario.label());
             let mut table = Table::new(["", ">seconds", ">ratio", ">bytes", ">ratio", ">requests"]);
-            let seed = of(measured, engine, scenario, Contender::Seed);
+            let seed = cell(measured, engine, scenario, Contender::Seed);
             for contender in Contender::ALL {
-                let figures = of(measured, engine, scenario, contender);
+                let Some(figures) = cell(measured, engine, scenario, contender) else { continue };
+                #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+                let ratios = seed.map_or_else(Default::default, |seed| {
+                    let fewer = ratio(seed.bytes as f64, figures.bytes as f64);
+                    (ratio(seed.seconds, figures.seconds), fewer)
+                });
                 table.row([
-                    format!("`{}`", contender.label()),
+                    format!("`{}`", contender.label(scenario)),
                     seconds(figures.seconds),
-                    ratio(seed.seconds, figures.seconds),
+                    ratios.0,
                     bytes(figures.bytes),
-                    #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
-                    ratio(seed.bytes as f64, figures.bytes as f64),
+                    ratios.1,
                     figures.requests.to_string(),
                 ]);
             }
@@ -96,22 +108,51 @@ pub fn page(measured: &[Measured], about: &About) -> String {
     text
 }
 
-/// The medians of one cell.
-fn of(measured: &[Measured], engine: Engine, scenario: Scenario, contender: Contender) -> Figures {
-    let cell: Vec<Figures> = measured
-        .iter()
-        .filter(|m| (m.engine, m.scenario, m.contender) == (engine, scenario, contender))
-        .map(|m| m.figures)
-        .collect();
-    let middle = |mut values: Vec<u64>| {
-        values.sort_unstable();
-        values.get(values.len() / 2).copied().unwrap_or(0)
-    };
-    Figures {
-        seconds: median(&mut cell.iter().map(|figures| figures.seconds).collect::<Vec<_>>()),
-        bytes: middle(cell.iter().map(|figures| figures.bytes).collect()),
-        requests: middle(cell.iter().map(|figures| figures.requests).collect()),
+/// What must hold, and whether it did in this run.
+fn limits_met(measured: &[Measured]) -> String {
+    let mut table = Table::new(["", "against", ">fewer bytes", "", ">faster", ""]);
+    let word = |met: bool| if met { "met" } else { "missed" }.to_owned();
+    for limit in limits(measured) {
+        let Limit { scenario, contender, against, percent, faster } = &limit;
+        table.row([
+            format!("{}: `{}`", scenario.label(), contender.label(*scenario)),
+            format!("`{}`", against.label(*scenario)),
+            // Rounded down: 99.96 % is not all.
+            format!("{:.2} % of {} %", (percent.1 * 100.0).floor() / 100.0, percent.0),
+            word(limit.fewer()),
+            format!("{:.1} of {} ×", (faster.1 * 10.0).floor() / 10.0, faster.0),
+            word(limit.is_fast()),
+        ]);
     }
+    format!("\n## What must hold on an emptied engine\n\n{}", table.markdown())
+}
+
+/// All figures for machines: each measurement, and each limit.
+pub fn json(measured: &[Measured], about: &About) -> Value {
+    let one = |m: &Measured| {
+        json!({
+            "round": m.round, "engine": m.engine.label(), "scenario": m.scenario.label(),
+            "contender": m.contender.label(m.scenario), "seconds": m.figures.seconds,
+            "bytes": m.figures.bytes, "requests": m.figures.requests,
+        })
+    };
+    let limit = |limit: &Limit| {
+        json!({
+            "scenario": limit.scenario.label(), "contender": limit.contender.label(limit.scenario),
+            "against": limit.against.label(limit.scenario),
+            "fewer-percent": { "wanted": limit.percent.0, "measured": limit.percent.1 },
+            "times-faster": { "wanted": limit.faster.0, "measured": limit.faster.1 },
+            "met": limit.fewer() && limit.is_fast(),
+        })
+    };
+    json!({
+        "schema": 1, "date": about.date, "machine": about.machine, "versions": about.versions,
+        "bandwidth": about.bandwidth.as_ref().map(Rate::to_string), "rounds": about.rounds,
+        "measured": measured.iter().map(one).collect::<Vec<_>>(),
+        "limits": limits(measured).iter().map(limit).collect::<Vec<_>>(),
+        "overhead-seconds": { "xtask": about.overhead.0, "bare": about.overhead.1 },
+        "compile-seconds": about.compile,
+    })
 }
 
 /// How many times less than the seed's flags.

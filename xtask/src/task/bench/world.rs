@@ -1,0 +1,255 @@
+//! The lab as a benchmark uses it: a repository for each contender, an engine that is emptied, the
+//! registry's counters, and the link before the registry.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+use ureq::http::Method;
+
+use crate::model::bench::{Contender, Engine, Figures, Measured, Rate, Scenario};
+use crate::model::invocation::Invocation;
+use crate::outside::files;
+use crate::outside::lab::{Place, runner_for};
+use crate::outside::process::Runner;
+use crate::outside::registry::{Call, Client, Options};
+use crate::plan::bench::{Subject, Typed, dockerfile, median, noise};
+
+use super::{Skipped, Start};
+
+/// The lab and a program to run in it.
+pub(super) struct World<'s> {
+    start: &'s Start,
+    runner: Runner,
+    registry: String,
+    control: String,
+    client: Client,
+    own: PathBuf,
+}
+
+/// One repository of a contender.
+struct Repository {
+    folder: tempfile::TempDir,
+    name: String,
+    /// Ours finds the engine through the lab; the others are told.
+    runner: Runner,
+}
+
+const DATA: &str = "services/web/data";
+
+impl<'s> World<'s> {
+    pub fn new(start: &'s Start) -> Result<Self> {
+        let place = Place::new(&start.target);
+        let state = place.state().context("the lab has no state")?;
+        Ok(Self {
+            start,
+            runner: runner_for(&start.runner, &state),
+            registry: state.registry().context("the lab has no registry")?.to_string(),
+            control: format!("http://127.0.0.1:{}", state.ports.front_control),
+            client: Client::new(Options::default()),
+            own: std::env::current_exe().context("the path of xtask itself is not known")?,
+        })
+    }
+
+    /// Who can take part, and who cannot.
+    pub fn contenders(&self) -> Result<(Vec<Contender>, Vec<Skipped>)> {
+        let compose = self.runner.finish(&docker(["compose", "version"]))?;
+        let is_there = compose.code == Some(0);
+        let contenders = Contender::ALL.into_iter();
+        let here = contenders.filter(|one| *one != Contender::Compose || is_there).collect();
+        let why = "docker has no compose plugin (apt-get install docker-compose)";
+        let skipped = (!is_there).then_some((Contender::Compose, why.to_owned()));
+        Ok((here, skipped.into_iter().collect()))
+    }
+
+    /// Puts a link of this rate before the registry, or takes one away that was left there.
+    pub fn link(&self, rate: Option<&Rate>) -> Result<Link<'_, 's>> {
+        let link = Link { world: self };
+        link.set(rate.map(|rate| rate.bytes_per_second))?;
+        Ok(link)
+    }
+
+    /// All scenarios of one contender, one after the other, in a repository of its own.
+    pub fn one(&self, round: u32, engine: Engine, contender: Contender) -> Result<Vec<Measured>> {
+        let name = format!("{contender:?}-{engine:?}-{round}").to_lowercase();
+        let repository = self.repository(&name)?;
+        let mut measured = Vec::new();
+        for (step, scenario) in (1_u64..).zip(Scenario::ALL) {
+            repository.change(scenario, u64::from(round) * 10 + step)?;
+            if engine == Engine::Emptied || scenario == Scenario::Cold {
+                self.empty_engine()?;
+            }
+            let figures = self.measure(&repository, contender, scenario)?;
+            measured.push(Measured { round, engine, contender, scenario, figures });
+        }
+        Ok(measured)
+    }
+
+    /// What xtask adds to the bare command of the same plan: medians of both, in turns, on a warm engine.
+    pub fn overhead(&self, rounds: u32) -> Result<(f64, f64)> {
+        let repository = self.repository("overhead")?;
+        repository.change(Scenario::Cold, 1)?;
+        let build = self.own(["build", "--lab", "--quiet"]);
+        let plan = self.own(["build", "--lab", "--dry-run", "--quiet", "--format=json"]);
+        repository.runner.output(&build)?;
+        let planned: Value = serde_json::from_str(&repository.runner.output(&plan)?)?;
+        let arguments = planned.pointer("/services/0/command/arguments").and_then(Value::as_array);
+        let bare = docker(arguments.into_iter().flatten().filter_map(Value::as_str));
+        let timed = |call: &Invocation| -> Result<f64> {
+            let begun = Instant::now();
+            repository.runner.output(call)?;
+            Ok(begun.elapsed().as_secs_f64())
+        };
+        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        for _ in 0..rounds.max(5) * 2 {
+            ours.push(timed(&build)?);
+            theirs.push(timed(&bare)?);
+        }
+        Ok((median(ours), median(theirs)))
+    }
+
+    fn repository(&self, name: &str) -> Result<Repository> {
+        let folder = tempfile::tempdir()?;
+        let name = format!("bench/{name}-{}", std::process::id());
+        let mut runner = Runner::new(folder.path(), self.start.global.verbose)
+            .with_variable("CARGO_MANIFEST_DIR", folder.path().join("xtask").display().to_string())
+            .with_variable("CARGO_TARGET_DIR", self.start.target.display().to_string());
+        if let Some(host) = self.runner.variable("DOCKER_HOST") {
+            runner = runner.with_variable("DOCKER_HOST", host);
+        }
+        let repository = Repository { folder, name, runner };
+        let manifest = format!(
+            "[workspace]\nmembers = []\n\n[workspace.metadata.images]\nrepository = \"{}\"\n",
+            repository.name
+        );
+        repository.write("Cargo.toml", &manifest)?;
+        repository.git(&["init", "--quiet", "--initial-branch=dev"])?;
+        repository.git(&["config", "user.name", "Bench"])?;
+        repository.git(&["config", "user.email", "bench@example.com"])?;
+        Ok(repository)
+    }
+
+    fn empty_engine(&self) -> Result<()> {
+        self.runner.output(&docker(["system", "prune", "--all", "--force", "--volumes"]))?;
+        self.runner.output(&docker(["buildx", "prune", "--all", "--force"])).map(drop)
+    }
+
+    fn measure(
+        &self,
+        repository: &Repository,
+        contender: Contender,
+        scenario: Scenario,
+    ) -> Result<Figures> {
+        let call = self.call(repository, contender, scenario)?;
+        self.ask(&Method::POST, "/reset", None)?;
+        let begun = Instant::now();
+        repository.runner.output(&call)?;
+        let seconds = begun.elapsed().as_secs_f64();
+        let counters = self.ask(&Method::GET, "/counters", None)?;
+        let number = |name: &str| counters.get(name).and_then(Value::as_u64).unwrap_or(0);
+        let bytes = number("request_bytes") + number("response_bytes");
+        Ok(Figures { seconds, bytes, requests: number("requests") })
+    }
+
+    /// What a contender types, with the file that it reads written.
+    fn call(
+        &self,
+        repository: &Repository,
+        contender: Contender,
+        scenario: Scenario,
+    ) -> Result<Invocation> {
+        let revision = repository.git(&["rev-parse", "HEAD"])?;
+        let image = format!("{}/{}/web", self.registry, repository.name);
+        let subject = Subject { image: &image, revision: revision.trim(), scenario };
+        let file = self.start.target.join("xtask").join(format!("bench-{contender:?}.json"));
+        let content = match contender {
+            // A release is of a commit that is published: what was built then is built again.
+            Contender::Bake if scenario == Scenario::Release => {
+                Some(subject.bake_file(serde_json::from_str(&files::read(&file)?)?))
+            }
+            Contender::Bake => {
+                let plan = ["push", "--lab", "--quiet", "--dry-run", "--rebuild", "--format=bake"];
+                let plan = repository.runner.output(&self.own(plan))?;
+                Some(subject.bake_file(serde_json::from_str(&plan)?))
+            }
+            Contender::Compose => {
+                let context = repository.folder.path().join("services/web");
+                Some(subject.compose_file(&context.display().to_string()))
+            }
+            _ => None,
+        };
+        if let Some(content) = content {
+            files::write_atomically(&file, content.to_string().as_bytes())?;
+        }
+        Ok(match subject.typed(contender, &file.display().to_string()) {
+            Typed::Own(arguments) => self.own(arguments),
+            Typed::Docker(arguments) => docker(arguments),
+        })
+    }
+
+    fn own<S: Into<String>>(&self, arguments: impl IntoIterator<Item = S>) -> Invocation {
+        Invocation::new(&self.own.to_string_lossy(), arguments)
+    }
+
+    fn ask(&self, method: &Method, path: &str, body: Option<&Value>) -> Result<Value> {
+        let call = Call::new(method.clone(), format!("{}{path}", self.control)).limit(64 << 20);
+        let call = match body {
+            Some(body) => call.body(serde_json::to_vec(body)?),
+            None => call,
+        };
+        let answer = self.client.plain(call)?;
+        Ok(serde_json::from_slice(&answer.body).unwrap_or_default())
+    }
+}
+
+impl Repository {
+    fn write(&self, path: &str, text: &str) -> Result<()> {
+        files::write_atomically(&self.folder.path().join(path), text.as_bytes())
+    }
+
+    fn git(&self, arguments: &[&str]) -> Result<String> {
+        self.runner.output(&Invocation::new("git", arguments.iter().copied()))
+    }
+
+    /// Makes the commit of a scenario.
+    fn change(&self, scenario: Scenario, salt: u64) -> Result<()> {
+        let id = format!("{}-{salt}", self.name);
+        if scenario == Scenario::Release {
+            // Of the commit that was pushed last.
+            return Ok(());
+        }
+        if matches!(scenario, Scenario::Cold | Scenario::Dependencies) {
+            self.write("services/web/Dockerfile", &dockerfile(&id))?;
+        }
+        match scenario {
+            Scenario::Cold | Scenario::OneFile => self.write(DATA, &noise(salt, 300_000))?,
+            _ => self.write("NOTES", &id)?,
+        }
+        self.git(&["add", "--all"])?;
+        self.git(&["commit", "--quiet", "--message", &format!("feat: {scenario:?}")]).map(drop)
+    }
+}
+
+/// The link before the registry; without a rate again when it goes.
+pub(super) struct Link<'w, 's> {
+    world: &'w World<'s>,
+}
+
+impl Link<'_, '_> {
+    fn set(&self, bytes_per_second: Option<u64>) -> Result<()> {
+        let rate = json!({ "bytes_per_second": bytes_per_second });
+        self.world.ask(&Method::PUT, "/link", Some(&rate)).map(drop)
+    }
+}
+
+impl Drop for Link<'_, '_> {
+    fn drop(&mut self) {
+        // A lab that does not answer any more has no link either.
+        let _ = self.set(None);
+    }
+}
+
+fn docker<S: Into<String>>(arguments: impl IntoIterator<Item = S>) -> Invocation {
+    Invocation::new("docker", arguments)
+}
