@@ -243,19 +243,37 @@ fn the_actions_cache_alone_gives_every_step() {
 
 #[test]
 #[ignore = "needs the lab: cargo xtask test"]
-fn a_tier_that_never_answers_is_left_out_and_told() {
-    for tier in ["cache", "dev", "latest"] {
-        let (fixture, lab) = unpublished();
-        push(&fixture, &[]).expect(0);
+fn a_tier_that_never_answers_is_left_out_and_holds_up_nothing() {
+    let (fixture, lab) = unpublished();
+    fixture.service("api", &format!("FROM debian:bookworm\nRUN echo {} > /x\n", unlike_any()));
+    fixture.commit("feat: another service");
+    let variables = lab.actions("refs/heads/dev");
+    let run = |arguments: &[&str]| {
+        let mut command = fixture.command(&[arguments, &["--lab", "--format=json"]].concat());
+        Ran::from(command.envs(variables.clone()).output().unwrap()).expect(0)
+    };
+    run(&["push"]);
+    for tier in ["cache", "dev", "latest", "gha"] {
         fixture.another_commit();
-        let path = format!("/v2/{}/manifests/{tier}", fixture.image());
-        lab.fault(&json!({"match": {"path": path, "method": "GET"}, "action": {"kind": "hang"}}));
-        let ran = fixture.xtask(&["build", "--lab", "--format=json"]);
+        let hang = |path: &str| json!({"match": {"path": path}, "action": {"kind": "hang"}});
+        if tier == "gha" {
+            lab.cache_control("POST", "faults", Some(&hang("/twirp/")));
+        } else {
+            lab.fault(&hang(&format!("/v2/{}/manifests/{tier}", fixture.image())));
+        }
+        let ran = run(&["build"]).json();
         lab.no_faults();
-        let record = ran.expect(0).json()["records"][0].clone();
-        let tiers = record["tiers"].as_array().unwrap();
-        let hung = tiers.iter().find(|look| look["tier"] == tier).unwrap();
-        assert_eq!(hung["outcome"], "hung", "{record:#}");
+        lab.cache_control("DELETE", "faults", None);
+        let records = ran["records"].as_array().unwrap();
+        assert!(records.iter().all(|record| record["result"] == "built"), "{tier}: {ran:#}");
+        let outcome = |service: &str| {
+            let record = records.iter().find(|record| record["service"] == service).unwrap();
+            let tiers = record["tiers"].as_array().unwrap();
+            tiers.iter().find(|look| look["tier"] == tier).unwrap()["outcome"].clone()
+        };
+        assert_eq!(outcome("web"), "hung", "{tier}: {ran:#}");
+        // The Actions cache is one for both.
+        assert_eq!(outcome("api") == "hung", tier == "gha", "{tier}: {ran:#}");
     }
 }
 

@@ -62,3 +62,36 @@ fn a_misspelt_flag_or_variable_in_a_workflow_is_found() {
         "pull-request",
     );
 }
+
+/// The figures with a unit in a text: `2.36 s`, `204 MB`, `6 requests`.
+fn figures(text: &str) -> Vec<String> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let units = ["s", "ms", "kB", "MB", "requests"];
+    let is_figure = |pair: &&[&str]| {
+        let unit = pair[1].trim_end_matches([',', '.', ';']);
+        units.contains(&unit) && pair[0].chars().all(|c| c.is_ascii_digit() || c == '.')
+    };
+    let shown =
+        |pair: &[&str]| format!("{} {}", pair[0], pair[1].trim_end_matches([',', '.', ';']));
+    words.windows(2).filter(is_figure).map(shown).collect()
+}
+
+#[test]
+fn figures_that_the_readme_quotes_are_those_of_the_page() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let read = |path: &str| std::fs::read_to_string(root.join(path)).unwrap();
+    let (readme, page) = (read("README.md"), read("docs/performance.md"));
+    let quoting = readme.split("\n- ").find(|item| item.contains("(docs/performance.md)")).unwrap();
+    let quoted = figures(quoting);
+    assert!(quoted.len() >= 4, "{quoted:?}");
+    // The page has requests in a column of their own.
+    let cells: Vec<&str> = page.split('|').map(str::trim).collect();
+    for figure in quoted {
+        let cell = figure.trim_end_matches(" requests");
+        assert!(cells.contains(&cell), "{figure} is not measured: cargo xtask lab bench");
+    }
+    assert_eq!(
+        figures("in 0.05 s and 6 requests, 204 MB. a 5 b"),
+        ["0.05 s", "6 requests", "204 MB"]
+    );
+}

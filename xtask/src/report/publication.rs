@@ -56,7 +56,9 @@ pub fn table(results: &[Published]) -> Table {
         Table::new(["service", "result", ">cached", ">seconds", ">size", "image", "tags"]);
     for published in results {
         let tags = published.tags.iter().filter(|tag| tag.set).map(|result| result.tag.as_str());
-        let tags: Vec<_> = tags.map(|tag| shortened(tag, 16)).collect();
+        let mut tags: Vec<_> = tags.map(|tag| shortened(tag, 16)).collect();
+        // A narrow terminal cuts the end off, which is to be the hash and no name.
+        tags.sort_by_key(|tag| tag.ends_with('…'));
         table.row([
             published.service.to_string(),
             published.result.to_string(),

@@ -173,19 +173,20 @@ impl Lab {
 
     /// What the Actions cache holds, as pairs of scope and key.
     pub fn cache_entries(&self) -> Vec<(String, String)> {
-        let listed = self.cache_control("GET");
+        let listed = self.cache_control("GET", "entries", None);
         let text = |entry: &Value, name: &str| entry[name].as_str().unwrap().to_owned();
         let entries = listed.as_array().unwrap().iter();
         entries.map(|entry| (text(entry, "scope"), text(entry, "key"))).collect()
     }
 
     pub fn clear_cache(&self) {
-        self.cache_control("DELETE");
+        self.cache_control("DELETE", "entries", None);
     }
 
-    fn cache_control(&self, method: &str) -> Value {
-        let url = format!("{}/_lab/entries", self.text("/servers/actions_cache"));
-        self.call(method, &url, None)
+    /// A control request to the Actions cache.
+    pub fn cache_control(&self, method: &str, path: &str, body: Option<&Value>) -> Value {
+        let url = format!("{}/_lab/{path}", self.text("/servers/actions_cache"));
+        self.call(method, &url, body)
     }
 
     /// The GitHub release of a tag; `None` when there is none.
