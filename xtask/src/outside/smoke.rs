@@ -31,9 +31,10 @@ pub fn test(
     smoke_test: &SmokeTest,
 ) -> Result<Passed> {
     let name = format!("xtask-smoke-{service}-{}", std::process::id());
+    let start = smoke_test.start(&name, image);
     let container = Container { runner, name };
     let begun = Instant::now();
-    runner.output(&container.start(image, smoke_test)).context("the image does not start")?;
+    runner.output(&start).context("the image does not start")?;
     let tested = container.healthy(begun, smoke_test).and_then(|()| {
         let seconds_to_healthy = begun.elapsed().as_secs_f64();
         container.answers(begun, smoke_test)?;
@@ -77,27 +78,6 @@ struct Probe {
 }
 
 impl Container<'_> {
-    /// Everything that may be dropped is dropped; the configuration gives back what is needed.
-    fn start(&self, image: &str, smoke_test: &SmokeTest) -> Invocation {
-        let mut arguments: Vec<String> =
-            ["run", "--detach", "--cap-drop=ALL"].map(Into::into).into();
-        arguments.push("--security-opt=no-new-privileges".to_owned());
-        arguments.push(format!("--name={}", self.name));
-        let given = smoke_test.capabilities.iter().map(|name| format!("--cap-add={name}"));
-        arguments.extend(given);
-        if smoke_test.read_only {
-            arguments.push("--read-only".to_owned());
-        }
-        arguments.extend(smoke_test.tmpfs.iter().map(|path| format!("--tmpfs={path}")));
-        let variables = smoke_test.environment.iter();
-        arguments.extend(variables.map(|(name, value)| format!("--env={name}={value}")));
-        if let Some(port) = smoke_test.port {
-            arguments.push(format!("--publish=127.0.0.1::{port}"));
-        }
-        arguments.push(image.to_owned());
-        Invocation::new("docker", arguments)
-    }
-
     fn docker<const N: usize>(&self, arguments: [&str; N]) -> Invocation {
         Invocation::new("docker", arguments.into_iter().chain([self.name.as_str()]))
     }
