@@ -2,12 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a bench fails by panicking")]
 
-use std::collections::BTreeMap;
-
 use xtask::model::config::Config;
-use xtask::model::facts::{
-    Builder, BuilderNode, Engine, Environment, Facts, Git, SCHEMA, ServiceFacts,
-};
+use xtask::model::facts::{Builder, BuilderNode, Engine, Facts, Git, ServiceFacts};
 use xtask::model::platform::Platform;
 use xtask::model::reference::Repository;
 use xtask::model::service::ServiceName;
@@ -47,25 +43,15 @@ fn facts(count: usize) -> Facts {
         nodes: vec![node],
     };
     Facts {
-        schema: SCHEMA,
-        config: Config::default(),
-        services: (0..count).map(service).collect(),
         git: Some(Git {
             revision: "0123456789abcdef0123456789abcdef01234567".to_owned(),
             time: 1_767_323_045,
             branch: Some("dev".to_owned()),
-            tags: Vec::new(),
             remote: Some(Repository::new("owner/name").unwrap()),
-            shallow: false,
-            dirty: Vec::new(),
-            trees: BTreeMap::new(),
-            since: None,
+            ..Git::default()
         }),
-        environment: Environment::default(),
         engine: Engine::Ready { buildx: "0.29.1".to_owned(), builders: vec![builder] },
-        lab: None,
-        tiers: BTreeMap::new(),
-        published: BTreeMap::new(),
+        ..Facts::of_files(Config::default(), (0..count).map(service).collect())
     }
 }
 

@@ -5,24 +5,14 @@
 
 use std::path::Path;
 
-use xtask::model::facts::{Engine, Environment, Facts, SCHEMA};
+use xtask::model::facts::Facts;
 use xtask::outside::gather::services_and_config;
 use xtask::task::repository::judged;
 
 /// The facts that stand in the files of this repository.
 fn facts(root: &Path) -> Facts {
     let (config, services) = services_and_config(root, &root.join("target")).unwrap();
-    Facts {
-        schema: SCHEMA,
-        config,
-        services,
-        git: None,
-        environment: Environment::default(),
-        engine: Engine::Unasked,
-        lab: None,
-        tiers: std::collections::BTreeMap::default(),
-        published: std::collections::BTreeMap::default(),
-    }
+    Facts::of_files(config, services)
 }
 
 #[test]

@@ -36,6 +36,21 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// What stands in files, with nothing else looked at.
+    pub fn of_files(config: Config, services: Vec<ServiceFacts>) -> Self {
+        Self {
+            schema: SCHEMA,
+            config,
+            services,
+            git: None,
+            environment: Environment::default(),
+            engine: Engine::Unasked,
+            lab: None,
+            tiers: BTreeMap::new(),
+            published: BTreeMap::new(),
+        }
+    }
+
     /// The registry that images are published to.
     pub fn registry(&self) -> &Registry {
         self.lab.as_ref().map_or(&self.config.registry, |lab| &lab.registry)
@@ -47,8 +62,7 @@ impl Facts {
         if let Some(name) = &self.config.repository {
             return Some((name.clone(), "the configuration names it"));
         }
-        let job = self.environment.github.as_ref().and_then(|job| job.repository.as_ref());
-        if let Some(name) = job.and_then(lower) {
+        if let Some(name) = self.environment.repository.as_ref().and_then(lower) {
             return Some((name, "`GITHUB_REPOSITORY` names it"));
         }
         let remote = self.git.as_ref().and_then(|git| git.remote.clone())?;
@@ -87,7 +101,7 @@ pub struct ServiceFacts {
 }
 
 /// The checkout. `None` in [`Facts`] when the folder is no git repository or has no commit.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Git {
     /// The full hash of HEAD.
     pub revision: String,
@@ -122,6 +136,9 @@ pub struct Since {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Environment {
     pub github: Option<GitHub>,
+    /// `GITHUB_REPOSITORY`, which may also be set where no GitHub job runs.
+    #[serde(default)]
+    pub repository: Option<String>,
     /// Sources of build secrets that are there: variables set and not empty, files that exist.
     pub secrets_present: Vec<SecretSource>,
 }
@@ -133,8 +150,6 @@ pub struct GitHub {
     pub event: String,
     /// `GITHUB_REF`, for instance `refs/heads/dev`.
     pub reference: String,
-    /// `GITHUB_REPOSITORY`
-    pub repository: Option<String>,
     /// `GITHUB_SERVER_URL`
     pub server_url: String,
 }

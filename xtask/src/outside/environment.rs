@@ -20,14 +20,17 @@ pub fn read<'a>(root: &Path, secrets: impl Iterator<Item = &'a SecretSource>) ->
     let github = (text("GITHUB_ACTIONS").as_deref() == Some("true")).then(|| GitHub {
         event: text("GITHUB_EVENT_NAME").unwrap_or_default(),
         reference: text("GITHUB_REF").unwrap_or_default(),
-        repository: text("GITHUB_REPOSITORY"),
         server_url: text("GITHUB_SERVER_URL").unwrap_or_else(|| "https://github.com".to_owned()),
     });
     let there = |source: &&SecretSource| match source {
         SecretSource::Env(name) => text(name).is_some(),
         SecretSource::File(path) => root.join(path).is_file(),
     };
-    Environment { github, secrets_present: secrets.filter(there).cloned().collect() }
+    Environment {
+        github,
+        repository: text("GITHUB_REPOSITORY"),
+        secrets_present: secrets.filter(there).cloned().collect(),
+    }
 }
 
 /// Linux on this machine's architecture: what its engine builds when nothing else is asked.

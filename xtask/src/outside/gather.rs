@@ -6,8 +6,9 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use crate::model::config::{Config, SecretSource};
-use crate::model::facts::{Engine, Facts, LabFacts, SCHEMA, ServiceFacts};
+use crate::model::facts::{Facts, LabFacts, SCHEMA, ServiceFacts};
 use crate::model::failure::Failure;
+use crate::model::platform::Platform;
 use crate::model::reference::Digest;
 use crate::model::service::ServiceName;
 use crate::model::tier::TierLook;
@@ -42,17 +43,7 @@ pub fn gather(
     let secrets = of_services.chain(wanted.secrets.iter().map(|(_, source)| source));
     let environment = environment::read(root, secrets);
     let git = git::read(runner, SERVICES, wanted.changed_since)?;
-    let mut facts = Facts {
-        schema: SCHEMA,
-        config,
-        services,
-        git,
-        environment,
-        engine: Engine::Unasked,
-        lab,
-        tiers: BTreeMap::new(),
-        published: BTreeMap::new(),
-    };
+    let mut facts = Facts { git, environment, lab, ..Facts::of_files(config, services) };
     if wanted.tiers {
         let asked = wanted.services;
         let chosen = |name: &ServiceName| {
@@ -75,15 +66,11 @@ pub fn tiers(
     made: &BTreeMap<ServiceName, Digest>,
 ) -> Result<BTreeMap<ServiceName, Vec<TierLook>>> {
     let places: Vec<_> = services.iter().filter_map(|name| facts.cache_place(name)).collect();
-    let own_platform = environment::own_platform();
-    let platforms = match facts.config.platforms.as_slice() {
-        [] => own_platform.as_slice(),
-        platforms => platforms,
-    };
+    let platforms = services.iter().map(|name| (name.clone(), platforms(facts, name))).collect();
     let looker = Looker {
         client,
         actions: &environment::actions_runtime(),
-        platforms,
+        platforms: &platforms,
         now: clock::now(),
         made,
         limit: look::LIMIT,
@@ -93,6 +80,17 @@ pub fn tiers(
         tiers.entry(look.service.clone()).or_default().push(look);
     }
     Ok(tiers)
+}
+
+/// The platforms whose images a service's tiers are to have.
+fn platforms(facts: &Facts, service: &ServiceName) -> Vec<Platform> {
+    let own = facts.config.services.get(service).and_then(|own| own.platforms.as_ref());
+    let configured = own.unwrap_or(&facts.config.platforms);
+    if configured.is_empty() {
+        environment::own_platform().into_iter().collect()
+    } else {
+        configured.clone()
+    }
 }
 
 /// The part of the facts that stands in files.

@@ -19,6 +19,8 @@ pub struct Needs {
     pub attestations: bool,
     /// An image index of several platforms.
     pub several_platforms: bool,
+    /// Load the image into the engine.
+    pub load: bool,
     pub platforms: Vec<Platform>,
 }
 
@@ -84,13 +86,21 @@ pub fn builder(
     }) {
         return Ok(planned(able, Some(able.name.clone()), lack));
     }
+    if needs.load && needs.several_platforms {
+        let message = format!("no builder can load an image of several platforms: {lack}");
+        return Err(Failure::usage(message).hint(
+            "name one platform, or let the engine keep images in containerd's store: \
+             https://docs.docker.com/engine/storage/containerd/",
+        ));
+    }
     Ok(created(ours, &lack, host_network))
 }
 
 /// Whether the engine must be looked at to choose a builder: not when nobody named one and the plan
 /// needs nothing that some builders lack.
 pub fn must_look(asked: bool, needs: &Needs) -> bool {
-    asked || *needs != Needs::default()
+    // Every builder can load what is for one platform.
+    asked || *needs != Needs { load: needs.load, ..Needs::default() }
 }
 
 /// Why there is no builder, or nothing when there is one.
@@ -185,13 +195,17 @@ fn lacking(builder: &Builder, needs: &Needs) -> Option<String> {
     if let Some(error) = builder.nodes.iter().find_map(|node| node.error.as_deref()) {
         return Some(format!("does not answer: {error}"));
     }
-    let classic = builder.driver == "docker" && !builder.nodes.iter().all(|n| n.containerd_store);
+    let is_engine = builder.driver == "docker";
+    let classic = is_engine && !builder.nodes.iter().all(|n| n.containerd_store);
     let store = "because its engine does not keep images in containerd's store";
     if classic && needs.cache_export {
         return Some(format!("cannot export a registry or gha cache, {store}"));
     }
     if classic && needs.several_platforms {
         return Some(format!("cannot build an image of several platforms, {store}"));
+    }
+    if !is_engine && needs.load && needs.several_platforms {
+        return Some("cannot load an image of several platforms into the engine".to_owned());
     }
     if classic && needs.attestations {
         return Some(format!("cannot attest provenance, {store}"));

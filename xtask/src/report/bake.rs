@@ -4,11 +4,13 @@
 use serde_json::{Map, Value, json};
 
 use crate::model::build::{BuildSpec, Provenance, secret};
+use crate::plan::build::ServicePlan;
 
-/// A bake file with one target for each name, all in the group `default`.
-pub fn bake<'p>(targets: impl IntoIterator<Item = (&'p str, &'p BuildSpec)>) -> Value {
+/// A bake file with one target for each service, all in the group `default`. Bake has no second
+/// phase: what our own commands export after the build goes with it.
+pub fn bake<'p>(services: impl Iterator<Item = &'p ServicePlan>) -> Value {
     let targets: Map<String, Value> =
-        targets.into_iter().map(|(name, spec)| (name.to_owned(), target(spec))).collect();
+        services.map(|plan| (plan.service.to_string(), target(&plan.whole()))).collect();
     let names: Vec<&String> = targets.keys().collect();
     json!({ "group": { "default": { "targets": names } }, "target": targets })
 }

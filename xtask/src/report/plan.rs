@@ -2,18 +2,43 @@
 //! or pasted and run.
 
 use std::fmt::Write;
+use std::path::Path;
 
+use crate::model::config::SmokeTest;
+use crate::model::invocation::Invocation;
 use crate::plan::Choice;
 use crate::plan::build::{BuildPlan, ServicePlan};
 
+/// Where the commands of a plan run, which a shell elsewhere must be told first.
+pub struct Place<'p> {
+    pub root: &'p Path,
+    /// `DOCKER_HOST` of the lab's own engine.
+    pub engine_host: Option<&'p str>,
+}
+
+impl Place<'_> {
+    /// The lines that bring a shell there.
+    pub(super) fn enter(&self, text: &mut String) {
+        let folder = Invocation::new("cd", [self.root.display().to_string()]);
+        let _ = writeln!(text, "\n{folder}");
+        if let Some(host) = self.engine_host {
+            let variable = Invocation::new("export", [format!("DOCKER_HOST={host}")]);
+            let _ = writeln!(text, "{variable}");
+        }
+    }
+}
+
 /// The whole plan as a script.
-pub fn script(plan: &BuildPlan) -> String {
+pub fn script(plan: &BuildPlan, place: &Place<'_>) -> String {
     let mut text = String::new();
     for choice in &plan.choices {
         comment(&mut text, choice);
     }
     for left_out in &plan.left_out {
         let _ = writeln!(text, "# {} is left out: {}", left_out.service, left_out.reason);
+    }
+    if !plan.services.is_empty() {
+        place.enter(&mut text);
     }
     if let Some(create) = &plan.builder.create {
         let _ = writeln!(text, "\n{}", create.script());
@@ -33,6 +58,9 @@ pub(super) fn service(text: &mut String, plan: &ServicePlan) {
         let _ = writeln!(text, "# cache from {}: {} ({})", tier.tier, tier.outcome, tier.reason);
     }
     let _ = writeln!(text, "{}", plan.command.script());
+    if let Some(contract) = &plan.smoke_test {
+        smoke_test(text, plan, contract);
+    }
     if let Some(export) = plan.export(true) {
         let condition = match plan.export(false) {
             Some(_) => "then, with what is empty at once and the rest if a step was executed",
@@ -40,6 +68,25 @@ pub(super) fn service(text: &mut String, plan: &ServicePlan) {
         };
         let _ = writeln!(text, "# {condition}:\n{}", export.invocation().script());
     }
+}
+
+/// How the built image is started, and what is expected of it. It is a comment: to wait and to ask is
+/// no one command.
+fn smoke_test(text: &mut String, plan: &ServicePlan, contract: &SmokeTest) {
+    let image = plan.build.output.tag().unwrap_or("IMAGE");
+    let start = contract.start(&format!("xtask-smoke-{}", plan.service), image);
+    let limit = contract.timeout.as_secs();
+    let _ = writeln!(text, "# smoke test: {start}");
+    let _ = write!(text, "# smoke test: healthy within {limit} s");
+    if let Some(port) = contract.port {
+        let (path, status) = (&contract.path, contract.status);
+        let _ = write!(text, ", port {port} answers `{path}` with {status}");
+        if let Some(body) = &contract.body {
+            let _ = write!(text, " and {body:?}");
+        }
+    }
+    let limit = contract.stop_timeout.as_secs();
+    let _ = writeln!(text, ", stopped within {limit} s, and removed");
 }
 
 fn comment(text: &mut String, choice: &Choice) {

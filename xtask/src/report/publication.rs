@@ -7,15 +7,19 @@ use crate::model::record::Record;
 use crate::plan::publish::Action;
 use crate::plan::push::{PublishPlan, ServicePublication};
 
+use super::plan::Place;
 use super::quantity::{bytes, percent, seconds};
 use super::table::Table;
 use super::{one_line, shortened};
 
 /// The plan as a script with comments.
-pub fn script(plan: &PublishPlan) -> String {
+pub fn script(plan: &PublishPlan, place: &Place<'_>) -> String {
     let mut text = String::new();
     for choice in &plan.choices {
         let _ = writeln!(text, "# {}: {} ({})", choice.what, choice.value, choice.reason);
+    }
+    if plan.services.iter().any(|service| service.build.is_some()) {
+        place.enter(&mut text);
     }
     for service in &plan.services {
         let _ = writeln!(text, "\n# {}", explained(service).replace('\n', "\n# "));

@@ -9,8 +9,9 @@ use crate::model::failure::{Exit, Failure, Interrupted};
 use crate::model::record::{self, BuildResult, Record};
 use crate::outside::gather::Wanted;
 use crate::outside::{docker, github, interrupt, terminal};
-use crate::plan::build::{BuildOptions, BuildPlan, must_look, plan};
+use crate::plan::build::{BuildOptions, BuildPlan, Purpose, must_look, plan};
 use crate::report;
+use crate::report::plan::Place;
 
 use super::Start;
 use super::work::Work;
@@ -18,11 +19,22 @@ use super::work::Work;
 pub fn run(mut start: Start, options: &cli::Build) -> Result<Exit> {
     let shown_only =
         start.global.dry_run || matches!(start.global.format, Format::Bake | Format::Matrix);
+    if start.global.facts.is_some() && !shown_only {
+        return Err(Failure::usage("`--facts` plans from a file, and builds nothing")
+            .hint("add --dry-run")
+            .into());
+    }
+    let purpose = match start.global.format {
+        Format::Matrix => Purpose::Names,
+        _ if options.check => Purpose::Check,
+        _ if options.test => Purpose::Test,
+        _ => Purpose::Image,
+    };
     start.enter_lab()?;
     let facts = start.facts(&Wanted {
         changed_since: options.changed_since.as_deref(),
         secrets: &options.secret,
-        tiers: !options.check,
+        tiers: purpose.makes_image(),
         services: &options.services,
     })?;
     let build_options = BuildOptions {
@@ -33,7 +45,7 @@ pub fn run(mut start: Start, options: &cli::Build) -> Result<Exit> {
         secrets: options.secret.iter().cloned().collect(),
         platforms: options.platform.clone(),
         no_cache: options.no_cache,
-        test: options.test,
+        purpose,
         version: None,
         push_to: None,
         only_shown: shown_only,
@@ -41,7 +53,7 @@ pub fn run(mut start: Start, options: &cli::Build) -> Result<Exit> {
     let facts = with_engine(&start, facts, &build_options)?;
     let plan = plan(&facts, &build_options)?;
     if shown_only {
-        show(&plan, start.global.format)?;
+        show(&plan, start.global.format, &start.place(&facts))?;
         return Ok(Exit::Done);
     }
     if options.check {
@@ -81,14 +93,14 @@ pub(super) fn matrix<'n>(names: impl Iterator<Item = &'n str>) -> Result<String>
     Ok(format!("{text}\n"))
 }
 
-fn show(plan: &BuildPlan, format: Format) -> Result<()> {
-    let targets = || plan.services.iter().map(|service| (service.service.as_str(), &service.build));
+fn show(plan: &BuildPlan, format: Format, place: &Place<'_>) -> Result<()> {
     let names = || plan.services.iter().map(|service| service.service.as_str());
     terminal::data(&match format {
-        Format::Human => report::plan::script(plan),
+        Format::Human => report::plan::script(plan, place),
         Format::Json => format!("{}\n", serde_json::to_string_pretty(plan)?),
         Format::Bake => {
-            format!("{}\n", serde_json::to_string_pretty(&report::bake::bake(targets()))?)
+            let bake = report::bake::bake(plan.services.iter());
+            format!("{}\n", serde_json::to_string_pretty(&bake)?)
         }
         Format::Matrix => matrix(names())?,
     });

@@ -9,7 +9,7 @@ use crate::model::facts::{Facts, ServiceFacts};
 use crate::model::invocation::Invocation;
 use crate::outside::parallel;
 use crate::outside::tools::{HADOLINT, ZIZMOR};
-use crate::plan::build::{self, BuildOptions};
+use crate::plan::build::{self, BuildOptions, Purpose};
 use crate::plan::verify::{Finding, Level};
 
 use super::repository::FOLDER;
@@ -79,6 +79,7 @@ fn of_buildkit(start: &Start, facts: &Facts, services: &[&ServiceFacts]) -> Resu
         services: services.iter().map(|service| service.name.to_string()).collect(),
         channel: Some(Channel::Local),
         builder: start.global.builder.clone(),
+        purpose: Purpose::Check,
         only_shown: true,
         ..BuildOptions::default()
     };

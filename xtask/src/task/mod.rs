@@ -30,6 +30,7 @@ use crate::model::failure::{Exit, Failure};
 use crate::outside::gather::{self, Wanted};
 use crate::outside::process::Runner;
 use crate::outside::{environment, terminal};
+use crate::report::plan::Place;
 
 /// Runs what was typed.
 pub fn run(cli: Cli) -> Result<Exit> {
@@ -99,6 +100,12 @@ impl Start {
         let facts = gather::gather(&self.runner, &self.target, self.lab.clone(), wanted)?;
         self.keep_facts(&facts)?;
         Ok(facts)
+    }
+
+    /// Where the commands of a plan from `facts` run.
+    fn place<'f>(&'f self, facts: &'f Facts) -> Place<'f> {
+        let engine_host = facts.lab.as_ref().and_then(|lab| lab.engine_host.as_deref());
+        Place { root: &self.root, engine_host }
     }
 
     /// Saves the facts where `--record-facts` says.

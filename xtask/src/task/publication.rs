@@ -133,12 +133,9 @@ impl<'s> Publication<'s> {
             Format::Json => format!("{}\n", serde_json::to_string_pretty(plan)?),
             Format::Bake => {
                 let builds = plan.services.iter().filter_map(|service| service.build.as_ref());
-                let whole: Vec<_> =
-                    builds.map(|b| (b.service.as_str().to_owned(), b.whole())).collect();
-                let targets = whole.iter().map(|(name, spec)| (name.as_str(), spec));
-                format!("{}\n", serde_json::to_string_pretty(&report::bake::bake(targets))?)
+                format!("{}\n", serde_json::to_string_pretty(&report::bake::bake(builds))?)
             }
-            _ => report::publication::script(plan),
+            _ => report::publication::script(plan, &self.start.place(&self.facts)),
         });
         Ok(())
     }

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use expect_test::{Expect, expect};
 
 use super::*;

@@ -30,6 +30,10 @@ pub struct Mount {
     pub source: Option<String>,
     /// An image or a stage; the build context without it.
     pub from: Option<String>,
+    /// The id of a secret, which BuildKit takes from the target without it.
+    pub id: Option<String>,
+    /// Whether a secret must be there, when it says so.
+    pub required: Option<bool>,
 }
 
 impl Instruction {
@@ -112,6 +116,8 @@ impl Instruction {
                 target: field(&["target", "dst", "destination"]),
                 source: field(&["source", "src"]),
                 from: field(&["from"]),
+                id: field(&["id"]),
+                required: field(&["required"]).map(|value| !value.eq_ignore_ascii_case("false")),
             }
         };
         self.flags("mount").map(mount).collect()

@@ -95,6 +95,24 @@ impl Dockerfile {
         bases
     }
 
+    /// The secrets that building `target` mounts, each with its line, without those that may be absent
+    /// because the mount says so.
+    pub fn secrets(
+        &self,
+        arguments: &BTreeMap<String, String>,
+        target: Option<&str>,
+    ) -> Vec<(String, usize)> {
+        let reached = self.reached(&self.values(arguments), target);
+        let stages = reached.iter().filter_map(|position| self.stages.get(*position));
+        let instructions = stages.flat_map(|stage| &stage.instructions);
+        instructions
+            .flat_map(|instruction| {
+                let mounts = instruction.mounts().into_iter();
+                mounts.filter_map(|mount| Some((mount.secret()?, instruction.line)))
+            })
+            .collect()
+    }
+
     /// The image that the final image is based on, through any number of stages; `None` for
     /// `scratch`.
     pub fn final_base(
@@ -211,6 +229,16 @@ impl Stage {
     fn names(&self) -> Vec<String> {
         let sources = self.instructions.iter().flat_map(Instruction::sources);
         std::iter::once(self.base.clone()).chain(sources).collect()
+    }
+}
+
+impl Mount {
+    /// The id of the secret that it needs. An id with a variable is BuildKit's to resolve.
+    fn secret(&self) -> Option<String> {
+        let is_needed = self.kind == "secret" && self.required != Some(false);
+        let of_target = || self.target.as_ref()?.rsplit('/').next().map(str::to_owned);
+        let id = self.id.clone().or_else(of_target).filter(|_| is_needed)?;
+        (!id.contains('$')).then_some(id)
     }
 }
 

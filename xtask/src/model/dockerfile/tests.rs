@@ -168,6 +168,8 @@ fn flags_come_before_anything_else_and_lose_their_quotes() {
         target: Some(target.to_owned()),
         source: source.map(str::to_owned),
         from: from.map(str::to_owned),
+        id: None,
+        required: None,
     };
     let expected = [mount("cache", "/x", None, None), mount("bind", "/t", Some("/c"), Some("b"))];
     assert_eq!(run.mounts(), expected);
@@ -208,4 +210,18 @@ fn the_commands_of_a_run_are_those_of_its_script() {
     assert_eq!(programs("RUN <<EOF\na\nb\nEOF\n"), ["a", "b"]);
     assert_eq!(programs("RUN bash -e <<EOF\na\nEOF\n"), ["bash", "a"]);
     assert_eq!(programs("RUN python3 <<EOF\nimport a\nEOF\n"), ["python3"]);
+}
+
+#[test]
+fn a_secret_is_needed_unless_its_mount_says_that_it_may_be_absent() {
+    let file = Dockerfile::parse(
+        "FROM a AS unused\nRUN --mount=type=secret,id=never x\n\
+         FROM a AS build\nRUN --mount=type=secret,id=npm --mount=type=cache,target=/c x\n\
+         RUN --mount=type=secret,id=maybe,required=false x\n\
+         RUN --mount=type=secret,target=/run/of-target,required \\\n  x\n\
+         RUN --mount=type=secret,id=$VARIABLE x\n\
+         FROM scratch\nCOPY --from=build /x /x\n",
+    );
+    let needed = file.unwrap().secrets(&BTreeMap::new(), None);
+    assert_eq!(needed, [("npm".to_owned(), 4), ("of-target".to_owned(), 6)]);
 }

@@ -28,8 +28,8 @@ pub const LIMIT: Duration = Duration::from_secs(3);
 pub struct Looker<'a> {
     pub client: &'a Client,
     pub actions: &'a ActionsRuntime,
-    /// The platforms to be built, where a place has none of its own.
-    pub platforms: &'a [Platform],
+    /// The platforms of each service's images, where a place has none of its own.
+    pub platforms: &'a BTreeMap<ServiceName, Vec<Platform>>,
     /// Seconds since 1970.
     pub now: u64,
     /// The image that the inputs at hand have already made, of a service that has one: it takes the place
@@ -89,8 +89,10 @@ impl Looker<'_> {
                 (reference, seen.unwrap_or_else(Seen::of_error))
             }
             (None, _) => {
-                let platforms =
-                    place.platform.as_ref().map_or(self.platforms, std::slice::from_ref);
+                let platforms = match &place.platform {
+                    Some(platform) => std::slice::from_ref(platform),
+                    None => self.platforms.get(&place.service).map_or(&[][..], Vec::as_slice),
+                };
                 let reading = Reading { client, once, reference: &reference, platforms };
                 let seen = reading.tier(tier).unwrap_or_else(Seen::of_error);
                 (reference, seen)

@@ -1,6 +1,10 @@
 //! What `build` will do: for each service one [`BuildSpec`], with the reason of each choice.
 
+mod needs;
+mod secrets;
 mod service;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 
@@ -17,9 +21,10 @@ use crate::model::platform::Platform;
 use crate::model::reference::{Reference, Repository, Tag};
 use crate::model::service::ServiceName;
 use crate::plan::Choice;
-use crate::plan::builder::{self, BuilderPlan, Needs, builder};
+use crate::plan::builder::{self, BuilderPlan, builder};
 use crate::plan::cache::{Export, TierPlan, When};
 use crate::plan::selection::{LeftOut, select};
+use needs::needs;
 use service::Context;
 
 /// What the command line asks of a build.
@@ -32,14 +37,32 @@ pub struct BuildOptions {
     pub secrets: BTreeMap<String, SecretSource>,
     pub platforms: Vec<Platform>,
     pub no_cache: bool,
-    /// Whether the built image is to be started, for which it must be loaded.
-    pub test: bool,
+    pub purpose: Purpose,
     /// The version that is released, on the release channel.
     pub version: Option<String>,
     /// Tag that a publication pushes to first.
     pub push_to: Option<Tag>,
     /// Whether the plan is only shown, so that it needs no engine.
     pub only_shown: bool,
+}
+
+/// What is wanted of a build.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Purpose {
+    #[default]
+    Image,
+    /// The image, which is then started, for which it must be loaded.
+    Test,
+    /// What BuildKit has to say about the Dockerfile, and no image.
+    Check,
+    /// Only which services there are to build.
+    Names,
+}
+
+impl Purpose {
+    pub fn makes_image(self) -> bool {
+        matches!(self, Self::Image | Self::Test)
+    }
 }
 
 /// Everything `build` will do. Its JSON form is what `--dry-run --format json` prints.
@@ -113,7 +136,7 @@ pub fn plan(facts: &Facts, options: &BuildOptions) -> Result<BuildPlan, Failure>
         (None, Some(name)) => Some((name.as_str(), "`workspace.metadata.images.builder`")),
         (None, None) => None,
     };
-    let needs = needs(facts, options, channel);
+    let needs = needs(facts, options, channel, &selection.chosen);
     let project = project(repository.as_ref().map(|(name, _)| name));
     let builder =
         builder(&facts.engine, options.only_shown, asked, &needs, &project, facts.lab.is_some())?;
@@ -140,9 +163,13 @@ pub fn plan(facts: &Facts, options: &BuildOptions) -> Result<BuildPlan, Failure>
 /// tenth of a second, which a developer would pay with every build.
 pub fn must_look(facts: &Facts, options: &BuildOptions) -> bool {
     let asked = options.builder.is_some() || facts.config.builder.is_some();
-    // A channel that cannot be told is `plan`'s to refuse.
-    crate::plan::channel::channel(options.channel, facts.environment.github.as_ref())
-        .is_ok_and(|(channel, _)| builder::must_look(asked, &needs(facts, options, channel)))
+    // A channel or services that cannot be told are `plan`'s to refuse.
+    let github = facts.environment.github.as_ref();
+    let channel = crate::plan::channel::channel(options.channel, github);
+    let (Ok((channel, _)), Ok(selection)) = (channel, select(facts, &options.services)) else {
+        return false;
+    };
+    builder::must_look(asked, &needs(facts, options, channel, &selection.chosen))
 }
 
 /// The last part of the repository's name, which names local images and our own builder.
@@ -157,20 +184,6 @@ fn check_arguments(options: &BuildOptions) -> Result<(), Failure> {
         build_argument(name, value)
             .map_err(|problem| Failure::usage(format!("`--build-arg {name}`: {problem}")))
     })
-}
-
-fn needs(facts: &Facts, options: &BuildOptions, channel: Channel) -> Needs {
-    let platforms = match channel {
-        _ if !options.platforms.is_empty() => options.platforms.clone(),
-        Channel::Local => Vec::new(),
-        _ => facts.config.platforms.clone(),
-    };
-    Needs {
-        cache_export: channel != Channel::Local,
-        attestations: channel.publishes(),
-        several_platforms: platforms.len() > 1,
-        platforms,
-    }
 }
 
 pub fn no_repository() -> Failure {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::model::build::{BuildSpec, Output, Provenance};
 use crate::model::channel::Channel;
-use crate::model::config::{SecretSource, ServiceConfig};
+use crate::model::config::ServiceConfig;
 use crate::model::dockerfile::Dockerfile;
 use crate::model::facts::{Facts, ServiceFacts};
 use crate::model::failure::Failure;
@@ -17,7 +17,8 @@ use crate::plan::builder::BuilderPlan;
 use crate::plan::cache::{self, Export, When};
 use crate::plan::labels::{Subject, labels};
 
-use super::{BuildOptions, ServicePlan, no_repository};
+use super::needs::{loads, platforms};
+use super::{BuildOptions, Purpose, ServicePlan, no_repository};
 
 /// What is the same for all services of one plan.
 pub(super) struct Context<'f> {
@@ -33,20 +34,13 @@ impl Context<'_> {
     pub fn service(&self, service: &ServiceFacts, why: &str) -> Result<ServicePlan, Failure> {
         let config = self.facts.config.service(&service.name);
         let file = format!("{}/Dockerfile", service.folder);
-        let dockerfile = Dockerfile::parse(&service.dockerfile)
-            .map_err(|error| Failure::usage(format!("{file}:{}: {}", error.line, error.problem)))?;
-        let build_args = self.build_args(&config);
         let target = config.target.as_deref();
-        if let Some(target) = target.filter(|target| !dockerfile.has_stage(target)) {
-            return Err(Failure::usage(format!("{file} has no stage `{target}`")).hint(format!(
-                "correct `target` under [workspace.metadata.images.services.{}]",
-                service.name
-            )));
-        }
+        let dockerfile = dockerfile(service, &file, target)?;
+        let build_args = self.build_args(&config);
         let bases = dockerfile.bases(&build_args, target);
         let base = dockerfile.final_base(&build_args, target);
         let mut choices = vec![Choice::new("service", &service.name, why)];
-        let (platforms, platforms_why) = self.platforms(&config);
+        let (platforms, platforms_why) = self.platforms(service);
         choices.push(platforms_why);
         let place = self.facts.cache_place(&service.name);
         let tiers = cache::sources(place.as_ref(), self.facts.looks(&service.name));
@@ -68,6 +62,7 @@ impl Context<'_> {
             Channel::Dev => Provenance::Min,
             Channel::Release => Provenance::Max,
         };
+        let secrets = self.secrets(service, &config, &dockerfile, &build_args)?;
         let build = BuildSpec {
             builder: self.builder.name.clone(),
             context: service.folder.clone(),
@@ -77,7 +72,7 @@ impl Context<'_> {
             build_args,
             // The commit's time: the same commit gives the same configuration.
             created: self.facts.git.as_ref().map(|git| git.time),
-            secrets: self.secrets(&config)?,
+            secrets,
             contexts: self.contexts(&bases),
             annotations: if self.channel.publishes() { labels.clone() } else { BTreeMap::new() },
             labels,
@@ -96,11 +91,31 @@ impl Context<'_> {
             tiers,
             exports,
             inputs,
-            command: build.invocation(),
+            command: match self.options.purpose {
+                Purpose::Check => build.check_invocation(),
+                _ => build.invocation(),
+            },
             build,
-            smoke_test: self.options.test.then(|| config.smoke_test.unwrap_or_default()),
+            smoke_test: (self.options.purpose == Purpose::Test)
+                .then(|| config.smoke_test.unwrap_or_default()),
             expected_seconds: crate::model::record::expected_seconds(&service.earlier_seconds),
         })
+    }
+}
+
+/// The Dockerfile, which must have the stage that is to be built.
+fn dockerfile(
+    service: &ServiceFacts,
+    file: &str,
+    target: Option<&str>,
+) -> Result<Dockerfile, Failure> {
+    let dockerfile = Dockerfile::parse(&service.dockerfile)
+        .map_err(|error| Failure::usage(format!("{file}:{}: {}", error.line, error.problem)))?;
+    match target.filter(|target| !dockerfile.has_stage(target)) {
+        Some(target) => Err(Failure::usage(format!("{file} has no stage `{target}`")).hint(
+            format!("correct `target` under [workspace.metadata.images.services.{}]", service.name),
+        )),
+        None => Ok(dockerfile),
     }
 }
 
@@ -135,24 +150,15 @@ impl Context<'_> {
         })
     }
 
-    fn platforms(&self, config: &ServiceConfig) -> (Vec<Platform>, Choice) {
-        let (platforms, reason) = if !self.options.platforms.is_empty() {
-            (self.options.platforms.clone(), "`--platform` names it")
-        } else if self.channel == Channel::Local {
-            (Vec::new(), "an image for this machine")
-        } else if let Some(platforms) = &config.platforms {
-            (platforms.clone(), "the service's configuration names it")
-        } else if !self.facts.config.platforms.is_empty() {
-            (self.facts.config.platforms.clone(), "the configuration names it")
-        } else {
-            (Vec::new(), "none is configured")
-        };
+    fn platforms(&self, service: &ServiceFacts) -> (Vec<Platform>, Choice) {
+        let own = self.facts.config.services.get(&service.name);
+        let (platforms, reason) = platforms(self.facts, self.options, self.channel, own);
         let shown = if platforms.is_empty() {
             "the builder's own".to_owned()
         } else {
             platforms.iter().map(Platform::as_str).collect::<Vec<_>>().join(",")
         };
-        (platforms, Choice::new("platform", shown, reason))
+        (platforms.to_vec(), Choice::new("platform", shown, reason))
     }
 
     /// The exports that go with the image, as `--cache-to` takes them, and those that follow it.
@@ -161,6 +167,9 @@ impl Context<'_> {
         service: &ServiceFacts,
         choices: &mut Vec<Choice>,
     ) -> (Vec<String>, Vec<Export>) {
+        if !self.options.purpose.makes_image() {
+            return (Vec::new(), Vec::new());
+        }
         let place = self.facts.cache_place(&service.name);
         let looks = self.facts.looks(&service.name);
         let (exports, without) = cache::exports(self.channel, place.as_ref(), looks);
@@ -178,11 +187,12 @@ impl Context<'_> {
     fn output(&self, service: &ServiceFacts) -> Result<(Output, Choice), Failure> {
         let name = &service.name;
         let (output, reason) = match self.channel {
+            _ if !self.options.purpose.makes_image() => (Output::CacheOnly, "no image is made"),
             Channel::Local => {
                 let tag = format!("{}-{name}:local", self.project);
                 (Output::Load { tag: Some(tag) }, "the local channel loads into the engine")
             }
-            Channel::Pr if self.options.test => {
+            Channel::Pr if loads(self.options, self.channel) => {
                 (Output::Load { tag: None }, "`--test` starts the image, which must be loaded")
             }
             Channel::Pr => (Output::CacheOnly, "a pull request's image goes nowhere"),
@@ -233,26 +243,6 @@ impl Context<'_> {
 
     fn base_digest(&self, service: &ServiceFacts, name: &str) -> Option<&Digest> {
         self.facts.published.get(&service.name)?.bases.get(name)
-    }
-
-    /// Secrets of the configuration and the command line. A source that is not there is an error:
-    /// BuildKit itself would mount nothing and say nothing.
-    fn secrets(&self, config: &ServiceConfig) -> Result<BTreeMap<String, SecretSource>, Failure> {
-        let mut secrets = config.secrets.clone();
-        secrets.extend(self.options.secrets.clone());
-        let present = &self.facts.environment.secrets_present;
-        let missing = secrets.iter().find(|(_, source)| !present.contains(source));
-        match missing {
-            None => Ok(secrets),
-            Some((id, SecretSource::Env(name))) => {
-                let message = format!("the build secret `{id}` is missing: `{name}` is not set");
-                Err(Failure::usage(message).hint(format!("export {name}=…, then run it again")))
-            }
-            Some((id, SecretSource::File(path))) => {
-                let message = format!("the build secret `{id}` is missing: no file `{path}`");
-                Err(Failure::usage(message).hint(format!("ls -l {path}")))
-            }
-        }
     }
 
     /// The bases that are stand-ins. An image from scratch inherits no label of a stage that was

@@ -1,6 +1,6 @@
 use super::*;
 use crate::model::config::Config;
-use crate::model::facts::{Engine, Environment, Facts, Git, SCHEMA};
+use crate::model::facts::{Facts, Git};
 
 const TEXT: &str = "\
 name: build
@@ -48,26 +48,12 @@ fn facts(tags: &[&str]) -> Facts {
     let config = "[workspace.metadata.images]\nrepository = \"o/r\"\n";
     let git = Git {
         revision: "abc".to_owned(),
-        time: 0,
         branch: Some("feature/x".to_owned()),
         tags: tags.iter().map(ToString::to_string).collect(),
-        remote: None,
-        shallow: false,
-        dirty: Vec::new(),
-        trees: BTreeMap::new(),
-        since: None,
+        ..Git::default()
     };
-    Facts {
-        schema: SCHEMA,
-        config: Config::parse("Cargo.toml", config).unwrap(),
-        services: Vec::new(),
-        git: Some(git),
-        environment: Environment::default(),
-        engine: Engine::Unasked,
-        lab: None,
-        tiers: BTreeMap::new(),
-        published: BTreeMap::new(),
-    }
+    let config = Config::parse("Cargo.toml", config).unwrap();
+    Facts { git: Some(git), ..Facts::of_files(config, Vec::new()) }
 }
 
 fn told(play: Play, given: Given) -> Result<Told, Failure> {

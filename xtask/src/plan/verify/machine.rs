@@ -293,7 +293,6 @@ mod tests {
                 facts.environment.github = Some(GitHub {
                     event: "push".to_owned(),
                     reference: "refs/heads/dev".to_owned(),
-                    repository: None,
                     server_url: "https://github.com".to_owned(),
                 });
             },

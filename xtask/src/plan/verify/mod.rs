@@ -69,11 +69,9 @@ pub fn exit(findings: &[Finding], strict: bool) -> Exit {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::model::config::Config;
-    use crate::model::facts::{Engine, Environment, Facts, Git, ServiceFacts};
+    use crate::model::facts::{Facts, Git, ServiceFacts};
 
     pub const REVISION: &str = "1111111111111111111111111111111111111111";
 
@@ -87,27 +85,9 @@ mod tests {
             dockerfile: "FROM scratch\n".to_owned(),
             earlier_seconds: Vec::new(),
         };
-        Facts {
-            schema: 1,
-            config: Config::parse("Cargo.toml", &text).unwrap(),
-            services: vec![service],
-            git: Some(Git {
-                revision: REVISION.to_owned(),
-                time: 0,
-                branch: None,
-                tags: Vec::new(),
-                remote: None,
-                shallow: false,
-                dirty: Vec::new(),
-                trees: BTreeMap::new(),
-                since: None,
-            }),
-            environment: Environment::default(),
-            engine: Engine::Unasked,
-            lab: None,
-            tiers: BTreeMap::new(),
-            published: BTreeMap::new(),
-        }
+        let config = Config::parse("Cargo.toml", &text).unwrap();
+        let git = Git { revision: REVISION.to_owned(), ..Git::default() };
+        Facts { git: Some(git), ..Facts::of_files(config, vec![service]) }
     }
 
     #[test]
