@@ -70,6 +70,43 @@ fn only_services_whose_inputs_differ_are_built_with_changed_since() {
 }
 
 #[test]
+fn a_workspace_below_the_top_of_its_repository_sees_its_own_changes() {
+    let fixture = Fixture::new();
+    let configuration = |more: &str| {
+        format!("[workspace]\n[workspace.metadata.images]\nregistry = '127.0.0.1:9'\n{more}")
+    };
+    fixture.write("images/Cargo.toml", &configuration(""));
+    for service in ["web", "worker"] {
+        fixture.write(&format!("images/services/{service}/Dockerfile"), DOCKERFILE);
+    }
+    fixture.commit("feat: two services");
+    let run = |arguments: &[&str]| {
+        let mut command = fixture.command(arguments);
+        let root = fixture.root().join("images");
+        command.current_dir(&root).env("CARGO_MANIFEST_DIR", root.join("xtask"));
+        support::Ran::from(command.output().unwrap()).expect(0)
+    };
+    let changed = || {
+        let ran = run(&["build", "--changed-since=HEAD", "--format=matrix"]);
+        ran.json()["service"].clone()
+    };
+    let plan = || run(&["build", "--dry-run"]).stdout;
+    fixture.write("services/web/outside.txt", "of another workspace");
+    assert_eq!(changed(), serde_json::json!([]));
+    assert!(!plan().contains("-dirty"), "{}", plan());
+    fixture.write("images/services/worker/untracked.txt", "new");
+    assert_eq!(changed(), serde_json::json!(["worker"]));
+    assert!(plan().contains("-dirty"), "{}", plan());
+    fixture.write("images/services/web/Dockerfile", "FROM debian:12\n");
+    assert_eq!(changed(), serde_json::json!(["web", "worker"]));
+    fixture.commit("feat: another base");
+    let build_args =
+        "[workspace.metadata.images.services.web]\nbuild-args = { BASE = 'debian:12' }\n";
+    fixture.write("images/Cargo.toml", &configuration(build_args));
+    assert_eq!(changed(), serde_json::json!(["web"]));
+}
+
+#[test]
 fn a_secret_that_is_not_there_is_an_error_before_anything_runs() {
     let fixture = two_services();
     let missing = ["build", "--dry-run", "--secret=id=npm,env=THE_NPM_TOKEN"];
@@ -80,6 +117,63 @@ fn a_secret_that_is_not_there_is_an_error_before_anything_runs() {
     let ran = ran.expect(0);
     assert!(ran.stdout.contains("--secret=id=npm,env=THE_NPM_TOKEN"));
     assert!(!format!("{ran:?}").contains("hunter2"), "the value must not be shown");
+}
+
+#[test]
+fn a_secret_that_a_step_mounts_and_nothing_gives_is_an_error_at_its_line() {
+    let fixture = Fixture::new();
+    fixture.service("web", "FROM debian\nRUN --mount=type=secret,id=npm true\n");
+    let ran = fixture.xtask(&["build", "--dry-run"]).expect(2);
+    let expected = "services/web/Dockerfile:2: the build secret `npm` is mounted";
+    assert!(ran.stderr.contains(expected), "{}", ran.stderr);
+    fixture.xtask(&["build", "--format=matrix"]).expect(0);
+    fixture.xtask(&["build", "--check", "--dry-run"]).expect(0);
+    fixture.service("web", "FROM debian\nRUN --mount=type=secret,id=npm,required=false true\n");
+    fixture.xtask(&["build", "--dry-run"]).expect(0);
+}
+
+#[test]
+fn a_dry_run_of_a_check_shows_the_check() {
+    let fixture = two_services();
+    let ran = fixture.xtask(&["build", "web", "--check", "--dry-run"]).expect(0);
+    assert!(ran.stdout.contains("--call=check,format=json"), "{}", ran.stdout);
+    assert!(!ran.stdout.contains("--output"), "{}", ran.stdout);
+    let plan = fixture.xtask(&["build", "web", "--check", "--dry-run", "--format=json"]).expect(0);
+    let command = plan.json()["services"][0]["command"]["arguments"].clone();
+    assert!(command.as_array().unwrap().contains(&"--call=check,format=json".into()));
+}
+
+#[test]
+fn facts_from_a_file_build_nothing() {
+    let fixture = two_services();
+    let facts = fixture.root().join("facts.json");
+    let path = facts.to_str().unwrap();
+    fixture.xtask(&["build", "--dry-run", "--record-facts", path]).expect(0);
+    for more in [&["build", "--facts", path][..], &["build", "--check", "--facts", path]] {
+        let ran = fixture.xtask(more).expect(2);
+        assert!(ran.stderr.contains("hint: add --dry-run"), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn the_repository_is_that_of_the_configuration_of_the_environment_or_of_the_remote() {
+    let fixture = Fixture::new();
+    fixture.service("web", DOCKERFILE);
+    fixture.commit("feat: a service");
+    fixture.git(&["remote", "add", "origin", "https://github.com/Of/Remote.git"]);
+    let repository = |variable: &str| {
+        let mut command = fixture.command(&["build", "--dry-run"]);
+        let ran = support::Ran::from(command.env("GITHUB_REPOSITORY", variable).output().unwrap());
+        let stdout = ran.expect(0).stdout;
+        stdout.lines().find_map(|line| line.strip_prefix("# repository: ")).unwrap().to_owned()
+    };
+    assert_eq!(repository("Of/Job"), "fixture/repo (the configuration names it)");
+    fixture.write(
+        "Cargo.toml",
+        "[workspace]\n[workspace.metadata.images]\nregistry = '127.0.0.1:9'\n",
+    );
+    assert_eq!(repository("Of/Job"), "of/job (`GITHUB_REPOSITORY` names it)");
+    assert_eq!(repository(""), "of/remote (the git remote `origin` names it)");
 }
 
 #[test]

@@ -94,20 +94,13 @@ impl Output {
 impl BuildSpec {
     /// The command, to be run in the root.
     pub fn invocation(&self) -> Invocation {
-        let mut arguments = Arguments(vec!["buildx".to_owned(), "build".to_owned()]);
-        arguments.each("--builder", self.builder.iter());
-        arguments.each("--file", [&self.dockerfile]);
-        arguments.each("--target", self.target.iter());
+        let mut arguments = self.of_dockerfile();
         if !self.platforms.is_empty() {
             let platforms: Vec<_> = self.platforms.iter().map(Platform::as_str).collect();
             arguments.each("--platform", [platforms.join(",")]);
         }
         arguments.each("--tag", self.output.tag());
-        arguments.pairs("--build-arg", &self.build_args);
         arguments.each("--secret", self.secrets.iter().map(|(id, source)| secret(id, source)));
-        let context =
-            |(name, image): (&String, &Reference)| format!("{name}=docker-image://{image}");
-        arguments.each("--build-context", self.contexts.iter().map(context));
         arguments.pairs("--label", &self.labels);
         let annotation = |(key, value)| format!("index:{key}={value}");
         arguments.each("--annotation", self.annotations.iter().map(annotation));
@@ -132,8 +125,15 @@ impl BuildSpec {
 
     /// The command that runs BuildKit's own checks of the Dockerfile instead of building it.
     pub fn check_invocation(&self) -> Invocation {
+        let mut arguments = self.of_dockerfile();
+        arguments.each("--call", ["check,format=json"]);
+        arguments.0.push(self.context.clone());
+        Invocation::new("docker", arguments.0)
+    }
+
+    /// What decides how the Dockerfile is read.
+    fn of_dockerfile(&self) -> Arguments {
         let mut arguments = Arguments(vec!["buildx".to_owned(), "build".to_owned()]);
-        arguments.0.push("--call=check,format=json".to_owned());
         arguments.each("--builder", self.builder.iter());
         arguments.each("--file", [&self.dockerfile]);
         arguments.each("--target", self.target.iter());
@@ -141,8 +141,7 @@ impl BuildSpec {
         let context =
             |(name, image): (&String, &Reference)| format!("{name}=docker-image://{image}");
         arguments.each("--build-context", self.contexts.iter().map(context));
-        arguments.0.push(self.context.clone());
-        Invocation::new("docker", arguments.0)
+        arguments
     }
 }
 
@@ -167,5 +166,92 @@ impl Arguments {
 
     fn pairs(&mut self, flag: &str, pairs: &BTreeMap<String, String>) {
         self.each(flag, pairs.iter().map(|(name, value)| format!("{name}={value}")));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+    use crate::model::reference::Tag;
+
+    fn full() -> BuildSpec {
+        let pairs = |name: &str, value: &str| BTreeMap::from([(name.to_owned(), value.to_owned())]);
+        let image = Reference::normalized("127.0.0.1:5000/o/r/web").unwrap();
+        BuildSpec {
+            builder: Some("ours".to_owned()),
+            context: "services/web".to_owned(),
+            dockerfile: "services/web/Dockerfile".to_owned(),
+            target: Some("final".to_owned()),
+            platforms: ["linux/amd64", "linux/arm64"].map(|p| Platform::new(p).unwrap()).to_vec(),
+            build_args: pairs("VERSION", "1, 2"),
+            created: Some(7),
+            secrets: BTreeMap::from([
+                ("npm".to_owned(), SecretSource::Env("NPM".to_owned())),
+                ("pem".to_owned(), SecretSource::File("key.pem".to_owned())),
+            ]),
+            contexts: BTreeMap::from([("debian:12".to_owned(), image.clone())]),
+            labels: pairs("title", "a web"),
+            annotations: pairs("title", "a web"),
+            cache_from: vec!["type=registry,ref=a".to_owned(), "type=gha".to_owned()],
+            cache_to: vec!["type=inline".to_owned()],
+            no_cache: true,
+            provenance: Provenance::Max,
+            sbom: true,
+            output: Output::Push {
+                reference: image.with_tag(Tag::new("dev").unwrap()),
+                told_to_be_lazy: true,
+            },
+        }
+    }
+
+    #[test]
+    fn each_part_is_one_argument() {
+        expect![[r"
+            docker buildx build \
+              --builder=ours \
+              --file=services/web/Dockerfile \
+              --target=final \
+              '--build-arg=VERSION=1, 2' \
+              --build-context=debian:12=docker-image://127.0.0.1:5000/o/r/web \
+              --platform=linux/amd64,linux/arm64 \
+              --secret=id=npm,env=NPM \
+              --secret=id=pem,src=key.pem \
+              '--label=title=a web' \
+              '--annotation=index:title=a web' \
+              --no-cache \
+              --cache-from=type=registry,ref=a \
+              --cache-from=type=gha \
+              --cache-to=type=inline \
+              --provenance=mode=max \
+              --sbom=true \
+              --output=type=image,name=127.0.0.1:5000/o/r/web:dev,push=true,unpack=false,store=false,source-date-epoch=7 services/web"]].assert_eq(&full().invocation().script());
+    }
+
+    #[test]
+    fn a_check_is_told_what_decides_how_the_dockerfile_is_read() {
+        expect![[r"
+            docker buildx build \
+              --builder=ours \
+              --file=services/web/Dockerfile \
+              --target=final \
+              '--build-arg=VERSION=1, 2' \
+              --build-context=debian:12=docker-image://127.0.0.1:5000/o/r/web \
+              --call=check,format=json services/web"]]
+        .assert_eq(&full().check_invocation().script());
+    }
+
+    #[test]
+    fn an_image_that_is_loaded_has_a_name_or_none() {
+        let load = |tag: Option<&str>| {
+            let output = Output::Load { tag: tag.map(str::to_owned) };
+            BuildSpec { output, ..BuildSpec::default() }.invocation().to_string()
+        };
+        assert_eq!(
+            load(Some("r-web:local")),
+            "docker buildx build --file= --tag=r-web:local --provenance=false --output=type=docker ''"
+        );
+        assert!(!load(None).contains("--tag"));
     }
 }

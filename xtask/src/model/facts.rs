@@ -214,3 +214,27 @@ pub struct LabFacts {
     /// `None` when the engine finds it under that name by itself.
     pub stand_ins: BTreeMap<String, Option<Reference>>,
 }
+
+#[cfg(test)]
+impl Facts {
+    /// A repository `o/r` at a commit, with `images` in its configuration and the service `web`.
+    pub fn of_web(images: &str, dockerfile: &str) -> Self {
+        let text = format!("[workspace.metadata.images]\nrepository = \"o/r\"\n{images}");
+        let config = Config::parse("Cargo.toml", &text).unwrap();
+        let git = Git { revision: "a".repeat(40), time: 1_767_323_045, ..Git::default() };
+        let services = vec![ServiceFacts::new("web", dockerfile)];
+        Self { git: Some(git), ..Self::of_files(config, services) }
+    }
+}
+
+#[cfg(test)]
+impl ServiceFacts {
+    pub fn new(name: &str, dockerfile: &str) -> Self {
+        Self {
+            name: ServiceName::new(name).unwrap(),
+            folder: format!("services/{name}"),
+            dockerfile: dockerfile.to_owned(),
+            earlier_seconds: Vec::new(),
+        }
+    }
+}

@@ -210,7 +210,8 @@ fn registry_host(text: &str) -> Result<(), String> {
         }
     };
     if let Some(port) = port
-        && port.parse::<u16>().is_err()
+        && !(port.bytes().all(|byte| byte.is_ascii_digit())
+            && port.parse().is_ok_and(|number: u16| number > 0))
     {
         return Err(format!("`{port}` is not a port; expected a number up to 65535"));
     }
@@ -227,11 +228,16 @@ fn registry_host(text: &str) -> Result<(), String> {
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
-    if host.split('.').all(label) {
-        Ok(())
-    } else {
-        Err("expected a lower-case host and an optional port, such as `ghcr.io`".to_owned())
+    if !host.split('.').all(label) {
+        return Err("expected a lower-case host and an optional port, such as `ghcr.io`".to_owned());
     }
+    // Docker takes such a word for an owner on Docker Hub.
+    if !host.contains('.') && port.is_none() && host != "localhost" {
+        return Err(format!(
+            "a host has a dot or a port, or is `localhost`; write it in full, or `{host}:443`"
+        ));
+    }
+    Ok(())
 }
 
 fn tag(text: &str) -> Result<(), String> {
@@ -298,6 +304,20 @@ mod tests {
         assert!(problem::<Repository>("a,type=local").contains("`,` is not allowed"));
         assert!(problem::<Tag>("v1\n").contains(r"`\n` is not allowed"));
         assert!(problem::<Registry>("ghcr.io,x").contains("expected a lower-case host"));
+    }
+
+    #[test]
+    fn a_registry_is_what_docker_takes_for_one() {
+        for good in
+            ["ghcr.io", "localhost", "localhost:5000", "registry:443", "[::1]", "[::1]:5000"]
+        {
+            assert_eq!(problem::<Registry>(good), "ok", "{good}");
+        }
+        assert!(problem::<Registry>("myregistry").contains("a host has a dot or a port"));
+        for bad in ["ghcr.io:+5", "ghcr.io:0", "ghcr.io:", "ghcr.io:65536", "GHCR.io", "[::g]", ""]
+        {
+            assert_ne!(problem::<Registry>(bad), "ok", "{bad}");
+        }
     }
 
     #[test]

@@ -25,6 +25,12 @@ pub fn read(runner: &Runner) -> Result<Engine> {
         return Ok(Engine::NoBuildx { detail: last_words(&version) });
     }
     let listing = listing?;
+    // "github.com/docker/buildx 0.29.1+ds1 0.29.1+ds1-4"
+    let buildx = version.stdout.split_whitespace().nth(1).unwrap_or_default().to_owned();
+    if !listing.success() && listing.stderr.contains("unknown flag") {
+        // It is older than `--format`, which says nothing of the engine.
+        return Ok(Engine::Ready { buildx, builders: Vec::new() });
+    }
     let builders: Vec<Builder> = listing
         .stdout
         .lines()
@@ -36,8 +42,6 @@ pub fn read(runner: &Runner) -> Result<Engine> {
         let detail = nodes.find_map(|node| node.error.clone());
         return Ok(Engine::NotRunning { detail: detail.unwrap_or_else(|| last_words(&listing)) });
     }
-    // "github.com/docker/buildx 0.29.1+ds1 0.29.1+ds1-4"
-    let buildx = version.stdout.split_whitespace().nth(1).unwrap_or_default().to_owned();
     Ok(Engine::Ready { buildx, builders })
 }
 

@@ -15,6 +15,9 @@ use super::process::Runner;
 
 /// Reads the checkout in the runner's folder; `None` when it is no git repository or has no commit.
 ///
+/// All paths are relative to that folder, which may stand below the top of the repository; what is
+/// outside it does not count.
+///
 /// `services` is the folder whose subfolders' tree ids are wanted; `since` the revision of
 /// `--changed-since`, which must exist.
 pub fn read(runner: &Runner, services: &str, since: Option<&str>) -> Result<Option<Git>> {
@@ -30,23 +33,30 @@ pub fn read(runner: &Runner, services: &str, since: Option<&str>) -> Result<Opti
     let revision = lines.next().unwrap_or_default().to_owned();
     let time = lines.next().unwrap_or_default().parse().context("git printed no commit time")?;
     let (branch, tags) = decorations(lines.next().unwrap_or_default());
-    let (remote, shallow, dirty, trees, since) = std::thread::scope(|scope| {
+    let (remote, place, dirty, trees, since) = std::thread::scope(|scope| {
         let remote = scope.spawn(|| runner.finish(&git(["remote", "get-url", "origin"])));
-        let shallow = scope.spawn(|| runner.output(&git(["rev-parse", "--is-shallow-repository"])));
+        let place = scope.spawn(|| {
+            runner.output(&git(["rev-parse", "--is-shallow-repository", "--show-prefix"]))
+        });
         let trees =
             scope.spawn(|| runner.output(&git(["ls-tree", "HEAD", &format!("{services}/")])));
         let since = scope.spawn(|| since.map(|name| changed_since(runner, name)).transpose());
-        let dirty = runner.output(&git(["status", "--porcelain", "-z", "--no-renames"]));
-        (joined(remote), joined(shallow), dirty, joined(trees), joined(since))
+        let dirty = runner.output(&git(["status", "--porcelain", "-z", "--no-renames", "--", "."]));
+        (joined(remote), joined(place), dirty, joined(trees), joined(since))
     });
+    let place = place??;
+    let (shallow, prefix) = place.split_once('\n').unwrap_or((&place, ""));
+    let below =
+        |path: &str| path.strip_prefix(prefix.trim_end_matches('\n')).unwrap_or(path).to_owned();
     Ok(Some(Git {
         revision,
         time,
         branch,
         tags,
         remote: remote_repository(remote??.stdout.trim()),
-        shallow: shallow??.trim() == "true",
-        dirty: dirty?.split('\0').filter_map(|entry| entry.get(3..)).map(str::to_owned).collect(),
+        shallow: shallow == "true",
+        // `status` alone tells paths from the top.
+        dirty: dirty?.split('\0').filter_map(|entry| entry.get(3..)).map(below).collect(),
         trees: tree_ids(&trees??),
         since: since??,
     }))
@@ -104,10 +114,10 @@ fn changed_since(runner: &Runner, name: &str) -> Result<Since> {
         return Err(failure.hint(format!("git fetch origin {name}")).into());
     }
     let commit = verify.stdout.trim();
-    let changed = runner.output(&git(["diff", "--name-only", "--no-renames", "-z", commit]))?;
-    let untracked =
-        runner.output(&git(["ls-files", "--others", "--exclude-standard", "--full-name", "-z"]))?;
-    let there = runner.finish(&git(["show", &format!("{commit}:Cargo.toml")]))?;
+    let changed =
+        runner.output(&git(["diff", "--name-only", "--relative", "--no-renames", "-z", commit]))?;
+    let untracked = runner.output(&git(["ls-files", "--others", "--exclude-standard", "-z"]))?;
+    let there = runner.finish(&git(["show", &format!("{commit}:./Cargo.toml")]))?;
     let split = |text: &str| -> Vec<String> {
         text.split('\0').filter(|path| !path.is_empty()).map(str::to_owned).collect()
     };

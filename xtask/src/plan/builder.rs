@@ -40,8 +40,18 @@ pub struct BuilderPlan {
     pub choice: Choice,
 }
 
-/// Oldest buildx that speaks `--progress=rawjson`, `--call` and index annotations.
-const OLDEST_BUILDX: (u64, u64) = (0, 13);
+/// Major and minor number.
+type Release = (u64, u64);
+
+/// Oldest buildx that speaks `--progress=rawjson`, `ls --format` and index annotations.
+const OLDEST_BUILDX: Release = (0, 13);
+
+/// Oldest buildx that has `--call`.
+const OLDEST_TO_CHECK: Release = (0, 15);
+
+/// Oldest BuildKit that exports a cache as an image manifest, and the first engine that has it.
+const OLDEST_BUILDKIT: Release = (0, 12);
+const OLDEST_ENGINE: u64 = 25;
 
 /// Chooses the builder. `asked` is `--builder` or the configuration's; `project` names the builder
 /// to be created when none will do; `host_network` gives such a builder the host's network, so that
@@ -65,7 +75,7 @@ pub fn builder(
         Err(failure) if only_shown => return Ok(assumed(asked, &failure)),
         Err(failure) => return Err(failure),
     };
-    check_buildx(buildx)?;
+    check_buildx(buildx, OLDEST_BUILDX)?;
     if let Some((name, source)) = asked {
         return asked_for(builders, name, source, needs);
     }
@@ -103,9 +113,26 @@ pub fn must_look(asked: bool, needs: &Needs) -> bool {
     asked || *needs != Needs { load: needs.load, ..Needs::default() }
 }
 
-/// Why there is no builder, or nothing when there is one.
+/// Why there is no builder that can build, or nothing when there is one.
 pub fn problem(engine: &Engine) -> Option<Failure> {
-    ready(engine).and_then(|(buildx, _)| check_buildx(buildx)).err()
+    let current = ready(engine).and_then(|(buildx, builders)| {
+        check_buildx(buildx, OLDEST_BUILDX)?;
+        Ok(builders.iter().find(|builder| builder.current))
+    });
+    match current {
+        Err(failure) => Some(failure),
+        Ok(current) => {
+            let builder = current?;
+            let old = too_old(builder)?;
+            let message = format!("the current builder, `{}`, {old}", builder.name);
+            Some(Failure::failed(message).hint(INSTALL))
+        }
+    }
+}
+
+/// Why there is no builder that can check a Dockerfile, or nothing when there is one.
+pub fn problem_of_check(engine: &Engine) -> Option<Failure> {
+    problem(engine).or_else(|| check_buildx(ready(engine).ok()?.0, OLDEST_TO_CHECK).err())
 }
 
 fn current(reason: &str) -> BuilderPlan {
@@ -119,13 +146,15 @@ fn current(reason: &str) -> BuilderPlan {
     }
 }
 
+const INSTALL: &str = "install Docker Engine 26 or later with buildx, or let the lab bring its own: \
+                       cargo xtask build --lab";
+
 fn ready(engine: &Engine) -> Result<(&str, &[Builder]), Failure> {
     let lab = "or let the lab bring its own: cargo xtask build --lab";
     match engine {
         Engine::Ready { buildx, builders } => Ok((buildx, builders)),
         Engine::Unasked => Ok(("", &[])),
-        Engine::NoClient => Err(Failure::failed("there is no `docker` on the PATH")
-            .hint(format!("install Docker Engine 26 or later with buildx, {lab}"))),
+        Engine::NoClient => Err(Failure::failed("there is no `docker` on the PATH").hint(INSTALL)),
         Engine::NoBuildx { detail } => {
             Err(Failure::failed(format!("`docker` has no buildx plugin: {detail}"))
                 .hint(format!("apt-get install docker-buildx, {lab}")))
@@ -150,17 +179,35 @@ fn assumed(asked: Option<(&str, &str)>, failure: &Failure) -> BuilderPlan {
     }
 }
 
-fn check_buildx(version: &str) -> Result<(), Failure> {
-    let mut numbers = version.trim_start_matches('v').split(['.', '+', '-']).map(str::parse::<u64>);
-    let found = match (numbers.next(), numbers.next()) {
-        (Some(Ok(major)), Some(Ok(minor))) => (major, minor),
-        // A development build names no version; it is new enough.
-        _ => return Ok(()),
-    };
-    if found >= OLDEST_BUILDX {
+/// The release that a version names; a development build names none.
+fn release(version: &str) -> Option<Release> {
+    let mut numbers = version.trim_start_matches('v').split(['.', '+', '-']);
+    let mut number = || numbers.next()?.parse().ok();
+    Some((number()?, number()?)).filter(|release| *release != (0, 0))
+}
+
+/// Whether a node's BuildKit is older than what is asked of it, as the end of a sentence that begins
+/// with the builder's name. One that tells no release is new enough.
+fn too_old(builder: &Builder) -> Option<String> {
+    let versions = builder.nodes.iter().filter_map(|node| node.buildkit.as_deref());
+    let (version, (major, _)) = versions
+        .filter_map(|version| Some((version, release(version)?)))
+        // An engine whose BuildKit does not tell its own version is shown with that of the engine.
+        .find(|(_, release)| {
+            *release < OLDEST_BUILDKIT || (1..OLDEST_ENGINE).contains(&release.0)
+        })?;
+    let (zero, oldest) = OLDEST_BUILDKIT;
+    Some(match major {
+        0 => format!("has BuildKit {version}: {zero}.{oldest} or later is needed"),
+        _ => format!("is Docker Engine {version}: {OLDEST_ENGINE} or later is needed"),
+    })
+}
+
+fn check_buildx(version: &str, oldest: Release) -> Result<(), Failure> {
+    if release(version).is_none_or(|found| found >= oldest) {
         return Ok(());
     }
-    let (major, minor) = OLDEST_BUILDX;
+    let (major, minor) = oldest;
     let message = format!("buildx {version} is too old: {major}.{minor} or later is needed");
     Err(Failure::failed(message).hint("apt-get install docker-buildx"))
 }
@@ -194,6 +241,9 @@ fn asked_for(
 fn lacking(builder: &Builder, needs: &Needs) -> Option<String> {
     if let Some(error) = builder.nodes.iter().find_map(|node| node.error.as_deref()) {
         return Some(format!("does not answer: {error}"));
+    }
+    if let Some(old) = too_old(builder) {
+        return Some(old);
     }
     let is_engine = builder.driver == "docker";
     let classic = is_engine && !builder.nodes.iter().all(|n| n.containerd_store);
@@ -248,128 +298,5 @@ fn created(name: String, lack: &str, host_network: bool) -> BuilderPlan {
 }
 
 #[cfg(test)]
-mod tests {
-    use expect_test::{Expect, expect};
-
-    use crate::model::facts::BuilderNode;
-
-    use super::*;
-
-    fn a_builder(name: &str, driver: &str, containerd_store: bool) -> Builder {
-        Builder {
-            name: name.to_owned(),
-            driver: driver.to_owned(),
-            current: name == "default",
-            nodes: vec![BuilderNode {
-                name: name.to_owned(),
-                status: "running".to_owned(),
-                error: None,
-                buildkit: None,
-                platforms: vec![Platform::new("linux/amd64").unwrap()],
-                containerd_store,
-            }],
-        }
-    }
-
-    fn publishing() -> Needs {
-        Needs { cache_export: true, attestations: true, ..Needs::default() }
-    }
-
-    fn check(builders: Vec<Builder>, asked: Option<&str>, needs: &Needs, expected: &Expect) {
-        let engine = Engine::Ready { buildx: "0.29.1+ds1".to_owned(), builders };
-        let asked = asked.map(|name| (name, "`--builder`"));
-        let shown = match builder(&engine, false, asked, needs, "autogit", true) {
-            Ok(plan) => {
-                let create = plan.create.map(|call| format!("\n{call}")).unwrap_or_default();
-                format!("{}: {}{create}", plan.choice.value, plan.choice.reason)
-            }
-            Err(failure) => format!("{failure} / {}", failure.hint.clone().unwrap_or_default()),
-        };
-        expected.assert_eq(&shown);
-    }
-
-    #[test]
-    fn the_current_builder_is_kept_when_it_can_do_the_job() {
-        let default = || vec![a_builder("default", "docker", true)];
-        let same = expect!["default: the current one can do all the plan needs"];
-        check(default(), None, &Needs::default(), &same);
-        check(default(), None, &publishing(), &same);
-        check(vec![a_builder("default", "docker", false)], None, &Needs::default(), &same);
-    }
-
-    #[test]
-    fn an_engine_without_containerd_store_gets_a_builder_of_its_own_for_publishing() {
-        check(
-            vec![a_builder("default", "docker", false)],
-            None,
-            &publishing(),
-            &expect![[r"
-                autogit-builder: to be created, because the current one, `default`, cannot export a registry or gha cache, because its engine does not keep images in containerd's store
-                docker buildx create --name autogit-builder --driver docker-container --driver-opt network=host"]],
-        );
-        check(
-            vec![
-                a_builder("default", "docker", false),
-                a_builder("autogit-builder", "docker-container", false),
-            ],
-            None,
-            &publishing(),
-            &expect![
-                "autogit-builder: the current one, `default`, cannot export a registry or gha cache, because its engine does not keep images in containerd's store"
-            ],
-        );
-    }
-
-    #[test]
-    fn a_builder_that_was_asked_for_is_used_or_the_reason_said() {
-        let both =
-            || vec![a_builder("default", "docker", false), a_builder("far", "remote", false)];
-        check(both(), Some("far"), &publishing(), &expect!["far: `--builder` names it"]);
-        check(
-            both(),
-            Some("default"),
-            &publishing(),
-            &expect![
-                "builder `default`, which `--builder` names, cannot export a registry or gha cache, because its engine does not keep images in containerd's store / docker buildx ls"
-            ],
-        );
-        check(
-            both(),
-            Some("fra"),
-            &publishing(),
-            &expect![
-                "there is no builder `fra`, which `--builder` names / name one of default, far, or docker buildx create --name fra"
-            ],
-        );
-    }
-
-    #[test]
-    fn a_platform_that_no_node_has_is_named() {
-        let needs =
-            Needs { platforms: vec![Platform::new("linux/arm64").unwrap()], ..Needs::default() };
-        check(
-            vec![a_builder("default", "docker", true)],
-            Some("default"),
-            &needs,
-            &expect![
-                "builder `default`, which `--builder` names, cannot build for linux/arm64 / docker buildx ls"
-            ],
-        );
-    }
-
-    #[test]
-    fn a_missing_engine_is_one_message_with_its_remedy_and_only_a_note_in_a_dry_run() {
-        for engine in [
-            Engine::NoClient,
-            Engine::NoBuildx { detail: "unknown command".to_owned() },
-            Engine::NotRunning { detail: "connection refused".to_owned() },
-            Engine::Ready { buildx: "0.9.1".to_owned(), builders: vec![] },
-        ] {
-            let failure = builder(&engine, false, None, &Needs::default(), "x", false).unwrap_err();
-            assert_eq!(failure.exit, crate::model::failure::Exit::Failed);
-            assert!(failure.hint.is_some(), "{failure}");
-        }
-        let shown = builder(&Engine::NoClient, true, None, &Needs::default(), "x", false).unwrap();
-        assert!(shown.choice.reason.starts_with("there is no `docker` on the PATH; shown for"));
-    }
-}
+#[path = "builder_tests.rs"]
+mod tests;

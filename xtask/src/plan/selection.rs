@@ -75,8 +75,9 @@ fn check_configured(facts: &Facts) -> Result<(), Failure> {
     let Some(lost) = configured.find(|name| !known.contains(&name.as_str())) else {
         return Ok(());
     };
+    let place = facts.config.places.get(lost).map_or("Cargo.toml", String::as_str);
     let message = format!(
-        "`workspace.metadata.images.services.{lost}` in Cargo.toml is no service: \
+        "{place}: `workspace.metadata.images.services.{lost}` is no service: \
          `services/{lost}/Dockerfile` does not exist"
     );
     let near = nearest(lost.as_str(), known).map(|name| format!("did you mean `{name}`?"));
@@ -101,4 +102,160 @@ fn change(facts: &Facts, service: &ServiceFacts, since: &Since) -> Option<String
             && now.licenses == then.licenses
     });
     (!same).then(|| format!("its configuration differs from {}", since.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+
+    use super::*;
+    use crate::model::config::Config;
+    use crate::model::facts::Git;
+
+    /// `web` and `worker`, with what differs from another revision.
+    fn facts(since: Option<(&[&str], &str)>) -> Facts {
+        let mut facts = Facts::of_web("", "FROM scratch\n");
+        facts.services.push(ServiceFacts::new("worker", "FROM scratch\n"));
+        let since = since.map(|(paths, then)| Since {
+            name: "main".to_owned(),
+            paths: paths.iter().map(ToString::to_string).collect(),
+            config: Config::parse("Cargo.toml", &format!("[workspace.metadata.images]\n{then}"))
+                .ok(),
+        });
+        Facts { git: Some(Git { since, ..Git::default() }), ..facts }
+    }
+
+    fn check(facts: &Facts, named: &[&str], expected: &Expect) {
+        let named: Vec<String> = named.iter().map(ToString::to_string).collect();
+        let shown = match select(facts, &named) {
+            Err(failure) => format!("{failure} / {}", failure.hint.clone().unwrap_or_default()),
+            Ok(Selection { chosen, left_out }) => {
+                let chosen =
+                    chosen.iter().map(|(service, why)| format!("+ {}: {why}\n", service.name));
+                let left_out =
+                    left_out.iter().map(|left| format!("- {}: {}\n", left.service, left.reason));
+                chosen.chain(left_out).collect()
+            }
+        };
+        expected.assert_eq(&shown);
+    }
+
+    #[test]
+    fn all_services_are_built_or_those_that_are_named() {
+        check(
+            &facts(None),
+            &[],
+            &expect![[r"
+            + web: every service is built
+            + worker: every service is built
+        "]],
+        );
+        check(
+            &facts(None),
+            &["worker"],
+            &expect![[r"
+            + worker: named on the command line
+            - web: not named on the command line
+        "]],
+        );
+    }
+
+    #[test]
+    fn a_service_whose_inputs_are_the_same_is_left_out_even_when_it_is_named() {
+        let paths = ["services/web/a", "services/web/b", "services/web2/c", "README.md"];
+        check(
+            &facts(Some((&paths, ""))),
+            &[],
+            &expect![[r"
+            + web: `services/web/a` and 1 more differs from main
+            - worker: its inputs are those of main
+        "]],
+        );
+        check(
+            &facts(Some((&paths, ""))),
+            &["worker"],
+            &expect![[r"
+            - web: not named on the command line
+            - worker: its inputs are those of main
+        "]],
+        );
+        let then = "[workspace.metadata.images.services.worker]\ntarget = 'a'\n";
+        check(
+            &facts(Some((&[], then))),
+            &[],
+            &expect![[r"
+            + worker: its configuration differs from main
+            - web: its inputs are those of main
+        "]],
+        );
+        check(
+            &facts(Some((&[], "platforms = ['linux/arm64']\n"))),
+            &[],
+            &expect![[r"
+            + web: its configuration differs from main
+            + worker: its configuration differs from main
+        "]],
+        );
+        check(
+            &facts(Some((&[], "size-limit = '1 GB'\n"))),
+            &[],
+            &expect![[r"
+            - web: its inputs are those of main
+            - worker: its inputs are those of main
+        "]],
+        );
+        check(
+            &facts(Some((&[], "what cannot be read"))),
+            &["web"],
+            &expect![[r"
+            + web: its configuration differs from main
+            - worker: not named on the command line
+        "]],
+        );
+    }
+
+    #[test]
+    fn a_name_that_is_no_service_is_refused_with_the_nearest() {
+        check(
+            &facts(None),
+            &["wokrer"],
+            &expect!["there is no service `wokrer` / did you mean `worker`?"],
+        );
+        check(
+            &facts(None),
+            &["database"],
+            &expect!["there is no service `database` / name one of web, worker"],
+        );
+        check(
+            &facts(None),
+            &["Web"],
+            &expect!["`Web` is not a service name: `W` is upper case; did you mean `web`? / "],
+        );
+        check(
+            &Facts { services: Vec::new(), ..facts(None) },
+            &[],
+            &expect![
+                "there is no service: no folder under `services/` has a Dockerfile / mkdir -p services/NAME and write services/NAME/Dockerfile"
+            ],
+        );
+    }
+
+    #[test]
+    fn a_service_that_is_configured_and_not_there_is_refused_with_its_place() {
+        let images = |name: &str| format!("[workspace.metadata.images.services.{name}]\n");
+        check(
+            &Facts::of_web(&images("wbe"), "FROM scratch\n"),
+            &[],
+            &expect![
+                "Cargo.toml:3:37: `workspace.metadata.images.services.wbe` is no service: `services/wbe/Dockerfile` does not exist / did you mean `web`?"
+            ],
+        );
+        check(
+            &Facts::of_web(&images("database"), "FROM scratch\n"),
+            &[],
+            &expect![
+                "Cargo.toml:3:37: `workspace.metadata.images.services.database` is no service: `services/database/Dockerfile` does not exist / mkdir services/database"
+            ],
+        );
+    }
 }

@@ -78,3 +78,74 @@ fn literal(value: Value) -> Value {
         other => other,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+    use crate::model::channel::Channel;
+    use crate::model::facts::Facts;
+    use crate::plan::build::{BuildOptions, plan};
+
+    #[test]
+    fn a_target_has_all_that_the_commands_have_and_what_they_export_after_the_build() {
+        let images = "[workspace.metadata.images.services.web]\ndescription = 'Not ${bake}, %{if}'\n\
+                      target = 'b'\nbuild-args = { V = '$1' }\n";
+        let facts = Facts::of_web(images, "FROM scratch AS b\n");
+        let options = BuildOptions {
+            channel: Some(Channel::Dev),
+            only_shown: true,
+            ..BuildOptions::default()
+        };
+        let plan =
+            plan(&Facts { engine: crate::model::facts::Engine::NoClient, ..facts }, &options);
+        let file = bake(plan.unwrap().services.iter());
+        expect![[r#"
+            {
+              "group": {
+                "default": {
+                  "targets": [
+                    "web"
+                  ]
+                }
+              },
+              "target": {
+                "web": {
+                  "annotations": [
+                    "index:org.opencontainers.image.created=2026-01-02T03:04:05Z",
+                    "index:org.opencontainers.image.description=Not $${bake}, %%{if}",
+                    "index:org.opencontainers.image.revision=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+                    "index:org.opencontainers.image.source=https://github.com/o/r",
+                    "index:org.opencontainers.image.title=web",
+                    "index:org.opencontainers.image.version=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+                  ],
+                  "args": {
+                    "V": "$1"
+                  },
+                  "attest": [
+                    "type=provenance,mode=min"
+                  ],
+                  "cache-to": [
+                    "type=inline",
+                    "type=registry,ref=ghcr.io/o/r/web:cache,mode=max,image-manifest=true,oci-mediatypes=true,compression=zstd,ignore-error=true"
+                  ],
+                  "context": "services/web",
+                  "dockerfile": "Dockerfile",
+                  "labels": {
+                    "org.opencontainers.image.created": "2026-01-02T03:04:05Z",
+                    "org.opencontainers.image.description": "Not $${bake}, %%{if}",
+                    "org.opencontainers.image.revision": "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+                    "org.opencontainers.image.source": "https://github.com/o/r",
+                    "org.opencontainers.image.title": "web",
+                    "org.opencontainers.image.version": "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+                  },
+                  "output": [
+                    "type=image,name=ghcr.io/o/r/web:dev-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa,push=true,unpack=false,store=false,source-date-epoch=1767323045"
+                  ],
+                  "target": "b"
+                }
+              }
+            }"#]].assert_eq(&serde_json::to_string_pretty(&file).unwrap());
+    }
+}

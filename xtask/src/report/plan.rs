@@ -92,3 +92,47 @@ fn smoke_test(text: &mut String, plan: &ServicePlan, contract: &SmokeTest) {
 fn comment(text: &mut String, choice: &Choice) {
     let _ = writeln!(text, "# {}: {} ({})", choice.what, choice.value, choice.reason);
 }
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+    use crate::model::channel::Channel;
+    use crate::model::facts::Facts;
+    use crate::plan::build::{BuildOptions, Purpose, plan};
+
+    #[test]
+    fn a_script_says_where_it_runs_and_what_is_expected_of_the_image() {
+        let contract = "[workspace.metadata.images.services.web.smoke-test]\nport = 80\n\
+                        path = '/health'\nbody = 'ok'\ncapabilities = ['CHOWN']\n";
+        let facts = Facts::of_web(contract, "FROM scratch\n");
+        let options = BuildOptions {
+            channel: Some(Channel::Local),
+            purpose: Purpose::Test,
+            ..BuildOptions::default()
+        };
+        let place =
+            Place { root: Path::new("/home/a b"), engine_host: Some("unix:///run/lab.sock") };
+        let text = script(&plan(&facts, &options).unwrap(), &place);
+        let lines = text.lines().filter(|line| !line.contains("--label"));
+        expect![[r##"
+            # channel: local (named on the command line)
+            # builder: the current one (any builder can do this, and buildx knows its current one)
+            # repository: o/r (the configuration names it)
+
+            cd '/home/a b'
+            export DOCKER_HOST=unix:///run/lab.sock
+
+            # service: web (every service is built)
+            # platform: the builder's own (an image for this machine)
+            # output: load r-web:local (the local channel loads into the engine)
+            docker buildx build \
+              --file=services/web/Dockerfile \
+              --tag=r-web:local \
+              --provenance=false \
+              --output=type=docker,source-date-epoch=1767323045 services/web
+            # smoke test: docker run --detach --cap-drop=ALL --security-opt=no-new-privileges --name=xtask-smoke-web --cap-add=CHOWN --publish=127.0.0.1::80 r-web:local
+            # smoke test: healthy within 300 s, port 80 answers `/health` with 200 and "ok", stopped within 10 s, and removed"##]].assert_eq(&lines.collect::<Vec<_>>().join("\n"));
+    }
+}

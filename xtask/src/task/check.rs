@@ -11,6 +11,7 @@ use crate::model::facts::{Engine, Facts};
 use crate::model::failure::{Exit, Failure};
 use crate::outside::{docker, terminal};
 use crate::plan::build::BuildPlan;
+use crate::plan::builder::problem_of_check;
 use crate::plan::verify::{self, Level};
 use crate::report::workflow;
 
@@ -32,10 +33,11 @@ pub fn run(start: &Start, facts: &Facts, plan: &BuildPlan) -> Result<Exit> {
         match checked(start, &service.build)? {
             Ok(found) => findings.extend(found),
             Err(said) => {
-                if facts.engine == Engine::Unasked
-                    && let Some(problem) =
-                        crate::plan::builder::problem(&docker::read(&start.runner)?)
-                {
+                let engine = match &facts.engine {
+                    Engine::Unasked => docker::read(&start.runner)?,
+                    looked_at => looked_at.clone(),
+                };
+                if let Some(problem) = problem_of_check(&engine) {
                     return Err(problem.into());
                 }
                 return Err(Failure::failed(said))

@@ -47,6 +47,9 @@ pub struct Config {
     pub licenses: Option<String>,
     /// What a service says for itself, by name; a service need not be listed.
     pub services: BTreeMap<ServiceName, ServiceConfig>,
+    /// Where each of them stands, for errors that only its folder tells.
+    #[serde(default)]
+    pub places: BTreeMap<ServiceName, String>,
 }
 
 /// How long published images are kept; how it is decided is `plan::retention`'s.
@@ -159,6 +162,7 @@ impl Config {
 
     fn read(mut images: Section<'_>) -> Result<Self, Failure> {
         let defaults = Self::default();
+        let (services, places) = services(images.sections("services")?)?;
         let config = Self {
             registry: images.parsed("registry")?.unwrap_or(defaults.registry),
             repository: images.parsed("repository")?,
@@ -179,15 +183,8 @@ impl Config {
                     names.into_iter().map(|name| name.0).collect()
                 }),
             licenses: None,
-            services: images
-                .sections("services")?
-                .into_iter()
-                .map(|(name, place, section)| {
-                    let name = ServiceName::new(name)
-                        .map_err(|error| Failure::usage(format!("{place}: {error}")))?;
-                    Ok((name, ServiceConfig::read(section)?))
-                })
-                .collect::<Result<_, Failure>>()?,
+            services,
+            places,
         };
         images.finish()?;
         Ok(config)
@@ -214,8 +211,23 @@ impl Default for Config {
             release_branches: vec!["main".to_owned(), "dev".to_owned()],
             licenses: None,
             services: BTreeMap::new(),
+            places: BTreeMap::new(),
         }
     }
+}
+
+/// What each service says for itself, and where.
+type Services = (BTreeMap<ServiceName, ServiceConfig>, BTreeMap<ServiceName, String>);
+
+fn services(sections: Vec<(&str, String, Section<'_>)>) -> Result<Services, Failure> {
+    let (mut services, mut places) = Services::default();
+    for (name, place, section) in sections {
+        let name =
+            ServiceName::new(name).map_err(|error| Failure::usage(format!("{place}: {error}")))?;
+        services.insert(name.clone(), ServiceConfig::read(section)?);
+        places.insert(name, place);
+    }
+    Ok((services, places))
 }
 
 impl ServiceConfig {

@@ -107,7 +107,17 @@ impl<'i> Section<'i> {
         let DeValue::Array(items) = value.get_ref() else {
             return Err(self.mismatch(value, key, "an array of strings"));
         };
-        items.iter().map(|item| self.parse_one(item, key)).collect::<Result<_, _>>().map(Some)
+        let mut seen = Vec::new();
+        let mut list = Vec::new();
+        for item in items {
+            let text = self.text_of(item, key, "a string")?;
+            if seen.contains(&text) {
+                return Err(self.wrong(item, key, format!("`{text}` is listed twice")));
+            }
+            seen.push(text);
+            list.push(self.parse_one(item, key)?);
+        }
+        Ok(Some(list))
     }
 
     /// A whole number within `range`.
@@ -140,6 +150,12 @@ impl<'i> Section<'i> {
         };
         match text.parse::<f64>() {
             Ok(share) if (0.0..=1.0).contains(&share) => Ok(Some(share)),
+            // A share of 70 is one of 70 %.
+            Ok(percent) if (1.0..=100.0).contains(&percent) => {
+                let problem =
+                    format!("{text} is not between 0 and 1; did you mean {}?", percent / 100.0);
+                Err(self.wrong(value, key, problem))
+            }
             _ => Err(self.wrong(value, key, format!("{text} is not between 0 and 1"))),
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::build_argument;
-use super::reader::Section;
+use super::reader::{Section, nearest};
 use crate::model::failure::Failure;
 use crate::model::invocation::Invocation;
 
@@ -119,17 +119,66 @@ impl std::str::FromStr for UrlPath {
     }
 }
 
+/// All of Linux, as linux/capability.h has them.
+const CAPABILITIES: [&str; 41] = [
+    "AUDIT_CONTROL",
+    "AUDIT_READ",
+    "AUDIT_WRITE",
+    "BLOCK_SUSPEND",
+    "BPF",
+    "CHECKPOINT_RESTORE",
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "DAC_READ_SEARCH",
+    "FOWNER",
+    "FSETID",
+    "IPC_LOCK",
+    "IPC_OWNER",
+    "KILL",
+    "LEASE",
+    "LINUX_IMMUTABLE",
+    "MAC_ADMIN",
+    "MAC_OVERRIDE",
+    "MKNOD",
+    "NET_ADMIN",
+    "NET_BIND_SERVICE",
+    "NET_BROADCAST",
+    "NET_RAW",
+    "PERFMON",
+    "SETFCAP",
+    "SETGID",
+    "SETPCAP",
+    "SETUID",
+    "SYSLOG",
+    "SYS_ADMIN",
+    "SYS_BOOT",
+    "SYS_CHROOT",
+    "SYS_MODULE",
+    "SYS_NICE",
+    "SYS_PACCT",
+    "SYS_PTRACE",
+    "SYS_RAWIO",
+    "SYS_RESOURCE",
+    "SYS_TIME",
+    "SYS_TTY_CONFIG",
+    "WAKE_ALARM",
+];
+
 /// A Linux capability as the engine names it, without `CAP_`.
 struct Capability(String);
 
 impl std::str::FromStr for Capability {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        let allowed = |c: char| c.is_ascii_uppercase() || c == '_';
-        if !text.is_empty() && text.chars().all(allowed) && text != "ALL" {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(format!("`{}`: expected a capability, such as `CHOWN`", text.escape_debug()))
+        if CAPABILITIES.contains(&text) {
+            return Ok(Self(text.to_owned()));
         }
+        let upper = text.to_ascii_uppercase();
+        let near = nearest(upper.strip_prefix("CAP_").unwrap_or(&upper), CAPABILITIES);
+        let advice = near.map_or_else(
+            || "expected a capability, such as `CHOWN`".to_owned(),
+            |near| format!("did you mean `{near}`?"),
+        );
+        Err(format!("`{}`: {advice}", text.escape_debug()))
     }
 }

@@ -71,7 +71,38 @@ fn an_impossible_value_is_shown() {
     check(
         "minimum-hit-rate = 70",
         &expect![
-            "Cargo.toml:5:20: `workspace.metadata.images.minimum-hit-rate`: 70 is not between 0 and 1"
+            "Cargo.toml:5:20: `workspace.metadata.images.minimum-hit-rate`: 70 is not between 0 and 1; did you mean 0.7?"
+        ],
+    );
+    check(
+        "platforms = ['linux/amd46']",
+        &expect![
+            "Cargo.toml:5:14: `workspace.metadata.images.platforms`: `linux/amd46` is not a platform: `amd46` is no architecture; did you mean `amd64`?"
+        ],
+    );
+    check(
+        "platforms = ['linux/amd64', 'linux/amd64']",
+        &expect![
+            "Cargo.toml:5:29: `workspace.metadata.images.platforms`: `linux/amd64` is listed twice"
+        ],
+    );
+    let smoke_test = "[workspace.metadata.images.services.a.smoke-test]\ncapabilities";
+    check(
+        &format!("{smoke_test} = ['CHWON']"),
+        &expect![
+            "Cargo.toml:6:17: `workspace.metadata.images.services.a.smoke-test.capabilities`: `CHWON`: did you mean `CHOWN`?"
+        ],
+    );
+    check(
+        &format!("{smoke_test} = ['CAP_KILL']"),
+        &expect![
+            "Cargo.toml:6:17: `workspace.metadata.images.services.a.smoke-test.capabilities`: `CAP_KILL`: did you mean `KILL`?"
+        ],
+    );
+    check(
+        "registry = 'myregistry'",
+        &expect![
+            "Cargo.toml:5:12: `workspace.metadata.images.registry`: `myregistry` is not a registry host: a host has a dot or a port, or is `localhost`; write it in full, or `myregistry:443`"
         ],
     );
     check(

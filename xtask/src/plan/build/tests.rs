@@ -1,26 +1,11 @@
 use expect_test::{Expect, expect};
 
 use super::*;
-use crate::model::config::Config;
-use crate::model::facts::{Builder, BuilderNode, Engine, Git, ServiceFacts};
+use crate::model::facts::{Builder, BuilderNode, Engine};
 use crate::model::platform::Platform;
 
-/// A repository `o/r` with a service `web` of this Dockerfile, and this in its configuration.
 fn facts(images: &str, dockerfile: &str) -> Facts {
-    let text = format!("[workspace.metadata.images]\nrepository = \"o/r\"\n{images}");
-    let service = ServiceFacts {
-        name: ServiceName::new("web").unwrap(),
-        folder: "services/web".to_owned(),
-        dockerfile: dockerfile.to_owned(),
-        earlier_seconds: Vec::new(),
-    };
-    let git = Git { revision: "a".repeat(40), time: 1_767_323_045, ..Git::default() };
-    let config = Config::parse("Cargo.toml", &text).unwrap();
-    Facts {
-        git: Some(git),
-        engine: engine("docker", true),
-        ..Facts::of_files(config, vec![service])
-    }
+    Facts { engine: engine("docker", true), ..Facts::of_web(images, dockerfile) }
 }
 
 fn engine(driver: &str, containerd_store: bool) -> Engine {
@@ -75,22 +60,22 @@ fn a_local_build_is_loaded_under_a_name_and_exports_no_cache() {
     check(
         &facts,
         &on(Channel::Local, Purpose::Image),
-        &expect![[r#"
-        channel: local (named on the command line)
-        builder: the current one (any builder can do this, and buildx knows its current one)
-        platform: the builder's own (an image for this machine)
-        output: load r-web:local (the local channel loads into the engine)
-        docker buildx build \
-          --file=services/web/Dockerfile \
-          --tag=r-web:local \
-          --label=org.opencontainers.image.base.name=debian:1 \
-          --label=org.opencontainers.image.created=2026-01-02T03:04:05Z \
-          --label=org.opencontainers.image.revision=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa \
-          --label=org.opencontainers.image.source=https://github.com/o/r \
-          --label=org.opencontainers.image.title=web \
-          --label=org.opencontainers.image.version=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa \
-          --provenance=false \
-          --output=type=docker,source-date-epoch=1767323045 services/web"#]],
+        &expect![[r"
+            channel: local (named on the command line)
+            builder: the current one (any builder can do this, and buildx knows its current one)
+            platform: the builder's own (an image for this machine)
+            output: load r-web:local (the local channel loads into the engine)
+            docker buildx build \
+              --file=services/web/Dockerfile \
+              --tag=r-web:local \
+              --label=org.opencontainers.image.base.name=docker.io/library/debian:1 \
+              --label=org.opencontainers.image.created=2026-01-02T03:04:05Z \
+              --label=org.opencontainers.image.revision=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa \
+              --label=org.opencontainers.image.source=https://github.com/o/r \
+              --label=org.opencontainers.image.title=web \
+              --label=org.opencontainers.image.version=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa \
+              --provenance=false \
+              --output=type=docker,source-date-epoch=1767323045 services/web"]],
     );
 }
 
@@ -100,7 +85,7 @@ fn a_pull_request_loads_only_what_is_tested_and_for_this_machine_alone() {
     check(
         &facts,
         &on(Channel::Pr, Purpose::Image),
-        &expect![[r#"
+        &expect![[r"
         channel: pr (named on the command line)
         builder: default (the current one can do all the plan needs)
         platform: linux/amd64,linux/arm64 (the configuration names it)
@@ -116,12 +101,12 @@ fn a_pull_request_loads_only_what_is_tested_and_for_this_machine_alone() {
           --label=org.opencontainers.image.title=web \
           --label=org.opencontainers.image.version=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa \
           --provenance=false \
-          --output=type=cacheonly services/web"#]],
+          --output=type=cacheonly services/web"]],
     );
     check(
         &facts,
         &on(Channel::Pr, Purpose::Test),
-        &expect![[r#"
+        &expect![[r"
         channel: pr (named on the command line)
         builder: default (the current one can do all the plan needs)
         platform: the builder's own (`--test` starts the image on this machine)
@@ -136,7 +121,7 @@ fn a_pull_request_loads_only_what_is_tested_and_for_this_machine_alone() {
           --label=org.opencontainers.image.title=web \
           --label=org.opencontainers.image.version=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa \
           --provenance=false \
-          --output=type=docker,source-date-epoch=1767323045 services/web"#]],
+          --output=type=docker,source-date-epoch=1767323045 services/web"]],
     );
 }
 
@@ -148,7 +133,7 @@ fn a_published_image_goes_lazily_under_its_exact_tag_with_all_platforms() {
     check(
         &facts,
         &on(Channel::Dev, Purpose::Image),
-        &expect![[r#"
+        &expect![[r"
         channel: dev (named on the command line)
         builder: default (the current one can do all the plan needs)
         platform: linux/amd64,linux/arm64 (the service's configuration names it)
@@ -171,7 +156,7 @@ fn a_published_image_goes_lazily_under_its_exact_tag_with_all_platforms() {
           --annotation=index:org.opencontainers.image.version=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa \
           --cache-to=type=inline \
           --provenance=mode=min \
-          --output=type=image,name=ghcr.io/o/r/web:dev-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa,push=true,unpack=false,store=false,source-date-epoch=1767323045 services/web"#]],
+          --output=type=image,name=ghcr.io/o/r/web:dev-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa,push=true,unpack=false,store=false,source-date-epoch=1767323045 services/web"]],
     );
     facts.git = None;
     check(
@@ -195,14 +180,14 @@ fn a_check_makes_no_image_and_asks_for_no_secret() {
     check(
         &facts,
         &on(Channel::Dev, Purpose::Check),
-        &expect![[r#"
-        channel: dev (named on the command line)
-        builder: default (the current one can do all the plan needs)
-        platform: the builder's own (none is configured)
-        output: type=cacheonly (no image is made)
-        docker buildx build \
-          --call=check,format=json \
-          --file=services/web/Dockerfile services/web"#]],
+        &expect![[r"
+            channel: dev (named on the command line)
+            builder: default (the current one can do all the plan needs)
+            platform: the builder's own (none is configured)
+            output: type=cacheonly (no image is made)
+            docker buildx build \
+              --file=services/web/Dockerfile \
+              --call=check,format=json services/web"]],
     );
 }
 

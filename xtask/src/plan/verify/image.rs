@@ -8,7 +8,7 @@ use crate::model::manifest::{DescribedPlatform, ImageManifest, Manifest};
 use crate::model::platform::Platform;
 use crate::model::published::Relation;
 use crate::model::quantity::bytes;
-use crate::model::reference::{Digest, Tag};
+use crate::model::reference::{Digest, Reference, Tag};
 
 use super::package::{REBUILD, Subject};
 use super::{Finding, Level};
@@ -264,6 +264,11 @@ pub(super) fn growth(subject: &Subject<'_>, tag: &Tag, digest: &Digest) -> Optio
     })
 }
 
+/// The name of a base with its registry.
+fn full(name: &str) -> String {
+    Reference::normalized(name).map_or_else(|_| name.to_owned(), |full| full.to_string())
+}
+
 /// Whether the bases are still those that `dev` was built on.
 pub(super) fn bases(subject: &Subject<'_>, tag: &Tag, digest: &Digest) -> Vec<Finding> {
     let inputs = said(subject.package, digest, INPUTS).and_then(|text| Inputs::parse(&text));
@@ -272,7 +277,10 @@ pub(super) fn bases(subject: &Subject<'_>, tag: &Tag, digest: &Digest) -> Vec<Fi
         said(subject.package, digest, BASE_NAME),
         said(subject.package, digest, BASE_DIGEST).map(Digest::new),
     ) {
-        then.entry(name).or_insert(digest);
+        // The label names it in full, and the Dockerfile may not.
+        let mut known = then.keys().chain(subject.package.bases.keys());
+        let known = known.find(|known| full(known) == full(&name)).cloned();
+        then.entry(known.unwrap_or(name)).or_insert(digest);
     }
     let judge = |(name, then): (&String, &Digest)| match subject.package.bases.get(name) {
         Some(now) if now == then => {

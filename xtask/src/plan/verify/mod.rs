@@ -70,24 +70,14 @@ pub fn exit(findings: &[Finding], strict: bool) -> Exit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::config::Config;
-    use crate::model::facts::{Facts, Git, ServiceFacts};
+    use crate::model::facts::{Facts, Git};
 
     pub const REVISION: &str = "1111111111111111111111111111111111111111";
 
     /// A repository `o/r` with one service `web`, and this in its configuration.
     pub fn facts(images: &str) -> Facts {
-        let text = format!("[workspace.metadata.images]\nrepository = \"o/r\"\n{images}");
-        let name: crate::model::service::ServiceName = "web".parse().unwrap();
-        let service = ServiceFacts {
-            name,
-            folder: "services/web".to_owned(),
-            dockerfile: "FROM scratch\n".to_owned(),
-            earlier_seconds: Vec::new(),
-        };
-        let config = Config::parse("Cargo.toml", &text).unwrap();
         let git = Git { revision: REVISION.to_owned(), ..Git::default() };
-        Facts { git: Some(git), ..Facts::of_files(config, vec![service]) }
+        Facts { git: Some(git), ..Facts::of_web(images, "FROM scratch\n") }
     }
 
     #[test]
