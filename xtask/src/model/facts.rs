@@ -218,7 +218,7 @@ pub struct LabFacts {
 #[cfg(test)]
 impl Facts {
     /// A repository `o/r` at a commit, with `images` in its configuration and the service `web`.
-    pub fn of_web(images: &str, dockerfile: &str) -> Self {
+    pub(crate) fn of_web(images: &str, dockerfile: &str) -> Self {
         let text = format!("[workspace.metadata.images]\nrepository = \"o/r\"\n{images}");
         let config = Config::parse("Cargo.toml", &text).unwrap();
         let git = Git { revision: "a".repeat(40), time: 1_767_323_045, ..Git::default() };
@@ -229,7 +229,7 @@ impl Facts {
 
 #[cfg(test)]
 impl ServiceFacts {
-    pub fn new(name: &str, dockerfile: &str) -> Self {
+    pub(crate) fn new(name: &str, dockerfile: &str) -> Self {
         Self {
             name: ServiceName::new(name).unwrap(),
             folder: format!("services/{name}"),

@@ -17,11 +17,18 @@ pub struct Needs {
     pub cache_export: bool,
     /// Provenance or SBOM attestations.
     pub attestations: bool,
-    /// An image index of several platforms.
-    pub several_platforms: bool,
-    /// Load the image into the engine.
-    pub load: bool,
+    pub several_platforms: Several,
     pub platforms: Vec<Platform>,
+}
+
+/// Whether there is an image of several platforms.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Several {
+    #[default]
+    No,
+    Made,
+    /// It also goes into the engine.
+    Loaded,
 }
 
 /// The builder to use and what must be done to have it.
@@ -96,7 +103,7 @@ pub fn builder(
     }) {
         return Ok(planned(able, Some(able.name.clone()), lack));
     }
-    if needs.load && needs.several_platforms {
+    if needs.several_platforms == Several::Loaded {
         let message = format!("no builder can load an image of several platforms: {lack}");
         return Err(Failure::usage(message).hint(
             "name one platform, or let the engine keep images in containerd's store: \
@@ -109,8 +116,7 @@ pub fn builder(
 /// Whether the engine must be looked at to choose a builder: not when nobody named one and the plan
 /// needs nothing that some builders lack.
 pub fn must_look(asked: bool, needs: &Needs) -> bool {
-    // Every builder can load what is for one platform.
-    asked || *needs != Needs { load: needs.load, ..Needs::default() }
+    asked || *needs != Needs::default()
 }
 
 /// Why there is no builder that can build, or nothing when there is one.
@@ -251,10 +257,10 @@ fn lacking(builder: &Builder, needs: &Needs) -> Option<String> {
     if classic && needs.cache_export {
         return Some(format!("cannot export a registry or gha cache, {store}"));
     }
-    if classic && needs.several_platforms {
+    if classic && needs.several_platforms != Several::No {
         return Some(format!("cannot build an image of several platforms, {store}"));
     }
-    if !is_engine && needs.load && needs.several_platforms {
+    if !is_engine && needs.several_platforms == Several::Loaded {
         return Some("cannot load an image of several platforms into the engine".to_owned());
     }
     if classic && needs.attestations {

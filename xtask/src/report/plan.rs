@@ -116,7 +116,7 @@ mod tests {
             Place { root: Path::new("/home/a b"), engine_host: Some("unix:///run/lab.sock") };
         let text = script(&plan(&facts, &options).unwrap(), &place);
         let lines = text.lines().filter(|line| !line.contains("--label"));
-        expect![[r##"
+        expect![[r#"
             # channel: local (named on the command line)
             # builder: the current one (any builder can do this, and buildx knows its current one)
             # repository: o/r (the configuration names it)
@@ -133,6 +133,6 @@ mod tests {
               --provenance=false \
               --output=type=docker,source-date-epoch=1767323045 services/web
             # smoke test: docker run --detach --cap-drop=ALL --security-opt=no-new-privileges --name=xtask-smoke-web --cap-add=CHOWN --publish=127.0.0.1::80 r-web:local
-            # smoke test: healthy within 300 s, port 80 answers `/health` with 200 and "ok", stopped within 10 s, and removed"##]].assert_eq(&lines.collect::<Vec<_>>().join("\n"));
+            # smoke test: healthy within 300 s, port 80 answers `/health` with 200 and "ok", stopped within 10 s, and removed"#]].assert_eq(&lines.collect::<Vec<_>>().join("\n"));
     }
 }

@@ -6,7 +6,7 @@ use crate::model::channel::Channel;
 use crate::model::config::ServiceConfig;
 use crate::model::facts::{Facts, ServiceFacts};
 use crate::model::platform::Platform;
-use crate::plan::builder::Needs;
+use crate::plan::builder::{Needs, Several};
 
 use super::{BuildOptions, Purpose};
 
@@ -23,13 +23,16 @@ pub(super) fn needs(
     let lists = chosen.iter().map(|(service, _)| {
         platforms(facts, options, channel, facts.config.services.get(&service.name)).0
     });
-    let several_platforms = lists.clone().any(|list| list.len() > 1);
+    let several_platforms = match lists.clone().any(|list| list.len() > 1) {
+        false => Several::No,
+        true if loads(options, channel) => Several::Loaded,
+        true => Several::Made,
+    };
     let every: BTreeSet<&Platform> = lists.flatten().collect();
     Needs {
         cache_export: channel != Channel::Local,
         attestations: channel.publishes(),
         several_platforms,
-        load: loads(options, channel),
         platforms: every.into_iter().cloned().collect(),
     }
 }

@@ -3,6 +3,7 @@ use expect_test::{Expect, expect};
 use super::*;
 use crate::model::facts::{Builder, BuilderNode, Engine};
 use crate::model::platform::Platform;
+use crate::plan::builder::{Needs, Several};
 
 fn facts(images: &str, dockerfile: &str) -> Facts {
     Facts { engine: engine("docker", true), ..Facts::of_web(images, dockerfile) }
@@ -38,11 +39,9 @@ fn shown(facts: &Facts, options: &BuildOptions) -> String {
             let choices = plan.choices.iter().chain(&service.choices);
             let choices =
                 choices.filter(|choice| !["service", "repository"].contains(&choice.what));
-            let mut text: String = choices
-                .map(|choice| format!("{}: {} ({})\n", choice.what, choice.value, choice.reason))
-                .collect();
-            text.push_str(&service.command.script());
-            text
+            let lines = choices
+                .map(|choice| format!("{}: {} ({})", choice.what, choice.value, choice.reason));
+            lines.chain([service.command.script()]).collect::<Vec<_>>().join("\n")
         }
         Err(failure) => format!("{failure} / {}", failure.hint.clone().unwrap_or_default()),
     }
@@ -201,9 +200,9 @@ fn what_a_service_alone_is_built_for_is_needed_of_the_builder() {
         needs(&facts, options, options.channel.unwrap(), &selection.chosen)
     };
     let published = needed(&on(Channel::Dev, Purpose::Image));
-    assert!(published.several_platforms && published.attestations && !published.load);
+    assert!(published.several_platforms == Several::Made && published.attestations);
     assert_eq!(published.platforms.len(), 2);
-    assert!(!needed(&on(Channel::Local, Purpose::Image)).several_platforms);
+    assert_eq!(needed(&on(Channel::Local, Purpose::Image)), Needs::default());
     assert!(!must_look(&facts, &on(Channel::Local, Purpose::Image)));
     assert!(must_look(&facts, &on(Channel::Pr, Purpose::Image)));
     assert!(!must_look(&facts, &on(Channel::Pr, Purpose::Check)));
