@@ -49,6 +49,17 @@ fn old_images_go_from_a_registry_and_what_is_kept_still_runs() {
     let oldest = format!("web:dev-{}", commits[0]);
     let explained = fixture.xtask(&["prune", "--lab", "explain", &oldest]).expect(0).stdout;
     assert!(explained.contains("deleted: "), "{explained}");
+    // As it is pulled, by the digits of the table, and as data.
+    let full = format!("{}/{}:dev", lab.registry(), image(&fixture));
+    let digits = format!("web@{}", &before["sha256:".len()..][..12]);
+    for reference in [&full, &digits] {
+        let options = ["prune", "--lab", "--format=json", "explain", reference];
+        let path = fixture.xtask(&options).expect(0).json();
+        assert_eq!(
+            (&path[0]["digest"], &path[0]["keep"]),
+            (&Value::from(before.clone()), &Value::Bool(true))
+        );
+    }
 
     fixture.xtask(&["prune", "--lab", "--apply"]).expect(0);
     assert!(lab.manifest(&image(&fixture), &format!("dev-{}", commits[0])).is_none());

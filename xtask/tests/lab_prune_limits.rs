@@ -43,9 +43,9 @@ fn a_run_stops_at_every_limit_with_its_report_and_the_next_goes_on() {
     let lab = lab();
     let world = World::new(&lab, "github", b"");
     limits(&lab, 1000, 1000);
-    // The owner, one page of versions, and for each version a look and a deletion.
-    world.stops(&["--budget=6"], (2, 4), "the budget of 6 requests is used up");
-    limits(&lab, 6, 1000);
+    // The owner, the count, one page of versions, and for each version a look and a deletion.
+    world.stops(&["--budget=7"], (2, 4), "the budget of 7 requests is used up");
+    limits(&lab, 7, 1000);
     world.stops(&[], (2, 2), "GitHub asks to wait for 3");
     limits(&lab, 1000, 1000);
     for code in [403, 429] {
@@ -57,7 +57,7 @@ fn a_run_stops_at_every_limit_with_its_report_and_the_next_goes_on() {
         world.stops(&[], (0, 2), "GitHub asks to wait for 900 s");
     }
     // Short waits are sat out: the end of an hour, and a pause.
-    let soon = json!({ "token": "lab-writer", "remaining": 4, "reset_in": 2 });
+    let soon = json!({ "token": "lab-writer", "remaining": 5, "reset_in": 2 });
     lab.github("POST", "/limits", Some(&soon));
     let pause = json!({ "secondary": { "requests": 1, "status": 403, "retry_after": 1 } });
     lab.github("POST", "/limits", Some(&pause));
@@ -72,7 +72,7 @@ fn a_limit_that_ends_the_listing_ends_the_run_with_a_report_and_nothing_deleted(
     let lab = lab();
     let world = World::new(&lab, "github", b"");
     let report = world.fixture.root().join("../report.json");
-    for most in [0, 1] {
+    for most in [0, 1, 2] {
         limits(&lab, most, 1000);
         let options = ["--report", report.to_str().unwrap()];
         let ran = world.fixture.xtask(&world.apply(&options)).expect(4);

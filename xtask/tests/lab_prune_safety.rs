@@ -109,14 +109,14 @@ impl World<'_> {
     }
 
     /// A run with a report, during whose first deletion the world changes.
-    fn raced(&self, change: impl Fn(&Images<'_>)) -> (Ran, Value) {
+    fn raced(&self, more: &[&str], change: impl Fn(&Images<'_>)) -> (Ran, Value) {
         let server = if self.backend == "github" { Server::GitHub } else { Server::Front };
         let rule = json!({
             "match": { "path": self.owner, "method": "DELETE", "count": 1 },
             "action": { "kind": "delay", "milliseconds": 2000 },
         });
         server.control(self.lab, "POST", Some(&rule));
-        let mut command = self.fixture.command(&self.apply(&["--format=json"]));
+        let mut command = self.fixture.command(&self.apply(&[&["--format=json"], more].concat()));
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         while !server.has_fired(self.lab, &self.owner) {
             std::thread::sleep(Duration::from_millis(25));
@@ -128,11 +128,12 @@ impl World<'_> {
     }
 }
 
-/// While a run deletes, somebody publishes a version that needs what goes.
+/// While a run deletes, somebody publishes a version that needs what goes. What comes back does so
+/// though the budget, of what is looked at before and of each deletion with its look, is used up.
 fn needed_meanwhile(lab: &Lab, backend: &'static str) {
     let world = World::new(lab, backend, b"");
     let needed = &world.package.gone["its own"];
-    let (ran, report) = world.raced(|images| {
+    let (ran, report) = world.raced(&["--budget=15"], |images| {
         let child = images.there(needed);
         images.index(Some("v2.0.0"), "2025-01-01T00:00:00Z", &[&child]);
     });
@@ -150,7 +151,7 @@ fn needed_meanwhile(lab: &Lab, backend: &'static str) {
 fn released_meanwhile(lab: &Lab, backend: &'static str) {
     let world = World::new(lab, backend, b"");
     let released = world.package.gone["old"].clone().max(world.package.gone["sharing"].clone());
-    let (ran, report) = world.raced(|images| images.tag("v2.0.0", &images.there(&released)));
+    let (ran, report) = world.raced(&[], |images| images.tag("v2.0.0", &images.there(&released)));
     let reason = "`v2.0.0` leads to it by now";
     assert_eq!(report["refused"], json!([{ "digest": released, "reason": reason }]), "{report:#}");
     ran.expect(1);

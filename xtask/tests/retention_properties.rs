@@ -3,82 +3,26 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-use std::collections::{BTreeMap, BTreeSet};
+#[path = "support/inventories.rs"]
+mod inventories;
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use inventories::any_inventory;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use xtask::model::inventory::{Inventory, Policy, Readable, Version};
+use xtask::model::inventory::{Inventory, Readable, Version};
 use xtask::model::reference::Digest;
-use xtask::plan::retention::{RetentionPlan, below, plan};
+use xtask::plan::retention::agenda::Agenda;
+use xtask::plan::retention::{RetentionPlan, plan};
 
 type Planner = fn(&Inventory) -> RetentionPlan;
 type Property = fn(&Inventory, Planner) -> Result<(), String>;
 
-const NOW: f64 = 1_800_000_000.0;
-
-fn digest(number: usize) -> Digest {
-    Digest::new(format!("sha256:{number:064x}")).unwrap()
-}
-
-fn any_tag() -> impl Strategy<Value = String> {
-    prop_oneof![
-        4 => (0..9_u32).prop_map(|n| format!("dev-{n:07x}")),
-        2 => (0..9_u32).prop_map(|n| format!("abcdef{n:x}")),
-        1 => Just("latest".to_owned()),
-        1 => (0..3_u32, 0..3_u32).prop_map(|(major, minor)| format!("v{major}.{minor}.0")),
-        2 => (0..12_usize).prop_map(|n| digest(n).as_str().replacen(':', "-", 1) + ".sig"),
-        1 => Just("odd".to_owned()),
-        1 => Just("1234567".to_owned()),
-    ]
-}
-
-fn any_version(number: usize, count: usize) -> impl Strategy<Value = Version> {
-    let days = prop_oneof![8 => (0..90_u32).prop_map(|d| Some(NOW - f64::from(d) * 86_400.0)), 1 => Just(None), 1 => Just(Some(NOW + 9.0))];
-    let links = prop::collection::vec(0..count + 1, 0..3);
-    (
-        prop::collection::vec(any_tag(), 0..3),
-        days,
-        links,
-        prop::option::weighted(0.2, 0..count + 1),
-        prop_oneof![40 => Just(Readable::Ok), 1 => Just(Readable::Missing), 1 => Just(Readable::Error)],
-    )
-        .prop_map(move |(tags, created, links, subject, manifest)| Version {
-            digest: digest(number),
-            tags,
-            created,
-            updated: None,
-            manifests: links.into_iter().map(digest).collect(),
-            subject: subject.map(digest),
-            manifest,
-            id: None,
-            blobs: Vec::new(),
-        })
-}
-
-/// Up to twelve versions that lead to each other in any way, circles too.
-fn any_inventory() -> impl Strategy<Value = Inventory> {
-    (1..12_usize).prop_flat_map(|count| {
-        let versions: Vec<_> = (0..count).map(|number| any_version(number, count)).collect();
-        let policy = (
-            0..3_usize,
-            prop_oneof![3 => Just(1.0), 1 => Just(0.5)],
-            prop::option::weighted(0.2, 0..count),
-        )
-            .prop_map(|(keep_last, max_fraction, pinned)| Policy {
-                keep_last,
-                max_fraction,
-                in_use: pinned.map(digest).into_iter().collect(),
-                ..Policy::default()
-            });
-        let complete = prop::bool::weighted(0.95);
-        (versions, policy, complete).prop_map(|(versions, policy, complete)| Inventory {
-            now: NOW,
-            policy,
-            versions,
-            complete,
-        })
-    })
-}
+/// No plan for a dozen versions takes as long.
+const LONGEST: Duration = Duration::from_secs(5);
 
 fn deleted(plan: &RetentionPlan) -> BTreeSet<Digest> {
     plan.delete.iter().cloned().collect()
@@ -97,11 +41,60 @@ fn subjects(version: &Version) -> Vec<Digest> {
     version.subject.iter().cloned().chain(version.tags.iter().filter_map(of_tag)).collect()
 }
 
-/// What a survivor has must be there after `gone`.
-fn nothing_lost(inventory: &Inventory, gone: &BTreeSet<Digest>) -> Result<(), String> {
-    for version in inventory.versions.iter().filter(|version| !gone.contains(&version.digest)) {
-        if let Some(child) = version.manifests.iter().find(|child| gone.contains(child)) {
-            return Err(format!("{} lost its child {child}", version.digest));
+/// Who leads to whom, by digest.
+type Links = BTreeMap<Digest, BTreeSet<Digest>>;
+
+/// From each version to what it leads to.
+fn children(inventory: &Inventory) -> Links {
+    let of = |v: &Version| (v.digest.clone(), v.manifests.iter().cloned().collect());
+    inventory.versions.iter().map(of).collect()
+}
+
+/// From each version to what speaks about it.
+fn statements(inventory: &Inventory) -> Links {
+    let mut links = Links::new();
+    for version in &inventory.versions {
+        for subject in subjects(version) {
+            links.entry(subject).or_default().insert(version.digest.clone());
+        }
+    }
+    links
+}
+
+fn both(one: &Links, other: &Links) -> Links {
+    let mut links = one.clone();
+    for (from, to) in other {
+        links.entry(from.clone()).or_default().extend(to.clone());
+    }
+    links
+}
+
+fn leads(links: &Links, from: &Digest, to: &Digest) -> bool {
+    let mut seen = BTreeSet::new();
+    let mut open = vec![from];
+    while let Some(at) = open.pop() {
+        for next in links.get(at).into_iter().flatten().filter(|next| seen.insert(*next)) {
+            if next == to {
+                return true;
+            }
+            open.push(next);
+        }
+    }
+    false
+}
+
+/// A link from what is there to what is gone. One within a circle of `circles` is none: whoever cuts a
+/// circle cuts a link.
+fn cut(
+    inventory: &Inventory,
+    gone: &BTreeSet<Digest>,
+    links: &Links,
+    circles: &Links,
+) -> Result<(), String> {
+    for from in inventory.versions.iter().map(|v| &v.digest).filter(|from| !gone.contains(from)) {
+        let mut lost = links.get(from).into_iter().flatten().filter(|to| gone.contains(to));
+        if let Some(to) = lost.find(|to| !leads(circles, to, from)) {
+            return Err(format!("{from} is there and {to} gone"));
         }
     }
     Ok(())
@@ -126,7 +119,7 @@ fn partition(inventory: &Inventory, planner: Planner) -> Result<(), String> {
 
 fn closure(inventory: &Inventory, planner: Planner) -> Result<(), String> {
     let gone = deleted(&planner(inventory));
-    nothing_lost(inventory, &gone)?;
+    cut(inventory, &gone, &children(inventory), &Links::new())?;
     let versions = by_digest(inventory);
     for version in &inventory.versions {
         for subject in subjects(version).iter().filter(|subject| versions.contains_key(subject)) {
@@ -138,66 +131,83 @@ fn closure(inventory: &Inventory, planner: Planner) -> Result<(), String> {
     Ok(())
 }
 
-/// After any prefix no survivor has lost a child; circles cannot be cut without a loss.
-fn prefix_safety(inventory: &Inventory, planner: Planner) -> Result<(), String> {
-    let plan = planner(inventory);
+/// After each deletion what is left has lost none of its `links`.
+fn after_each(
+    inventory: &Inventory,
+    planner: Planner,
+    links: &Links,
+    circles: &Links,
+) -> Result<(), String> {
     let mut gone = BTreeSet::new();
-    for digest in &plan.delete {
-        gone.insert(digest.clone());
-        let acyclic = |version: &&Version| {
-            let mut below_it = BTreeSet::new();
-            let mut open = version.manifests.clone();
-            let versions = by_digest(inventory);
-            while let Some(next) = open.pop() {
-                if below_it.insert(next.clone()) {
-                    open.extend(versions.get(&next).into_iter().flat_map(|v| v.manifests.clone()));
-                }
-            }
-            !below_it.iter().any(|digest| {
-                versions.get(digest).is_some_and(|v| {
-                    v.manifests.contains(&v.digest) || below_of(&versions, digest).contains(digest)
-                })
-            }) && !below_it.contains(&version.digest)
-        };
-        for version in
-            inventory.versions.iter().filter(|v| !gone.contains(&v.digest)).filter(acyclic)
-        {
-            if let Some(child) = version.manifests.iter().find(|child| gone.contains(child)) {
-                return Err(format!("{} lost {child} too early", version.digest));
-            }
-        }
+    for digest in planner(inventory).delete {
+        gone.insert(digest);
+        cut(inventory, &gone, links, circles)?;
     }
     Ok(())
 }
 
-fn below_of(versions: &BTreeMap<&Digest, &Version>, start: &Digest) -> BTreeSet<Digest> {
-    let mut found = BTreeSet::new();
-    let mut open: Vec<Digest> =
-        versions.get(start).into_iter().flat_map(|v| v.manifests.clone()).collect();
-    while let Some(next) = open.pop() {
-        if found.insert(next.clone()) {
-            open.extend(versions.get(&next).into_iter().flat_map(|v| v.manifests.clone()));
-        }
-    }
-    found
+/// No index is there without what it leads to, wherever a run ends.
+fn prefix_safety(inventory: &Inventory, planner: Planner) -> Result<(), String> {
+    let children = children(inventory);
+    after_each(inventory, planner, &children, &children)
 }
 
-/// What is below a refused deletion is a closed set: leaving all of it alone loses nothing.
-fn refusal_safety(inventory: &Inventory, planner: Planner) -> Result<(), String> {
+/// No image is there without what speaks about it, wherever a run ends.
+fn statement_safety(inventory: &Inventory, planner: Planner) -> Result<(), String> {
+    let statements = statements(inventory);
+    after_each(inventory, planner, &statements, &both(&statements, &children(inventory)))
+}
+
+/// What a run deletes of which one deletion is refused.
+type Run = fn(&Inventory, &RetentionPlan, &Digest) -> BTreeSet<Digest>;
+
+fn with_agenda(inventory: &Inventory, plan: &RetentionPlan, refused: &Digest) -> BTreeSet<Digest> {
+    let mut agenda = Agenda::new(inventory, plan, None);
+    let mut gone = BTreeSet::new();
+    while let Some(version) = agenda.advance() {
+        if version.digest == *refused {
+            agenda.leave_alone(refused);
+        } else {
+            gone.insert(version.digest.clone());
+        }
+    }
+    gone
+}
+
+/// Goes on as if nothing had happened.
+fn regardless(_: &Inventory, plan: &RetentionPlan, refused: &Digest) -> BTreeSet<Digest> {
+    plan.delete.iter().filter(|digest| *digest != refused).cloned().collect()
+}
+
+/// Whichever deletion is refused: nothing that stays, the refused one and all below it included, has
+/// lost what it leads to or what speaks about it.
+fn refused_in(inventory: &Inventory, planner: Planner, run: Run) -> Result<(), String> {
     let plan = planner(inventory);
+    let (children, statements) = (children(inventory), statements(inventory));
+    let all = both(&children, &statements);
     for refused in &plan.delete {
-        let left_alone = below(inventory, refused);
-        let gone: BTreeSet<Digest> =
-            deleted(&plan).into_iter().filter(|digest| !left_alone.contains(digest)).collect();
-        let versions = by_digest(inventory);
-        for digest in &left_alone {
-            let Some(version) = versions.get(digest) else { continue };
-            if version.manifests.iter().any(|child| gone.contains(child)) {
-                return Err(format!("{digest} lost a child though {refused} was refused"));
-            }
-        }
+        let gone = run(inventory, &plan, refused);
+        cut(inventory, &gone, &children, &children)
+            .and_then(|()| cut(inventory, &gone, &statements, &all))
+            .map_err(|problem| format!("{refused} was refused: {problem}"))?;
     }
     Ok(())
+}
+
+fn refusal_safety(inventory: &Inventory, planner: Planner) -> Result<(), String> {
+    refused_in(inventory, planner, with_agenda)
+}
+
+/// It ends on any graph, and leaves nothing undecided.
+fn termination(inventory: &Inventory, planner: Planner) -> Result<(), String> {
+    let (sender, receiver) = channel();
+    let own = inventory.clone();
+    // One that never ends is left to its fate.
+    std::thread::spawn(move || sender.send(planner(&own)));
+    match receiver.recv_timeout(LONGEST) {
+        Ok(_) => Ok(()),
+        Err(_) => Err("it does not end".to_owned()),
+    }
 }
 
 fn order_independence(inventory: &Inventory, planner: Planner) -> Result<(), String> {
@@ -211,12 +221,17 @@ fn order_independence(inventory: &Inventory, planner: Planner) -> Result<(), Str
 }
 
 fn idempotence(inventory: &Inventory, planner: Planner) -> Result<(), String> {
-    let gone = deleted(&planner(inventory));
+    let first = planner(inventory);
+    if first.refuse.is_some() {
+        return Ok(());
+    }
+    let gone = deleted(&first);
     let mut after = inventory.clone();
     after.versions.retain(|version| !gone.contains(&version.digest));
     after.policy.max_fraction = 1.0;
+    after.policy.max_deletions = None;
     let again = planner(&after);
-    if again.delete.is_empty() || inventory.policy.max_fraction < 1.0 {
+    if again.delete.is_empty() {
         Ok(())
     } else {
         Err(format!("a second run deletes {:?}", again.delete))
@@ -257,15 +272,17 @@ fn incomplete_knowledge_never_deletes(
     }
 }
 
-const PROPERTIES: [(&str, Property); 8] = [
+const PROPERTIES: [(&str, Property); 10] = [
     ("partition", partition),
     ("closure", closure),
     ("prefix safety", prefix_safety),
+    ("statement safety", statement_safety),
     ("refusal safety", refusal_safety),
     ("independence of order", order_independence),
     ("idempotence", idempotence),
     ("more protection", more_protection_never_deletes_more),
     ("incomplete knowledge", incomplete_knowledge_never_deletes),
+    ("termination", termination),
 ];
 
 fn runner() -> TestRunner {
@@ -320,7 +337,7 @@ fn in_the_order_of_input(inventory: &Inventory) -> RetentionPlan {
     broken
 }
 
-/// Keeps one more, the last of what goes, so that the next run finds it.
+/// Lets the first go and keeps the others, so that the next run finds them.
 fn one_at_a_time(inventory: &Inventory) -> RetentionPlan {
     let mut broken = plan(inventory);
     broken.delete.truncate(1);
@@ -341,39 +358,52 @@ fn trusting(inventory: &Inventory) -> RetentionPlan {
     plan(&trusted)
 }
 
+/// What speaks about others goes before them.
+fn statements_first(inventory: &Inventory) -> RetentionPlan {
+    let mut broken = plan(inventory);
+    let versions = by_digest(inventory);
+    broken.delete.sort_by_key(|digest| subjects(versions[digest]).is_empty());
+    broken
+}
+
+/// Looks for the uppermost parent, which a circle does not have.
+fn going_up(inventory: &Inventory) -> RetentionPlan {
+    let parent = |of: &Digest| inventory.versions.iter().find(|v| v.manifests.contains(of));
+    let mut at = &inventory.versions[0];
+    while let Some(above) = parent(&at.digest) {
+        at = above;
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    plan(inventory)
+}
+
 #[test]
 fn every_property_is_able_to_fail() {
-    let broken: [(&str, Planner, Property); 8] = [
+    let broken: [(&str, Planner, Property); 10] = [
         ("partition", goes_twice, partition),
         ("closure", by_tag_alone, closure),
         ("prefix safety", in_reverse, prefix_safety),
-        ("refusal safety", by_tag_alone, refusal_safety),
+        ("statement safety", statements_first, statement_safety),
+        ("refusal safety", in_reverse, refusal_safety),
         ("independence of order", in_the_order_of_input, order_independence),
         ("idempotence", one_at_a_time, idempotence),
         ("more protection", pinned_goes, more_protection_never_deletes_more),
         ("incomplete knowledge", trusting, incomplete_knowledge_never_deletes),
+        ("termination", going_up, termination),
     ];
     for (name, planner, property) in broken {
-        let found = runner().run(&any_inventory(), |inventory| {
-            property(&inventory, planner).map_err(TestCaseError::fail)
-        });
-        assert!(name == "refusal safety" || found.is_err(), "{name} holds for a broken planner");
+        assert!(
+            fails(|inventory| property(inventory, planner)),
+            "{name} holds for a broken planner"
+        );
     }
-    // What is below a refusal is found by the graph itself: here by one without its links.
-    let unlinked = |inventory: &Inventory, refused: &Digest| -> BTreeSet<Digest> {
-        let _ = inventory;
-        BTreeSet::from([refused.clone()])
-    };
-    let found = runner().run(&any_inventory(), |inventory| {
-        let planned = plan(&inventory);
-        for refused in &planned.delete {
-            let alone = unlinked(&inventory, refused);
-            let gone: BTreeSet<Digest> =
-                deleted(&planned).into_iter().filter(|digest| !alone.contains(digest)).collect();
-            let version = by_digest(&inventory)[refused];
-            prop_assert!(!version.manifests.iter().any(|child| gone.contains(child)));
-        }
-        Ok(())
-    });
-    assert!(found.is_err(), "refusal safety holds without links");
+    let regardless = |inventory: &Inventory| refused_in(inventory, plan, regardless);
+    assert!(fails(regardless), "refusal safety holds for a run that takes no notice");
+}
+
+/// Whether some inventory breaks a property.
+fn fails(property: impl Fn(&Inventory) -> Result<(), String>) -> bool {
+    let config = Config { failure_persistence: None, max_shrink_iters: 0, ..Config::default() };
+    let property = |inventory: Inventory| property(&inventory).map_err(TestCaseError::fail);
+    TestRunner::new(config).run(&any_inventory(), property).is_err()
 }

@@ -44,13 +44,13 @@ pub struct Prune {
     /// Plan for a package in a file, without any registry
     #[arg(long, value_name = "FILE", conflicts_with_all = ["apply", "plan_file"])]
     pub inventory: Option<PathBuf>,
-    /// Where the report of --apply goes
+    /// Where the report of --apply goes as well
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
     /// Where packages are listed and deleted
     #[arg(long, value_enum, default_value_t = Backend::Auto)]
     pub backend: Backend,
-    /// The most requests to GitHub's API
+    /// The most requests to GitHub's API; restoring what is needed after all is not counted
     #[arg(long, value_name = "N", default_value_t = 900)]
     pub budget: u64,
 }
@@ -59,7 +59,7 @@ pub struct Prune {
 pub enum PruneCommand {
     /// Show what keeps a version, or why it goes
     Explain {
-        /// For instance `git-server:dev`, or with a digest
+        /// For instance `git-server:dev`, or `git-server@` with a digest or its first digits
         #[arg(value_name = "SERVICE:TAG")]
         reference: String,
     },

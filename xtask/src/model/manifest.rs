@@ -104,13 +104,15 @@ pub enum Manifest {
     /// A cache exported by BuildKit. No engine can pull or run it.
     Cache(CacheManifest),
     /// Another artifact, such as a signature or a chart, by its configuration's media type.
-    Other { media_type: String },
+    Other { media_type: String, blobs: Vec<Descriptor>, subject: Option<Descriptor> },
 }
 
 /// The entries of an index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Index {
     pub manifests: Vec<Descriptor>,
+    /// What this index speaks about, where it is a referrer.
+    pub subject: Option<Descriptor>,
     pub annotations: BTreeMap<String, String>,
 }
 
@@ -212,7 +214,9 @@ impl Manifest {
             return Err(ManifestError(format!("it says `{said}`, but was served as `{served}`")));
         }
         match (document.manifests, document.config, document.layers) {
-            (Some(manifests), None, None) => Ok(Self::of_entries(manifests, document.annotations)),
+            (Some(manifests), None, None) => {
+                Ok(Self::of_entries(manifests, document.subject, document.annotations))
+            }
             (None, Some(config), layers) => {
                 Ok(Self::of_layers(config, layers.unwrap_or_default(), document.subject))
             }
@@ -225,13 +229,17 @@ impl Manifest {
 
     /// Without `image-manifest=true`, BuildKit writes a cache as an index whose entries are layers
     /// and one cache configuration.
-    fn of_entries(manifests: Vec<Descriptor>, annotations: BTreeMap<String, String>) -> Self {
+    fn of_entries(
+        manifests: Vec<Descriptor>,
+        subject: Option<Descriptor>,
+        annotations: BTreeMap<String, String>,
+    ) -> Self {
         let (mut configs, layers): (Vec<_>, Vec<_>) = manifests
             .into_iter()
             .partition(|entry| entry.media_type == media_type::CACHE_CONFIGURATION);
         match configs.pop() {
             Some(config) => Self::Cache(CacheManifest { config, layers }),
-            None => Self::Index(Index { manifests: layers, annotations }),
+            None => Self::Index(Index { manifests: layers, subject, annotations }),
         }
     }
 
@@ -241,7 +249,11 @@ impl Manifest {
             media_type::OCI_CONFIGURATION | media_type::DOCKER_CONFIGURATION => {
                 Self::Image(ImageManifest { config, layers, subject })
             }
-            _ => Self::Other { media_type: config.media_type },
+            _ => Self::Other {
+                media_type: config.media_type.clone(),
+                blobs: std::iter::once(config).chain(layers).collect(),
+                subject,
+            },
         }
     }
 
@@ -253,7 +265,17 @@ impl Manifest {
             | Self::Cache(CacheManifest { config, layers }) => {
                 std::iter::once(config).chain(layers).collect()
             }
-            Self::Other { .. } => Vec::new(),
+            Self::Other { blobs, .. } => blobs.iter().collect(),
+        }
+    }
+
+    /// What this manifest speaks about, where it is a referrer.
+    pub fn subject(&self) -> Option<&Descriptor> {
+        match self {
+            Self::Index(Index { subject, .. })
+            | Self::Image(ImageManifest { subject, .. })
+            | Self::Other { subject, .. } => subject.as_ref(),
+            Self::Cache(_) => None,
         }
     }
 }

@@ -34,7 +34,7 @@ fn check(content_type: &str, text: &str, expected: &str) {
         Ok(Manifest::Image(image)) if image.is_attestation() => "attestation".to_owned(),
         Ok(Manifest::Image(image)) => format!("image of {} bytes", image.compressed_size()),
         Ok(Manifest::Cache(cache)) => format!("cache of {} bytes", cache.compressed_size()),
-        Ok(Manifest::Other { media_type }) => format!("other {media_type}"),
+        Ok(Manifest::Other { media_type, .. }) => format!("other {media_type}"),
         Err(error) => error.to_string(),
     };
     assert_eq!(said, expected);
@@ -120,4 +120,28 @@ fn the_children_of_a_manifest_are_its_configuration_and_its_layers() {
     let manifest = Manifest::parse("", text.as_bytes()).unwrap();
     let children: Vec<_> = manifest.children().iter().map(|child| child.size).collect();
     assert_eq!(children, [10, 100, 23]);
+}
+
+#[test]
+fn an_artifact_and_an_index_tell_what_they_speak_about() {
+    let subject = descriptor(media_type::OCI_MANIFEST, 'f', 9, "");
+    let with_subject = |text: String| {
+        text.replacen(
+            r#""schemaVersion":2"#,
+            &format!(r#""schemaVersion":2,"subject":{subject}"#),
+            1,
+        )
+    };
+    let artifact = image("application/vnd.oci.empty.v1+json", "application/vnd.example.sbom");
+    let entry = descriptor(media_type::OCI_MANIFEST, 'a', 9, "");
+    for (text, children) in [
+        (artifact, vec![digest('c'), digest('1'), digest('2')]),
+        (index(&[entry]), vec![digest('a')]),
+    ] {
+        let told = Manifest::parse("", with_subject(text.clone()).as_bytes()).unwrap();
+        assert_eq!(told.subject().map(|subject| subject.digest.to_string()), Some(digest('f')));
+        let found: Vec<_> = told.children().iter().map(|child| child.digest.to_string()).collect();
+        assert_eq!(found, children);
+        assert_eq!(Manifest::parse("", text.as_bytes()).unwrap().subject(), None);
+    }
 }

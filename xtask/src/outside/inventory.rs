@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::model::image_configuration::ImageConfiguration;
 use crate::model::inventory::{Readable, Version};
@@ -13,19 +13,37 @@ use crate::model::reference::{Digest, Reference, Tag};
 
 use super::packages::{PackageVersion, Packages};
 use super::parallel;
+use super::patience::Patience;
 use super::process::Runner;
-use super::registry::{CONFIGURATION_LIMIT, Client, RegistryError, exists};
+use super::registry::{self, CONFIGURATION_LIMIT, Client, ManifestHead, RegistryError, exists};
 
-/// The versions of a package on GitHub, each manifest read once.
+/// Where manifests are read, and how often that is tried.
+#[derive(Debug, Clone, Copy)]
+pub struct Source<'s> {
+    pub client: &'s Client,
+    pub repository: &'s Reference,
+    pub patience: Patience,
+}
+
+/// What a package was found to hold.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found {
+    pub versions: Vec<Version>,
+    /// Whether nothing else can be there.
+    pub complete: bool,
+}
+
+/// The versions of a package on GitHub, each manifest read once; `None` where there is no package.
 pub fn of_github(
+    source: Source<'_>,
     packages: &Packages<'_>,
-    client: &Client,
-    repository: &Reference,
     package: &str,
-) -> Result<Vec<Version>> {
-    let listed = packages.versions(package)?;
-    let read = parallel::each(&listed, |version| manifest(client, repository, &version.name));
-    Ok(listed.into_iter().zip(read).map(|(listed, read)| version(listed, read)).collect())
+) -> Result<Option<Found>> {
+    let Some(listing) = packages.versions(package)? else { return Ok(None) };
+    let listed = listing.versions;
+    let read = parallel::each(&listed, |version| or_unreadable(source.described(&version.name)));
+    let versions = listed.into_iter().zip(read).map(|(listed, read)| Ok(version(listed, read?)));
+    Ok(Some(Found { versions: versions.collect::<Result<_>>()?, complete: listing.complete }))
 }
 
 fn version(listed: PackageVersion, read: Read) -> Version {
@@ -49,6 +67,12 @@ struct Read {
     created: Option<f64>,
 }
 
+impl From<Read> for (Read, Vec<Digest>) {
+    fn from(read: Read) -> Self {
+        (read, Vec::new())
+    }
+}
+
 impl From<Read> for Version {
     fn from(read: Read) -> Self {
         Self {
@@ -66,97 +90,26 @@ impl From<Read> for Version {
     }
 }
 
-fn manifest(client: &Client, repository: &Reference, digest: &Digest) -> Read {
-    let read = || -> super::registry::Result<Read> {
-        let manifest = client.manifest(&repository.at(digest.clone()))?.parse()?;
-        Ok(described(&manifest))
-    };
-    read().unwrap_or_else(|error| Read {
-        readable: match error {
-            RegistryError::NotFound => Readable::Missing,
-            _ => Readable::Error,
-        },
-        ..Read::default()
-    })
-}
-
-fn described(manifest: &Manifest) -> Read {
-    match manifest {
-        Manifest::Index(index) => Read {
-            children: index.manifests.iter().map(|entry| entry.digest.clone()).collect(),
-            ..Read::default()
-        },
-        Manifest::Image(image) => Read {
-            subject: image.subject.as_ref().map(|subject| subject.digest.clone()),
-            blobs: blobs(manifest),
-            ..Read::default()
-        },
-        Manifest::Cache(_) => Read { blobs: blobs(manifest), ..Read::default() },
-        Manifest::Other { .. } => Read::default(),
+impl Source<'_> {
+    fn manifest(&self, digest: &Digest) -> registry::Result<Manifest> {
+        let reference = self.repository.at(digest.clone());
+        self.patience.with(|| self.client.manifest(&reference))?.parse()
     }
-}
 
-fn blobs(manifest: &Manifest) -> Vec<(Digest, u64)> {
-    // An image may have one layer twice.
-    let blobs = manifest.children().into_iter().map(|blob| (blob.digest.clone(), blob.size));
-    blobs.collect::<BTreeMap<_, _>>().into_iter().collect()
-}
+    fn described(&self, digest: &Digest) -> registry::Result<Read> {
+        self.manifest(digest).map(|manifest| described(&manifest))
+    }
 
-/// The versions of a repository in any registry: its tags, and the manifests below them. Of those that
-/// are `unlisted`, with the times they were made, the ones that are still there.
-pub fn of_registry(
-    client: &Client,
-    repository: &Reference,
-    unlisted: &BTreeMap<Digest, Option<f64>>,
-) -> Result<Vec<Version>> {
-    let tags = match client.tags(repository) {
-        Ok(tags) => tags,
-        Err(RegistryError::NotFound) => return Ok(Vec::new()),
-        Err(error) => return Err(error.into()),
-    };
-    let heads =
-        parallel::each(&tags, |tag: &Tag| client.head_manifest(&repository.with_tag(tag.clone())));
-    let mut by_digest: BTreeMap<Digest, Vec<String>> = BTreeMap::new();
-    for (tag, head) in tags.iter().zip(heads) {
-        match head {
-            Ok(head) => by_digest.entry(head.digest).or_default().push(tag.to_string()),
-            Err(RegistryError::NotFound) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    let mut versions = Vec::new();
-    let mut seen: BTreeSet<Digest> = BTreeSet::new();
-    let mut open: Vec<(Digest, Vec<String>, Option<f64>)> =
-        by_digest.into_iter().map(|(digest, tags)| (digest, tags, None)).collect();
-    for (digest, created) in unlisted {
-        if exists(client.head_manifest(&repository.at(digest.clone())))? {
-            open.push((digest.clone(), Vec::new(), *created));
-        }
-    }
-    while !open.is_empty() {
-        open.retain(|(digest, ..)| seen.insert(digest.clone()));
-        let read = parallel::each(&open, |(digest, ..)| dated(client, repository, digest));
-        let mut next = Vec::new();
-        for ((digest, tags, parent), (read, manifests)) in open.into_iter().zip(read) {
-            // An attestation does not tell its time; it was made with its image.
-            let created = read.created.or(parent);
-            next.extend(manifests.into_iter().map(|child| (child, Vec::new(), created)));
-            versions.push(Version { digest, tags, ..Version::from(Read { created, ..read }) });
-        }
-        open = next;
-    }
-    Ok(versions)
-}
-
-/// A manifest with the time its image was made, and the manifests below it.
-fn dated(client: &Client, repository: &Reference, digest: &Digest) -> (Read, Vec<Digest>) {
-    let read = || -> super::registry::Result<(Read, Vec<Digest>)> {
-        let manifest = client.manifest(&repository.at(digest.clone()))?.parse()?;
+    /// A manifest with the time its image was made, and the manifests below it.
+    fn dated(&self, digest: &Digest) -> registry::Result<(Read, Vec<Digest>)> {
+        let manifest = self.manifest(digest)?;
         let mut read = described(&manifest);
         let mut below = Vec::new();
         match &manifest {
             Manifest::Image(image) if !image.is_attestation() => {
-                let bytes = client.blob(repository, &image.config.digest, CONFIGURATION_LIMIT)?;
+                let blob = &image.config.digest;
+                let read_blob = || self.client.blob(self.repository, blob, CONFIGURATION_LIMIT);
+                let bytes = self.patience.with(read_blob)?;
                 let configuration = ImageConfiguration::parse(&bytes).ok();
                 read.created = configuration.and_then(|found| seconds(&found.created?));
             }
@@ -170,12 +123,89 @@ fn dated(client: &Client, repository: &Reference, digest: &Digest) -> (Read, Vec
             _ => {}
         }
         Ok((read, below))
-    };
-    read().unwrap_or_else(|error| {
-        let readable =
-            if error == RegistryError::NotFound { Readable::Missing } else { Readable::Error };
-        (Read { readable, ..Read::default() }, Vec::new())
-    })
+    }
+
+    /// What the tags lead to.
+    fn tagged(&self) -> registry::Result<BTreeMap<Digest, Vec<String>>> {
+        let mut by_digest: BTreeMap<Digest, Vec<String>> = BTreeMap::new();
+        let tags = match self.patience.with(|| self.client.tags(self.repository)) {
+            Err(RegistryError::NotFound) => return Ok(by_digest),
+            tags => tags?,
+        };
+        let heads =
+            parallel::each(&tags, |tag: &Tag| self.head(&self.repository.with_tag(tag.clone())));
+        for (tag, head) in tags.iter().zip(heads) {
+            match head {
+                Ok(head) => by_digest.entry(head.digest).or_default().push(tag.to_string()),
+                Err(RegistryError::NotFound) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(by_digest)
+    }
+
+    fn head(&self, reference: &Reference) -> registry::Result<ManifestHead> {
+        self.patience.with(|| self.client.head_manifest(reference))
+    }
+}
+
+/// What cannot be read is told as that; an interrupt ends the run.
+fn or_unreadable<T: From<Read>>(read: registry::Result<T>) -> registry::Result<T> {
+    let unread = |readable| Ok(Read { readable, ..Read::default() }.into());
+    match read {
+        Err(RegistryError::NotFound) => unread(Readable::Missing),
+        Err(error) if error != RegistryError::Interrupted => unread(Readable::Error),
+        read => read,
+    }
+}
+
+fn described(manifest: &Manifest) -> Read {
+    let subject = manifest.subject().map(|subject| subject.digest.clone());
+    match manifest {
+        Manifest::Index(index) => Read {
+            children: index.manifests.iter().map(|entry| entry.digest.clone()).collect(),
+            subject,
+            ..Read::default()
+        },
+        _ => Read { subject, blobs: blobs(manifest), ..Read::default() },
+    }
+}
+
+fn blobs(manifest: &Manifest) -> Vec<(Digest, u64)> {
+    // An image may have one layer twice.
+    let blobs = manifest.children().into_iter().map(|blob| (blob.digest.clone(), blob.size));
+    blobs.collect::<BTreeMap<_, _>>().into_iter().collect()
+}
+
+/// The versions of a repository in any registry: its tags, and the manifests below them. Of those that
+/// are `unlisted`, with the times they were made, the ones that are still there.
+pub fn of_registry(
+    source: Source<'_>,
+    unlisted: &BTreeMap<Digest, Option<f64>>,
+) -> Result<Vec<Version>> {
+    let mut versions = Vec::new();
+    let mut seen: BTreeSet<Digest> = BTreeSet::new();
+    let mut open: Vec<(Digest, Vec<String>, Option<f64>)> =
+        source.tagged()?.into_iter().map(|(digest, tags)| (digest, tags, None)).collect();
+    for (digest, created) in unlisted {
+        if exists(source.head(&source.repository.at(digest.clone())))? {
+            open.push((digest.clone(), Vec::new(), *created));
+        }
+    }
+    while !open.is_empty() {
+        open.retain(|(digest, ..)| seen.insert(digest.clone()));
+        let read = parallel::each(&open, |(digest, ..)| or_unreadable(source.dated(digest)));
+        let mut next = Vec::new();
+        for ((digest, tags, parent), read) in open.into_iter().zip(read) {
+            let (read, manifests) = read?;
+            // An attestation does not tell its time; it was made with its image.
+            let created = read.created.or(parent);
+            next.extend(manifests.into_iter().map(|child| (child, Vec::new(), created)));
+            versions.push(Version { digest, tags, ..Version::from(Read { created, ..read }) });
+        }
+        open = next;
+    }
+    Ok(versions)
 }
 
 /// Seconds since 1970 of an RFC 3339 time.
@@ -188,19 +218,47 @@ fn seconds(text: &str) -> Option<f64> {
 pub fn pinned(runner: &Runner) -> Result<Vec<Digest>> {
     let pattern = "sha256:[0-9a-f]{64}";
     let call = Invocation::new("git", ["grep", "-hoIE", pattern]);
-    let found = runner.finish(&call)?.stdout;
-    let digests: BTreeSet<Digest> =
-        found.lines().filter_map(|line| Digest::new(line).ok()).collect();
+    let found = runner.finish(&call)?;
+    // 1 is the answer that there is none; anything else is no answer, and no pin must be overlooked.
+    if !matches!(found.code, Some(0 | 1)) {
+        bail!("`{call}` failed: {}", found.stderr.trim());
+    }
+    let lines = found.stdout.lines();
+    let digests: BTreeSet<Digest> = lines.filter_map(|line| Digest::new(line).ok()).collect();
     Ok(digests.into_iter().collect())
 }
 
 /// When each commit of this clone was made.
 pub fn commits(runner: &Runner) -> Result<BTreeMap<String, f64>> {
-    let listed =
-        runner.finish(&Invocation::new("git", ["log", "--all", "--format=%H %ct"]))?.stdout;
+    let listed = runner.output(&Invocation::new("git", ["log", "--all", "--format=%H %ct"]))?;
     let pair = |line: &str| {
         let (hash, time) = line.split_once(' ')?;
         Some((hash.to_owned(), time.parse().ok()?))
     };
     Ok(listed.lines().filter_map(pair).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_git_gives_no_answer_nothing_is_taken_for_unpinned() {
+        let folder = tempfile::tempdir().unwrap();
+        let runner = Runner::new(folder.path(), false).with_variable("GIT_DIR", "nowhere");
+        assert!(pinned(&runner).is_err());
+        assert!(commits(&runner).is_err());
+    }
+
+    #[test]
+    fn a_repository_that_pins_nothing_is_an_answer() {
+        let folder = tempfile::tempdir().unwrap();
+        let runner = Runner::new(folder.path(), false);
+        runner.output(&Invocation::new("git", ["init", "--quiet"])).unwrap();
+        assert_eq!(pinned(&runner).unwrap(), []);
+        let digest = format!("sha256:{}", "a".repeat(64));
+        std::fs::write(folder.path().join("x"), format!("image: y@{digest}\n")).unwrap();
+        runner.output(&Invocation::new("git", ["add", "x"])).unwrap();
+        assert_eq!(pinned(&runner).unwrap(), [Digest::new(digest).unwrap()]);
+    }
 }

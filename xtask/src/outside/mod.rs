@@ -19,6 +19,7 @@ pub mod lab;
 pub mod login;
 pub mod packages;
 pub mod parallel;
+pub mod patience;
 pub mod process;
 pub mod published;
 pub mod records;

@@ -12,6 +12,7 @@ use crate::model::failure::Failure;
 use crate::model::publication::TagResult;
 use crate::model::published::Relation;
 use crate::model::reference::{Digest, Reference, Tag};
+use crate::outside::patience::Patience;
 use crate::outside::process::Runner;
 use crate::outside::published::{self, Closure, Manifests};
 use crate::outside::registry::{Client, RegistryError, StoredManifest};
@@ -229,20 +230,12 @@ impl Publisher<'_> {
     }
 }
 
+/// How often a registry is asked for the same.
+pub(super) const PATIENCE: Patience = Patience { attempts: retry::ATTEMPTS, wait: retry::wait };
+
 /// Does one thing at a registry, and tries again what is worth it.
-pub(super) fn again<T>(mut call: impl FnMut() -> Result<T, RegistryError>) -> Result<T> {
-    let mut number = 1;
-    loop {
-        let error = match call() {
-            Ok(value) => return Ok(value),
-            Err(error) => error,
-        };
-        number += 1;
-        if !error.may_pass() || number > retry::ATTEMPTS {
-            return Err(remedy(error)).context("the registry did not do what was asked");
-        }
-        clock::sleep(retry::wait(number, clock::chance(), error.asked_to_wait()))?;
-    }
+pub(super) fn again<T>(call: impl FnMut() -> Result<T, RegistryError>) -> Result<T> {
+    PATIENCE.with(call).map_err(remedy).context("the registry did not do what was asked")
 }
 
 /// The error with the next thing to type.

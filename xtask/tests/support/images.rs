@@ -76,6 +76,23 @@ impl Images<'_> {
         signed
     }
 
+    /// What ORAS and others push since OCI 1.1: no image, under no tag, and naming what it speaks about.
+    pub fn referrer(&self, subject: &Value) -> Value {
+        let text = format!("a bill of materials of {}", subject["digest"].as_str().unwrap());
+        let mut named = subject.clone();
+        named.as_object_mut().unwrap().remove("platform");
+        self.manifest(
+            None,
+            &json!({
+                "schemaVersion": 2, "mediaType": OCI_MANIFEST,
+                "artifactType": "application/vnd.example.materials",
+                "config": self.blob("application/vnd.oci.empty.v1+json", b"{}"),
+                "layers": [self.blob("application/vnd.example.materials", text.as_bytes())],
+                "subject": named,
+            }),
+        )
+    }
+
     pub fn index(&self, tag: Option<&str>, created: &str, manifests: &[&Value]) -> Value {
         let index = json!({
             "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests,

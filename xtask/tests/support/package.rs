@@ -49,8 +49,16 @@ impl Package {
         let signature = images.signature(OLD, &version);
         let signed = format!("{}.sig", text(&version).replace(':', "-"));
         package.tags.extend(["dev".to_owned(), newest, signed, "v1.0.0".to_owned()]);
-        let kept = [&index, &dev, &proof, &version, &signature].map(text);
-        let names = ["dev", "its image", "its attestation", "the version", "its signature"];
+        let materials = images.referrer(&version);
+        let kept = [&index, &dev, &proof, &version, &signature, &materials].map(text);
+        let names = [
+            "dev",
+            "its image",
+            "its attestation",
+            "the version",
+            "its signature",
+            "its bill of materials",
+        ];
         package.kept.extend(names.into_iter().zip(kept));
 
         let old = image("old");

@@ -123,7 +123,7 @@ impl Reading<'_> {
                 let records = self.inline(&image)?;
                 Ok(image_with(digest, records))
             }
-            Manifest::Other { media_type } => {
+            Manifest::Other { media_type, .. } => {
                 let media_type = media_type.escape_debug();
                 Ok(Seen::Failed { message: format!("neither image nor cache, but `{media_type}`") })
             }

@@ -24,7 +24,7 @@ use crate::model::reference::{Digest, Reference, Registry, Repository, Tag};
 
 use access::{Access, Action, Target};
 use credentials::Credentials;
-pub(crate) use exchange::{Answer, Call};
+pub(crate) use exchange::{Answer, Call, same_authority};
 use exchange::{Wire, is_loopback_host, within};
 use ledger::Ledger;
 

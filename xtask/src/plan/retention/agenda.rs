@@ -6,15 +6,16 @@ use std::collections::{BTreeSet, VecDeque};
 use crate::model::inventory::{Inventory, Version};
 use crate::model::reference::Digest;
 
-use super::{RetentionPlan, below};
+use super::RetentionPlan;
+use super::graph::Graph;
 
 /// What is still to be deleted, in the plan's order.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Agenda<'i> {
-    inventory: &'i Inventory,
-    open: VecDeque<&'i Version>,
+    graph: Graph<'i>,
+    open: VecDeque<usize>,
     /// Needed by what was refused or not agreed on.
-    alone: BTreeSet<Digest>,
+    alone: BTreeSet<usize>,
     agreed: Option<&'i BTreeSet<Digest>>,
     left_over: Vec<Digest>,
 }
@@ -26,40 +27,60 @@ impl<'i> Agenda<'i> {
         plan: &RetentionPlan,
         agreed: Option<&'i BTreeSet<Digest>>,
     ) -> Self {
-        let version =
-            |digest: &Digest| inventory.versions.iter().find(|version| version.digest == *digest);
-        let open = plan.delete.iter().filter_map(version).collect();
-        Self { inventory, open, alone: BTreeSet::new(), agreed, left_over: Vec::new() }
+        let graph = Graph::new(inventory);
+        let open = plan.delete.iter().filter_map(|digest| graph.find(digest)).collect();
+        Self { graph, open, alone: BTreeSet::new(), agreed, left_over: Vec::new() }
     }
 
     /// What the run may delete, if nothing is refused on the way.
-    pub fn going(&self) -> impl Iterator<Item = &'i Version> {
-        self.open.iter().copied()
+    pub fn going(&self) -> Vec<&'i Version> {
+        let mut ahead = self.clone();
+        std::iter::from_fn(|| ahead.advance()).collect()
     }
 
     /// The next version to delete.
     pub fn advance(&mut self) -> Option<&'i Version> {
-        while let Some(version) = self.open.pop_front() {
-            let digest = &version.digest;
-            let is_agreed = self.agreed.is_none_or(|agreed| agreed.contains(digest));
-            if is_agreed && !self.alone.contains(digest) {
+        while let Some(at) = self.open.pop_front() {
+            let Some(version) = self.graph.versions.get(at) else { continue };
+            let is_agreed = self.agreed.is_none_or(|agreed| agreed.contains(&version.digest));
+            if is_agreed && !self.alone.contains(&at) {
                 return Some(version);
             }
-            self.leave_alone(digest);
-            self.left_over.push(digest.clone());
+            self.graph.below(at, &mut self.alone);
+            self.left_over.push(version.digest.clone());
         }
         None
     }
 
     /// A version stays, and so does everything that it needs.
     pub fn leave_alone(&mut self, digest: &Digest) {
-        self.alone.extend(below(self.inventory, digest));
+        if let Some(at) = self.graph.find(digest) {
+            self.graph.below(at, &mut self.alone);
+        }
     }
 
     /// What was to go and did not, with all that is still open: `current` when the run ended there.
     pub fn left_over(self, current: Option<&Digest>) -> Vec<Digest> {
-        let open = self.open.into_iter().map(|version| version.digest.clone());
+        let open =
+            self.open.iter().filter_map(|at| Some(self.graph.versions.get(*at)?.digest.clone()));
         self.left_over.into_iter().chain(current.cloned()).chain(open).collect()
+    }
+}
+
+impl RetentionPlan {
+    /// The plan without what was not `agreed` on before, and without what that needs.
+    #[must_use]
+    pub fn agreed(mut self, inventory: &Inventory, agreed: &BTreeSet<Digest>) -> Self {
+        let going = Agenda::new(inventory, &self, Some(agreed)).going();
+        let going: BTreeSet<&Digest> = going.into_iter().map(|version| &version.digest).collect();
+        self.delete.retain(|digest| going.contains(digest));
+        for verdict in &mut self.verdicts {
+            if !verdict.keep && !going.contains(&verdict.digest) {
+                verdict.keep = true;
+                "not agreed on, or needed by what is not".clone_into(&mut verdict.reason);
+            }
+        }
+        self
     }
 }
 
@@ -128,6 +149,29 @@ mod tests {
         check(Some(&['1', '2', '4']), &[], ("124", "3"));
         check(Some(&['2', '3', '4']), &[], ("4", "123"));
         check(Some(&[]), &[], ("", "1234"));
+    }
+
+    #[test]
+    fn a_plan_can_be_shown_as_far_as_it_was_agreed_on() {
+        let inventory = inventory();
+        let verdict = |digit| super::super::Verdict {
+            digest: digest(digit),
+            tags: Vec::new(),
+            keep: false,
+            reason: "old".to_owned(),
+            because_of: None,
+        };
+        let plan = RetentionPlan {
+            delete: ['1', '2', '3', '4'].map(digest).to_vec(),
+            refuse: None,
+            refuse_detail: None,
+            unclassified: Vec::new(),
+            verdicts: ['1', '2', '3', '4'].map(verdict).to_vec(),
+        };
+        let plan = plan.agreed(&inventory, &['2', '4'].map(digest).into());
+        assert_eq!(plan.delete, [digest('4')]);
+        let kept: Vec<bool> = plan.verdicts.iter().map(|verdict| verdict.keep).collect();
+        assert_eq!(kept, [true, true, true, false]);
     }
 
     #[test]

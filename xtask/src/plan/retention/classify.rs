@@ -1,5 +1,7 @@
 //! What a tag says about the image under it.
 
+use std::ops::Bound;
+
 use crate::model::inventory::Policy;
 use crate::model::reference::Digest;
 
@@ -40,12 +42,14 @@ pub fn classify(tag: &str, policy: &Policy) -> Class {
     }
 }
 
-/// When a commit was made, where the policy knows it; `hash` may be the beginning of the known one.
+/// When a commit was made, where the policy knows it; `hash` may be the beginning of the known one, and
+/// the known one, from seven digits on, the beginning of `hash`.
 pub fn commit_time(hash: &str, policy: &Policy) -> Option<f64> {
-    let known = |(commit, _): &(&String, &f64)| {
-        commit.starts_with(hash) || (commit.len() >= 7 && hash.starts_with(commit.as_str()))
-    };
-    policy.commits.iter().filter(known).map(|(_, time)| *time).reduce(f64::max)
+    let commits = &policy.commits;
+    let from = commits.range::<str, _>((Bound::Included(hash), Bound::Unbounded));
+    let longer = from.take_while(|(known, _)| known.starts_with(hash));
+    let shorter = (7..hash.len()).filter_map(|length| commits.get(hash.get(..length)?));
+    longer.map(|(_, time)| *time).chain(shorter.copied()).reduce(f64::max)
 }
 
 fn referred(tag: &str) -> Option<Digest> {
@@ -75,4 +79,28 @@ fn is_decimal(text: &str) -> bool {
 fn is_hash(text: &str) -> bool {
     (7..=40).contains(&text.len())
         && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_is_known_by_its_beginning_and_by_that_of_its_tag() {
+        let commits =
+            [("abcdef0123", 3.0), ("abcdef1", 5.0), ("abcdee", 9.0), ("abcdef01234", 1.0)];
+        let commits = commits.map(|(hash, time)| (hash.to_owned(), time)).into();
+        let policy = Policy { commits, ..Policy::default() };
+        for (hash, expected) in [
+            ("abcdef0", Some(3.0)),
+            ("abcdef", Some(5.0)),
+            ("abcdef01234", Some(3.0)),
+            ("abcdef1234567", Some(5.0)),
+            // Six digits are too few to be known by.
+            ("abcdee1234567", None),
+            ("abcdeg", None),
+        ] {
+            assert_eq!(commit_time(hash, &policy), expected, "{hash}");
+        }
+    }
 }

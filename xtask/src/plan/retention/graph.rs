@@ -8,8 +8,11 @@ use crate::model::reference::Digest;
 use super::classify::{Class, classify};
 
 /// The versions with their links; a link that leads to no version is left out.
+#[derive(Debug, Clone)]
 pub struct Graph<'i> {
     pub versions: &'i [Version],
+    /// Where each version stands.
+    at: BTreeMap<&'i Digest, usize>,
     /// The classes of the tags of each version.
     pub classes: Vec<Vec<Class>>,
     /// What an index leads to.
@@ -59,7 +62,23 @@ impl<'i> Graph<'i> {
                 }
             }
         }
-        Self { versions, classes, children, referrers, subjects }
+        Self { versions, at, classes, children, referrers, subjects }
+    }
+
+    pub fn find(&self, digest: &Digest) -> Option<usize> {
+        self.at.get(digest).copied()
+    }
+
+    /// Adds to `found` what must stay when a version stays: everything below it, and all that speaks
+    /// about it.
+    pub fn below(&self, position: usize, found: &mut BTreeSet<usize>) {
+        let mut open = vec![position];
+        while let Some(at) = open.pop() {
+            if found.insert(at) {
+                open.extend(self.children.get(at).into_iter().flatten());
+                open.extend(self.referrers.get(at).into_iter().flatten());
+            }
+        }
     }
 
     pub fn digest(&self, position: usize) -> &str {

@@ -3,6 +3,7 @@
 
 pub mod agenda;
 pub mod classify;
+pub mod forecast;
 pub mod graph;
 pub mod order;
 pub mod reclaim;
@@ -102,21 +103,14 @@ pub fn plan(inventory: &Inventory) -> RetentionPlan {
     RetentionPlan { delete, refuse: None, refuse_detail: None, unclassified, verdicts }
 }
 
-/// What must go too, or stay too, when a version stays: everything below it and all that speaks about
-/// it. A run that is refused one deletion leaves all of this alone.
-pub fn below(inventory: &Inventory, digest: &Digest) -> BTreeSet<Digest> {
-    let graph = Graph::new(inventory);
-    let start = graph.versions.iter().position(|version| version.digest == *digest);
-    let mut found = BTreeSet::new();
-    let mut open: Vec<usize> = start.into_iter().collect();
-    while let Some(at) = open.pop() {
-        let Some(version) = graph.versions.get(at) else { continue };
-        if found.insert(version.digest.clone()) {
-            open.extend(graph.children.get(at).into_iter().flatten());
-            open.extend(graph.referrers.get(at).into_iter().flatten());
-        }
+impl RetentionPlan {
+    /// The path that keeps or expires a version, from itself to the root that decides; empty where there
+    /// is no such version.
+    pub fn path(&self, digest: &Digest) -> Vec<&Verdict> {
+        let of = |digest: &Digest| self.verdicts.iter().find(|verdict| verdict.digest == *digest);
+        let first = of(digest);
+        std::iter::successors(first, |verdict| of(verdict.because_of.as_ref()?)).collect()
     }
-    found
 }
 
 /// What is kept for itself.

@@ -41,7 +41,7 @@ pub(super) fn findings(subject: &Subject<'_>, tag: &Tag, digest: &Digest) -> Vec
             let detail = "a cache stands where the image should be";
             return vec![subject.of(tag, "kind", Level::Fail, detail).remedy(REBUILD)];
         }
-        Some(Manifest::Other { media_type }) => {
+        Some(Manifest::Other { media_type, .. }) => {
             let detail = format!("no image, but `{}`", media_type.escape_debug());
             return vec![subject.of(tag, "kind", Level::Fail, detail).remedy(REBUILD)];
         }

@@ -2,7 +2,7 @@
 //! at what is left. The report is on the disk before the first deletion and after each.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Error, Result};
@@ -10,44 +10,47 @@ use anyhow::{Context, Error, Result};
 use crate::cli::Format;
 use crate::model::failure::{Exit, Failure, Interrupted};
 use crate::model::inventory::{Inventory, Version};
-use crate::model::pruning::{Agreed, PackageReport, Refused, Report};
+use crate::model::pruning::{PackageReport, Refused, Report, Stays};
 use crate::model::reference::Digest;
 use crate::model::service::ServiceName;
 use crate::outside::packages::{Deletion, PACE, Packages};
 use crate::outside::registry::{Client, RegistryError};
 use crate::outside::{clock, files, github, terminal};
 use crate::plan::retention::agenda::Agenda;
-use crate::plan::retention::plan;
-use crate::plan::retention::reclaim::Blobs;
+use crate::plan::retention::reclaim::{Blobs, reclaimable};
+use crate::plan::retention::{RetentionPlan, Verdict, plan};
 use crate::report::{self, WIDTH};
 
-use super::{Pruner, meanwhile, reports};
+use super::super::gate::client;
+use super::{Pruner, absent, meanwhile, nothing_there, reports};
+
+/// How often the report is written at most while versions go. GitHub's go more slowly.
+const SAVING: Duration = Duration::from_millis(500);
 
 pub fn run(
     pruner: &Pruner<'_>,
     services: &[ServiceName],
-    agreed: Option<&Path>,
+    agreed: Option<BTreeSet<Digest>>,
     format: Format,
 ) -> Result<Exit> {
-    let agreed = agreed.map(read_agreed).transpose()?;
     let started = clock::now();
-    let path = report_path(pruner, started);
+    let name = format!("{started}-{}.json", std::process::id());
+    let own = reports(pruner.start).join(name);
     let mut run = Run {
         pruner,
         packages: None,
         agreed,
-        path,
+        places: std::iter::once(own).chain(pruner.options.report.clone()).collect(),
         report: Report::new(started),
+        saved: Instant::now(),
+        checked: 0,
         refused: false,
         last: None,
     };
     // What cannot be reported is not done.
     run.save()?;
-    run.packages = pruner.packages()?;
-    let stopped = services.iter().try_for_each(|service| run.package(service)).err();
+    let stopped = run.all(services).err();
     run.report.finished = stopped.is_none();
-    run.report.requests =
-        run.packages.as_ref().map_or(0, Packages::requests) + pruner.client.requests();
     run.save()?;
     run.tell(format)?;
     match stopped {
@@ -58,24 +61,17 @@ pub fn run(
     }
 }
 
-fn read_agreed(path: &Path) -> Result<BTreeSet<Digest>> {
-    let agreed: Agreed = serde_json::from_str(&files::read(path)?)
-        .with_context(|| format!("`{}` is no plan of prune", path.display()))?;
-    Ok(agreed.delete.into_iter().collect())
-}
-
-fn report_path(pruner: &Pruner<'_>, started: u64) -> PathBuf {
-    let own = || reports(pruner.start).join(format!("{started}-{}.json", std::process::id()));
-    pruner.options.report.clone().unwrap_or_else(own)
-}
-
 /// One run over some packages.
 struct Run<'r> {
     pruner: &'r Pruner<'r>,
     packages: Option<Packages<'r>>,
     agreed: Option<BTreeSet<Digest>>,
-    path: PathBuf,
+    /// Where the report goes: among those of all runs, and where it is wanted.
+    places: Vec<PathBuf>,
     report: Report,
+    saved: Instant,
+    /// Requests of the looks at what is left.
+    checked: u64,
     /// Whether a package was refused as a whole.
     refused: bool,
     /// When something was deleted last.
@@ -83,44 +79,92 @@ struct Run<'r> {
 }
 
 impl Run<'_> {
+    /// Prunes one package after the other.
+    fn all(&mut self, services: &[ServiceName]) -> Result<()> {
+        self.packages = self.pruner.packages()?;
+        let mut there = 0;
+        for service in services {
+            if let Some(inventory) = self.pruner.inventory(self.packages.as_ref(), service)? {
+                there += 1;
+                self.package(service, &inventory)?;
+            } else {
+                self.pruner.start.say(&absent(service));
+                self.untouched(service, absent(service))?;
+            }
+        }
+        if there == 0 { Err(nothing_there(services)) } else { Ok(()) }
+    }
+
+    /// Notes a package of which nothing is deleted.
+    fn untouched(&mut self, service: &ServiceName, reason: String) -> Result<()> {
+        let mut report = self.new_report(service)?;
+        report.refuse = Some(reason);
+        self.report.packages.push(report);
+        self.save()
+    }
+
+    fn new_report(&self, service: &ServiceName) -> Result<PackageReport> {
+        let repository = self.pruner.repository(service)?;
+        let name = Pruner::package(&repository);
+        Ok(PackageReport::new(repository, name))
+    }
+
     /// Prunes the package of one service.
-    fn package(&mut self, service: &ServiceName) -> Result<()> {
-        let inventory = self.pruner.inventory(self.packages.as_ref(), service)?;
-        let plan = plan(&inventory);
+    fn package(&mut self, service: &ServiceName, inventory: &Inventory) -> Result<()> {
+        let plan = plan(inventory);
         if let Some(detail) = &plan.refuse_detail {
             self.pruner.start.say(&format!("{service}: nothing is deleted: {detail}"));
             self.refused = true;
-            return Ok(());
+            return self.untouched(service, detail.clone());
         }
         let agreed = self.agreed.take();
-        let agenda = Agenda::new(&inventory, &plan, agreed.as_ref());
-        self.forecast(service, agenda.going().count());
-        let repository = self.pruner.repository(service)?;
-        let name = Pruner::package(&repository);
-        let mut report = PackageReport::new(repository, name, agenda.going());
+        let agenda = Agenda::new(inventory, &plan, agreed.as_ref());
+        let shown = match &agreed {
+            Some(agreed) => plan.clone().agreed(inventory, agreed),
+            None => plan.clone(),
+        };
+        self.pruner.forecast(self.packages.as_ref(), service, inventory, &shown);
+        let mut report = self.new_report(service)?;
+        report.kept = stays(&shown);
+        report.reclaimable = reclaimable(inventory, &shown.delete);
+        report.going(&agenda.going());
         let at = self.report.packages.len();
         self.report.packages.push(report.clone());
-        let deleted = self.delete(at, agenda, &inventory, &mut report);
+        self.save()?;
+        let deleted = self.delete(at, agenda, inventory, &mut report);
         // However the deletions ended: what is gone may be needed.
-        let (client, packages) = (&self.pruner.client, self.packages.as_ref());
-        let mended = meanwhile::mend(client, packages, &mut report, &inventory);
+        let mended = self.mend(&mut report, inventory);
         self.agreed = agreed;
         self.keep(at, &report)?;
-        deleted.and(mended)
+        self.save()?;
+        if let (Err(stopped), Err(_)) = (&deleted, &mended) {
+            terminal::message(&report::error::rendered(stopped).1);
+        }
+        mended.and(deleted)
     }
 
-    /// How long it will take, before it begins.
-    fn forecast(&self, service: &ServiceName, count: usize) {
-        let pace = if self.packages.is_some() { PACE } else { Duration::ZERO };
-        let time = pace * u32::try_from(count).unwrap_or(u32::MAX);
-        let time = report::quantity::seconds(time.as_secs_f64());
-        self.pruner.start.say(&format!(
-            "{service}: {count} deletions, about {} requests, at least {time}",
-            count * 2
-        ));
+    /// Looks at what is left, and brings back what is needed of what is gone.
+    fn mend(&mut self, report: &mut PackageReport, inventory: &Inventory) -> Result<()> {
+        // What was read before the deletions says nothing about what is there after them.
+        let after = client(self.pruner.facts);
+        let sides = meanwhile::Sides {
+            before: &self.pruner.client,
+            after: &after,
+            packages: self.packages.as_ref(),
+        };
+        let mended = meanwhile::mend(&sides, report, inventory);
+        self.checked += after.requests();
+        for missing in &report.missing {
+            let (tag, digest) = (&missing.tag, missing.digest.short());
+            let package = &report.package;
+            self.pruner
+                .start
+                .say(&format!("{package}: `{tag}` leads to {digest}, which is not there"));
+        }
+        mended
     }
 
-    /// Deletes in order; what is below a refusal is left alone. The report is saved after each.
+    /// Deletes in order; what is below a refusal is left alone. The report is saved on the way.
     fn delete<'i>(
         &mut self,
         at: usize,
@@ -143,10 +187,14 @@ impl Run<'_> {
                     break;
                 }
             }
-            self.keep(at, report)?;
+            if self.saved.elapsed() >= SAVING {
+                self.keep(at, report)?;
+                self.save()?;
+            }
         }
         report.left_over = agenda.left_over(stopped.as_ref().map(|(digest, _)| digest));
         self.keep(at, report)?;
+        self.save()?;
         stopped.map_or(Ok(()), |(_, error)| Err(error))
     }
 
@@ -181,32 +229,47 @@ impl Run<'_> {
 
     /// Notes how far the package at `at` is.
     fn keep(&mut self, at: usize, report: &PackageReport) -> Result<()> {
-        if let Some(kept) = self.report.packages.get_mut(at) {
-            kept.clone_from(report);
-        }
-        self.save()
+        let kept = self.report.packages.get_mut(at).context("the package has no report")?;
+        kept.clone_from(report);
+        Ok(())
     }
 
-    fn save(&self) -> Result<()> {
-        files::write_atomically(&self.path, &serde_json::to_vec_pretty(&self.report)?)
+    fn save(&mut self) -> Result<()> {
+        self.report.requests = self.pruner.client.requests() + self.checked;
+        let text = serde_json::to_vec_pretty(&self.report)?;
+        self.places.iter().try_for_each(|path| files::write_atomically(path, &text))?;
+        self.saved = Instant::now();
+        Ok(())
     }
 
     fn tell(&self, format: Format) -> Result<()> {
+        let can_undo = self.packages.is_some();
+        github::summary(&report::retention::summary(&self.report, can_undo)?)?;
         if format == Format::Json {
             terminal::data(&format!("{}\n", serde_json::to_string_pretty(&self.report)?));
             return Ok(());
         }
         let table = report::retention::outcome(&self.report);
         terminal::data(&table.text(terminal::width().unwrap_or(WIDTH)));
-        github::summary(&table.markdown())?;
         let say = |text: String| self.pruner.start.say(&text);
         for refused in self.report.packages.iter().flat_map(|package| &package.refused) {
             say(format!("{} stays: {}", refused.digest.short(), refused.reason));
         }
-        let path = self.path.display();
-        say(format!("report: {path}; undo: cargo xtask prune undo {path}"));
+        if let Some(path) = self.places.last() {
+            let path = path.display();
+            let undo = format!("; undo: cargo xtask prune undo {path}");
+            let gone = self.report.packages.iter().any(|package| !package.deleted.is_empty());
+            let undo = if can_undo && gone { &*undo } else { "" };
+            say(format!("report: {path}{undo}"));
+        }
         Ok(())
     }
+}
+
+/// What stays, for the report.
+fn stays(plan: &RetentionPlan) -> Vec<Stays> {
+    let kept = plan.verdicts.iter().filter(|verdict| verdict.keep).cloned();
+    kept.map(|Verdict { digest, tags, reason, .. }| Stays { digest, tags, reason }).collect()
 }
 
 /// Deletes one version by digest, at a registry that is not GitHub's.

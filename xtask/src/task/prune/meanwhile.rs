@@ -7,12 +7,13 @@ use anyhow::{Context, Result};
 
 use crate::model::failure::Failure;
 use crate::model::inventory::{Inventory, Version};
-use crate::model::pruning::{Gone, PackageReport};
+use crate::model::manifest::{Descriptor, media_type};
+use crate::model::pruning::{Gone, Missing, PackageReport};
 use crate::model::reference::{Digest, Reference, Tag};
 use crate::outside::packages::{Deletion, PACE, Packages};
-use crate::outside::registry::{Client, Options, RegistryError};
-use crate::outside::{clock, published};
-use crate::plan::retention::below;
+use crate::outside::registry::{Client, RegistryError};
+use crate::outside::{clock, parallel};
+use crate::plan::retention::graph::Graph;
 use crate::plan::retention::reclaim::reclaimable;
 
 use super::super::publish::again;
@@ -52,18 +53,36 @@ pub fn changed(
     Ok(None)
 }
 
+/// Who is asked, before the deletions and after them.
+pub struct Sides<'s> {
+    /// It remembers what it read for the plan.
+    pub before: &'s Client,
+    /// It has read nothing yet.
+    pub after: &'s Client,
+    pub packages: Option<&'s Packages<'s>>,
+}
+
 /// What has a tag now must be whole, whoever tagged it and when. What this run took from it comes back,
-/// and with it all that hangs on it.
-pub fn mend(
-    client: &Client,
-    packages: Option<&Packages<'_>>,
-    report: &mut PackageReport,
-    inventory: &Inventory,
-) -> Result<()> {
-    let lost = lost(report, inventory)?;
+/// and with it all that hangs on it; what else is missing is noted.
+pub fn mend(sides: &Sides<'_>, report: &mut PackageReport, inventory: &Inventory) -> Result<()> {
+    let mut needed = BTreeMap::new();
+    let gone: BTreeSet<Digest> = report.deleted.iter().map(|gone| gone.digest.clone()).collect();
+    let graph = Graph::new(inventory);
+    for missing in missing(sides.after, &report.repository)? {
+        if !gone.contains(&missing.digest) {
+            report.missing.push(missing);
+            continue;
+        }
+        let mut below = BTreeSet::new();
+        if let Some(at) = graph.find(&missing.digest) {
+            graph.below(at, &mut below);
+        }
+        let below = below.into_iter().filter_map(|at| Some(graph.versions.get(at)?.digest.clone()));
+        needed.extend(below.map(|digest| (digest, missing.tag.clone())));
+    }
     // Children come back before the index that needs them.
     for gone in report.deleted.clone().into_iter().rev() {
-        let Some(tag) = lost.get(&gone.digest) else { continue };
+        let Some(tag) = needed.get(&gone.digest) else { continue };
         let cannot = |reason: &str| {
             let digest = &gone.digest;
             Failure::failed(format!(
@@ -71,7 +90,7 @@ pub fn mend(
             ))
             .hint("push the image again: cargo xtask push --rebuild")
         };
-        match restore(client, packages, report, &gone)? {
+        match restore(sides, report, &gone)? {
             Deletion::Done => {}
             Deletion::NotFound => return Err(cannot("it is not there any more").into()),
             Deletion::Refused(reason) => return Err(cannot(&reason).into()),
@@ -82,26 +101,50 @@ pub fn mend(
     Ok(())
 }
 
-/// What this run deleted and a tag needs, with that tag.
-fn lost(report: &PackageReport, inventory: &Inventory) -> Result<BTreeMap<Digest, Tag>> {
-    let gone: BTreeSet<&Digest> = report.deleted.iter().map(|gone| &gone.digest).collect();
-    let (mut lost, mut seen) = (BTreeMap::new(), BTreeSet::new());
-    if gone.is_empty() {
-        return Ok(lost);
+/// The manifests that a tag leads to and that are not there, each with one such tag. Deletions take
+/// manifests; layers stay until the registry collects its garbage, and then only what no manifest needs.
+fn missing(client: &Client, repository: &Reference) -> Result<Vec<Missing>> {
+    let tags = again(|| match client.tags(repository) {
+        Err(RegistryError::NotFound) => Ok(Vec::new()),
+        tags => tags,
+    })?;
+    let heads = parallel::each(&tags, |tag| head(client, &repository.with_tag(tag.clone())));
+    let mut open: Vec<(Digest, Tag)> = Vec::new();
+    for (tag, head) in tags.into_iter().zip(heads) {
+        open.extend(head?.map(|digest| (digest, tag)));
     }
-    // What was read before the deletions says nothing about what is there after them.
-    let client = Client::new(Options::default());
-    for tag in again(|| client.tags(&report.repository))? {
-        let digest = head(&client, &report.repository.with_tag(tag.clone()))?;
-        let Some(digest) = digest.filter(|digest| seen.insert(digest.clone())) else { continue };
-        let closure = again(|| published::closure(&client, &report.repository, &digest))?;
-        for missing in closure.missing.iter().filter(|missing| gone.contains(missing)) {
-            let needed = below(inventory, missing).into_iter();
-            let needed = needed.filter(|digest| gone.contains(digest));
-            lost.extend(needed.map(|digest| (digest, tag.clone())));
+    let (mut seen, mut missing) = (BTreeSet::new(), Vec::new());
+    while !open.is_empty() {
+        open.retain(|(digest, _)| seen.insert(digest.clone()));
+        let below = parallel::each(&open, |(digest, _)| children(client, repository, digest));
+        let mut next = Vec::new();
+        for ((digest, tag), below) in open.into_iter().zip(below) {
+            match below? {
+                Some(children) => next.extend(children.into_iter().map(|c| (c, tag.clone()))),
+                None => missing.push(Missing { digest, tag }),
+            }
         }
+        open = next;
     }
-    Ok(lost)
+    Ok(missing)
+}
+
+/// The manifests that one leads to; `None` where it is not there.
+fn children(
+    client: &Client,
+    repository: &Reference,
+    digest: &Digest,
+) -> Result<Option<Vec<Digest>>> {
+    again(|| {
+        let manifest = match client.manifest(&repository.at(digest.clone())) {
+            Err(RegistryError::NotFound) => return Ok(None),
+            stored => stored?.parse()?,
+        };
+        let is_manifest =
+            |child: &&Descriptor| media_type::MANIFESTS.contains(&child.media_type.as_str());
+        let children = manifest.children().into_iter().filter(is_manifest);
+        Ok(Some(children.map(|child| child.digest.clone()).collect()))
+    })
 }
 
 /// Where a tag leads to now.
@@ -113,17 +156,12 @@ fn head(client: &Client, reference: &Reference) -> Result<Option<Digest>> {
     })
 }
 
-fn restore(
-    client: &Client,
-    packages: Option<&Packages<'_>>,
-    report: &PackageReport,
-    gone: &Gone,
-) -> Result<Deletion> {
-    let Some(packages) = packages else {
+fn restore(sides: &Sides<'_>, report: &PackageReport, gone: &Gone) -> Result<Deletion> {
+    let Some(packages) = sides.packages else {
         // It was read for the plan, and its blobs are there until the registry collects its garbage.
         let reference = report.repository.at(gone.digest.clone());
-        let stored = again(|| client.manifest(&reference))?;
-        again(|| client.put_manifest(&reference, &stored))?;
+        let stored = again(|| sides.before.manifest(&reference))?;
+        again(|| sides.before.put_manifest(&reference, &stored))?;
         return Ok(Deletion::Done);
     };
     clock::sleep(PACE)?;
