@@ -155,8 +155,8 @@ pub struct Exposure<'p> {
     pub service: &'p ServiceName,
     /// Arguments, labels and the Dockerfile.
     pub texts: Vec<&'p str>,
-    /// Variables that the build mounts as secrets.
-    pub secrets: Vec<String>,
+    /// What the build mounts as secrets.
+    pub secrets: Vec<&'p SecretSource>,
 }
 
 /// What each image that is built makes public.
@@ -164,15 +164,13 @@ pub fn exposures<'p>(plan: &'p PublishPlan, facts: &'p Facts) -> Vec<Exposure<'p
     let built = plan.services.iter().filter_map(|service| Some((service, service.build.as_ref()?)));
     let exposure = |(service, planned): (&'p ServicePublication, &'p ServicePlan)| {
         let file = facts.services.iter().find(|facts| facts.name == service.service);
+        // Where a secret is mounted from may be the value of a variable, and is no secret.
         let arguments = planned.command.arguments.iter().map(String::as_str);
-        let variable = |source: &SecretSource| match source {
-            SecretSource::Env(name) => Some(name.clone()),
-            SecretSource::File(_) => None,
-        };
+        let arguments = arguments.filter(|argument| !argument.starts_with("--secret="));
         Exposure {
             service: &service.service,
             texts: arguments.chain(file.map(|facts| facts.dockerfile.as_str())).collect(),
-            secrets: planned.build.secrets.values().filter_map(variable).collect(),
+            secrets: planned.build.secrets.values().collect(),
         }
     };
     built.map(exposure).collect()

@@ -3,6 +3,7 @@
 
 use anyhow::{Context, Result};
 
+use crate::model::config::SecretSource;
 use crate::model::facts::Facts;
 use crate::model::failure::Failure;
 use crate::model::invocation::Invocation;
@@ -79,17 +80,22 @@ impl Gate<'_> {
     /// No value of a secret may be published with an image.
     pub fn leaks(&self, plan: &PublishPlan) -> Result<()> {
         for exposure in push::exposures(plan, self.facts) {
-            let names: Vec<&str> = exposure.secrets.iter().map(String::as_str).collect();
-            if let Some(name) = environment::leaked(&names, &exposure.texts) {
-                let message = format!(
-                    "the value of the secret variable `{name}` would be published with {}: it \
-                     stands in an argument, a label or the Dockerfile",
-                    exposure.service
-                );
-                return Err(Failure::refused(message)
-                    .hint(format!("mount it instead: --secret id=NAME,env={name}"))
-                    .into());
-            }
+            let root = &self.start.root;
+            let Some(source) = environment::leaked(root, &exposure.secrets, &exposure.texts) else {
+                continue;
+            };
+            let (what, name) = match &source {
+                SecretSource::Env(name) => ("variable", name),
+                SecretSource::File(path) => ("file", path),
+            };
+            let message = format!(
+                "the value of the secret {what} `{name}` would be published with {}: it stands in \
+                 an argument, a label or the Dockerfile",
+                exposure.service
+            );
+            let hint =
+                format!("mount it instead: --{}", crate::model::build::secret("NAME", &source));
+            return Err(Failure::refused(message).hint(hint).into());
         }
         Ok(())
     }
