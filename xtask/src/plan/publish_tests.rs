@@ -22,6 +22,7 @@ fn inputs(tree: &str) -> Inputs {
         target: None,
         platforms: vec![],
         bases: BTreeMap::new(),
+        sbom: false,
     }
 }
 
