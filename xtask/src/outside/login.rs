@@ -103,3 +103,27 @@ fn copy_folder(from: &Path, to: &Path) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_private_configuration_keeps_all_but_what_would_take_the_login_elsewhere() {
+        let own = tempfile::tempdir().unwrap();
+        let text = r#"{
+            "auths": {"registry.example.com": {"auth": "x"}},
+            "credsStore": "desktop",
+            "credHelpers": {"ghcr.io": "desktop", "gcr.io": "gcloud"}
+        }"#;
+        std::fs::write(own.path().join("config.json"), text).unwrap();
+        let registry = Registry::new("ghcr.io").unwrap();
+        let made = private_configuration(Some(own.path()), &registry).unwrap();
+        let made: Value = serde_json::from_str(&made).unwrap();
+        assert_eq!(made["credHelpers"], json!({"gcr.io": "gcloud"}));
+        assert_eq!(made["auths"], json!({"registry.example.com": {"auth": "x"}}));
+        assert_eq!(made.get("credsStore"), None);
+        let plugins = own.path().join("cli-plugins");
+        assert_eq!(made["cliPluginsExtraDirs"], json!([plugins]));
+    }
+}
