@@ -9,12 +9,14 @@
     reason = "a test fails by panicking, and starts the programs it needs"
 )]
 
+#[path = "support/locked.rs"]
+mod locked;
 mod support;
 #[path = "support/lab.rs"]
 mod the_lab;
 
-use base64::Engine as _;
-use serde_json::{Value, json};
+use locked::Locked;
+use serde_json::Value;
 use support::{Fixture, Ran};
 use the_lab::Lab;
 
@@ -162,34 +164,6 @@ fn an_image_that_is_too_large_is_told_with_the_step_that_makes_it_so() {
         .collect();
     for rule in ["package-lists", "late-clean-up", "no-ignore-file"] {
         assert!(rules.contains(&rule), "{rule}: {rules:?}");
-    }
-}
-
-/// While it lives the registry asks for tokens, as GHCR does.
-struct Locked<'l>(&'l Lab);
-
-impl<'l> Locked<'l> {
-    fn new(lab: &'l Lab) -> Self {
-        lab.control("PUT", "/settings", Some(&json!({"authentication": true})));
-        Self(lab)
-    }
-
-    /// A token that may do this with packages, and a Docker configuration that logs in with it.
-    fn login(&self, level: &str) -> (String, tempfile::TempDir) {
-        let text = format!("token-{:?}", std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos());
-        let token = json!({"token": text, "login": "a-user", "permissions": {"packages": level}});
-        self.0.github("POST", "/tokens", Some(&token));
-        let folder = tempfile::tempdir().unwrap();
-        let basic = base64::engine::general_purpose::STANDARD.encode(format!("a-user:{text}"));
-        let config = json!({"auths": {self.0.registry(): {"auth": basic}}});
-        std::fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
-        (text, folder)
-    }
-}
-
-impl Drop for Locked<'_> {
-    fn drop(&mut self) {
-        self.0.control("PUT", "/settings", Some(&json!({"authentication": false})));
     }
 }
 

@@ -22,7 +22,7 @@ use the_lab::Lab;
 const LISTED: [(&str, &str); 4] = [
     (
         "docker login ghcr.io --username USERNAME --password-stdin",
-        "needs an account at ghcr.io; lab_push.rs logs in where a job does",
+        "needs an account at ghcr.io; login.rs logs in as a job does",
     ),
     ("docker compose build", "lab_compose.rs builds the file's services in the lab"),
     (

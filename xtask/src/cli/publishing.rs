@@ -15,8 +15,8 @@ pub struct Push {
     /// Publish only services whose inputs differ from this revision
     #[arg(long, value_name = "REV")]
     pub changed_since: Option<String>,
-    /// Build although nothing changed
-    #[arg(long)]
+    /// Build although nothing changed; of a commit that is published, only to fill the cache
+    #[arg(long, env = "XTASK_REBUILD", value_parser = FalseyValueParser::new())]
     pub rebuild: bool,
     /// Let a floating tag go back to an older commit
     #[arg(long)]

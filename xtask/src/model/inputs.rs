@@ -26,6 +26,9 @@ pub struct Inputs {
     pub platforms: Vec<Platform>,
     /// Digests of the bases, by their names in the Dockerfile.
     pub bases: BTreeMap<String, Digest>,
+    /// Whether a list of what is in the image goes with it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sbom: bool,
 }
 
 impl Inputs {
@@ -60,6 +63,9 @@ impl Inputs {
         }
         if self.platforms != before.platforms {
             changes.push("the platforms".to_owned());
+        }
+        if self.sbom != before.sbom {
+            changes.push(format!("`sbom` is {}", self.sbom));
         }
         changes.extend(differing("the build argument", &before.arguments, &self.arguments));
         let digests = |bases: &BTreeMap<String, Digest>| -> BTreeMap<String, String> {
@@ -99,6 +105,7 @@ mod tests {
             target: None,
             platforms: vec![],
             bases: BTreeMap::new(),
+            sbom: false,
         }
     }
 
@@ -106,6 +113,7 @@ mod tests {
     fn inputs_survive_their_annotation() {
         assert_eq!(Inputs::parse(&inputs().text()), Some(inputs()));
         assert_eq!(Inputs::parse("{}"), None);
+        assert!(!inputs().text().contains("sbom"), "what was published before compares equal");
         assert_eq!(inputs().changes(&inputs()), [] as [&str; 0]);
     }
 
@@ -114,12 +122,14 @@ mod tests {
         let arguments =
             BTreeMap::from([("A".to_owned(), "2".to_owned()), ("B".to_owned(), "1".to_owned())]);
         let tree = "b".repeat(40);
-        let after = Inputs { arguments, tree, target: Some("final".into()), ..inputs() };
+        let target = Some("final".into());
+        let after = Inputs { arguments, tree, target, sbom: true, ..inputs() };
         assert_eq!(
             after.changes(&inputs()),
             [
                 "its folder: aaaaaaaaaaaa → bbbbbbbbbbbb",
                 "the target: the last stage → final",
+                "`sbom` is true",
                 "the build argument A: 1 → 2",
                 "the build argument B is new",
             ]

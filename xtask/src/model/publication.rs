@@ -45,22 +45,29 @@ pub enum PublishResult {
     Finished,
     Refused,
     Failed,
+    /// Others were in the way: run it again.
+    Unfinished,
 }
 
 impl Published {
     /// Whether its image is published, as far as exact tags go.
     pub fn is_there(&self) -> bool {
-        !matches!(self.result, PublishResult::Refused | PublishResult::Failed)
+        use PublishResult::{Failed, Refused, Unfinished};
+        !matches!(self.result, Refused | Failed | Unfinished)
     }
 }
 
 /// The exit code of a publication: a failure is told before a refusal.
 pub fn exit(results: &[Published]) -> Exit {
     let has = |result| results.iter().any(|published| published.result == result);
-    match (has(PublishResult::Failed), has(PublishResult::Refused)) {
-        (true, _) => Exit::Failed,
-        (_, true) => Exit::Refused,
-        _ => Exit::Done,
+    if has(PublishResult::Failed) {
+        Exit::Failed
+    } else if has(PublishResult::Refused) {
+        Exit::Refused
+    } else if has(PublishResult::Unfinished) {
+        Exit::Unfinished
+    } else {
+        Exit::Done
     }
 }
 
@@ -82,6 +89,7 @@ impl std::fmt::Display for PublishResult {
             Self::Finished => "published",
             Self::Refused => "refused",
             Self::Failed => "failed",
+            Self::Unfinished => "unfinished",
         })
     }
 }

@@ -9,6 +9,7 @@ use crate::model::facts::{Environment, GitHub};
 use crate::model::failure::Failure;
 use crate::model::invocation::Invocation;
 use crate::model::platform::Platform;
+use crate::model::secret::looks_secret;
 use crate::model::token::Secret;
 
 use super::actions_cache::ActionsRuntime;
@@ -68,21 +69,26 @@ pub fn github_token(runner: &Runner) -> Option<Secret> {
     given.or_else(of_gh).map(Secret::new)
 }
 
-/// The first variable known to hold a secret whose value occurs in one of `texts`. `names` are those
-/// of build secrets; others are known by what GitHub and people call them.
-pub fn leaked(names: &[&str], texts: &[&str]) -> Option<String> {
-    const ENDINGS: [&str; 6] =
-        ["_TOKEN", "_SECRET", "_PASSWORD", "_PASSWD", "_API_KEY", "_PRIVATE_KEY"];
-    let is_secret = |name: &str| {
-        names.contains(&name)
-            || ENDINGS.iter().any(|ending| name.to_ascii_uppercase().ends_with(ending))
-    };
+/// The first variable or file known to hold a secret whose value occurs in one of `texts`. `secrets` are
+/// those that a build mounts, with files below `root`; other variables are known by their names.
+pub fn leaked(root: &Path, secrets: &[&SecretSource], texts: &[&str]) -> Option<SecretSource> {
     // A short value occurs anywhere by chance.
     let occurs = |value: &str| value.len() >= 8 && texts.iter().any(|text| text.contains(value));
-    std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .find(|(name, value)| is_secret(name) && occurs(value.trim()))
-        .map(|(name, _)| name)
+    let file = secrets.iter().find(|source| match source {
+        SecretSource::File(path) => {
+            std::fs::read_to_string(root.join(path)).is_ok_and(|text| occurs(text.trim()))
+        }
+        SecretSource::Env(_) => false,
+    });
+    let is_secret =
+        |name: &str| looks_secret(name) || secrets.contains(&&SecretSource::Env(name.to_owned()));
+    let variable = || {
+        std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .find(|(name, value)| is_secret(name) && occurs(value.trim()))
+            .map(|(name, _)| SecretSource::Env(name))
+    };
+    file.map(|source| (*source).clone()).or_else(variable)
 }
 
 /// The value of `name`, `None` when it is unset, empty or not Unicode.

@@ -150,21 +150,39 @@ pub fn relation(runner: &Runner, theirs: &str, ours: &str) -> Result<Relation> {
     })
 }
 
-/// Those of `commits` that were made on top of `ours`, as far as this clone has them.
-pub fn newer_than(runner: &Runner, ours: &str, commits: &[String]) -> Result<Vec<String>> {
-    let known: Vec<&String> = commits.iter().filter(|commit| is_hash(commit)).collect();
-    if known.is_empty() {
-        return Ok(Vec::new());
+/// What some commits are to ours.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Successors {
+    /// Those that were made on top of ours; none stands before one that was made on it.
+    pub newer: Vec<String>,
+    /// Those that this clone does not have.
+    pub unknown: Vec<String>,
+}
+
+/// What each of `commits` is to `ours`, as far as this clone has them.
+pub fn successors(runner: &Runner, ours: &str, commits: &[String]) -> Result<Successors> {
+    let hashes: Vec<&String> = commits.iter().filter(|commit| is_hash(commit)).collect();
+    if hashes.is_empty() {
+        return Ok(Successors::default());
     }
+    let text: String = hashes.iter().flat_map(|commit| [commit.as_str(), "\n"]).collect();
+    let call = git(["cat-file", "--batch-check=%(objectname)"]);
+    let checked = runner.finish_with_input(&call, text.as_bytes())?.stdout;
+    let unknown = checked.lines().filter_map(|line| line.strip_suffix(" missing"));
+    let unknown = unknown.map(str::to_owned).collect();
     let ours = ours.trim_end_matches("-dirty");
-    let mut input = format!("^{ours}\n");
-    for commit in &known {
-        input.extend([commit.as_str(), "\n"]);
-    }
-    let call = git(["rev-list", "--ancestry-path", "--ignore-missing", "--stdin"]);
-    let listed = runner.finish_with_input(&call, input.as_bytes())?.stdout;
-    let newer: std::collections::BTreeSet<&str> = listed.lines().collect();
-    Ok(known.into_iter().filter(|commit| newer.contains(commit.as_str())).cloned().collect())
+    let call = git(["rev-list", "--topo-order", "--ancestry-path", "--ignore-missing", "--stdin"]);
+    let listed = runner.finish_with_input(&call, format!("^{ours}\n{text}").as_bytes())?.stdout;
+    let published = |line: &&str| hashes.iter().any(|commit| commit == line);
+    let newer = listed.lines().filter(published).map(str::to_owned).collect();
+    Ok(Successors { newer, unknown })
+}
+
+/// Gets what `origin` has; whether it could. It asks nobody for a password.
+pub fn fetch(runner: &Runner) -> Result<bool> {
+    let call = git(["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "origin"]);
+    let runner = runner.clone().with_variable("GIT_TERMINAL_PROMPT", "0");
+    Ok(runner.finish(&call)?.success())
 }
 
 /// The one of `commits` that stands last before `revision` in its history, itself not counted.

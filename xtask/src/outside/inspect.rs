@@ -140,7 +140,7 @@ impl Inspector<'_> {
                 .iter()
                 .filter_map(|tag| Some(tag.as_str().strip_prefix("dev-")?.to_owned()))
                 .collect();
-            package.newer = published::newer(self.runner, tags, revision)?;
+            package.newer = published::newer(self.runner, tags, revision)?.newest;
             let before = git::newest_before(self.runner, revision, &published)?;
             package.previous =
                 before.map(|commit| Tag::new(format!("dev-{commit}"))).transpose()?;

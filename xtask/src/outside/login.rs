@@ -25,7 +25,7 @@ impl Login {
     pub fn new(runner: &Runner, registry: &Registry, user: &str, token: &Secret) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("xtask-docker-").tempdir()?;
         let own = own_folder();
-        let text = private_configuration(own.as_deref())?;
+        let text = private_configuration(own.as_deref(), registry)?;
         files::write_atomically(&folder.path().join("config.json"), text.as_bytes())?;
         if let Some(own) = &own {
             // Contexts say where the engine is; without them `docker` would look at its default.
@@ -64,9 +64,9 @@ fn own_folder() -> Option<PathBuf> {
     named.or_else(|| Some(std::env::home_dir()?.join(".docker"))).filter(|folder| folder.is_dir())
 }
 
-/// The user's configuration without a credential store, so that the login stays in the private
-/// folder, and with the user's plugins still found.
-fn private_configuration(own: Option<&Path>) -> Result<String> {
+/// The user's configuration without a credential store or a helper for `registry`, so that the login
+/// stays in the private folder, and with the user's plugins still found.
+fn private_configuration(own: Option<&Path>, registry: &Registry) -> Result<String> {
     let path = own.map(|own| own.join("config.json")).filter(|path| path.is_file());
     let mut configuration: Map<String, Value> = match &path {
         Some(path) => serde_json::from_str(&files::read(path)?)
@@ -74,6 +74,9 @@ fn private_configuration(own: Option<&Path>) -> Result<String> {
         None => Map::new(),
     };
     configuration.remove("credsStore");
+    if let Some(Value::Object(helpers)) = configuration.get_mut("credHelpers") {
+        helpers.remove(registry.as_str());
+    }
     if let Some(own) = own {
         let mut folders = vec![json!(own.join("cli-plugins"))];
         if let Some(Value::Array(more)) = configuration.remove("cliPluginsExtraDirs") {
@@ -99,4 +102,28 @@ fn copy_folder(from: &Path, to: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_private_configuration_keeps_all_but_what_would_take_the_login_elsewhere() {
+        let own = tempfile::tempdir().unwrap();
+        let text = r#"{
+            "auths": {"registry.example.com": {"auth": "x"}},
+            "credsStore": "desktop",
+            "credHelpers": {"ghcr.io": "desktop", "gcr.io": "gcloud"}
+        }"#;
+        std::fs::write(own.path().join("config.json"), text).unwrap();
+        let registry = Registry::new("ghcr.io").unwrap();
+        let made = private_configuration(Some(own.path()), &registry).unwrap();
+        let made: Value = serde_json::from_str(&made).unwrap();
+        assert_eq!(made["credHelpers"], json!({"gcr.io": "gcloud"}));
+        assert_eq!(made["auths"], json!({"registry.example.com": {"auth": "x"}}));
+        assert_eq!(made.get("credsStore"), None);
+        let plugins = own.path().join("cli-plugins");
+        assert_eq!(made["cliPluginsExtraDirs"], json!([plugins]));
+    }
 }

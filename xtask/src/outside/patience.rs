@@ -21,7 +21,17 @@ impl Patience {
     }
 
     /// Does one thing at a registry, and tries again what is worth it.
-    pub fn with<T>(&self, mut call: impl FnMut() -> Result<T>) -> Result<T> {
+    pub fn with<T>(&self, call: impl FnMut() -> Result<T>) -> Result<T> {
+        self.telling(call, |_, _, _| ())
+    }
+
+    /// The same, and `told` hears of each error that is worth another attempt, of that attempt's number
+    /// and of the wait before it.
+    pub fn telling<T>(
+        &self,
+        mut call: impl FnMut() -> Result<T>,
+        told: impl Fn(&RegistryError, u32, Duration),
+    ) -> Result<T> {
         let mut done = 0;
         loop {
             let error = match call() {
@@ -33,6 +43,7 @@ impl Patience {
             let Some(wait) = again.and_then(|asked| self.after(done, asked)) else {
                 return Err(error);
             };
+            told(&error, done + 1, wait);
             clock::sleep(wait).map_err(|_| RegistryError::Interrupted)?;
         }
     }

@@ -22,6 +22,15 @@ const CREATED: &str = "org.opencontainers.image.created";
 /// again.
 pub type Manifests = BTreeMap<Digest, StoredManifest>;
 
+/// What was read of a repository.
+#[derive(Debug)]
+pub struct Read {
+    pub state: PublishedState,
+    pub manifests: Manifests,
+    /// Tags of published commits that this clone does not have.
+    pub unknown: Vec<Tag>,
+}
+
 /// Reads the tags of a repository, the images under those `wanted`, and how their commits relate to
 /// `revision`.
 pub fn read(
@@ -30,7 +39,7 @@ pub fn read(
     repository: &Reference,
     wanted: &[Tag],
     revision: &str,
-) -> Result<(PublishedState, Manifests)> {
+) -> Result<Read> {
     let tags = match client.tags_as_seen(repository) {
         Ok(tags) => tags,
         Err(RegistryError::NotFound) => Vec::new(),
@@ -51,22 +60,42 @@ pub fn read(
             Err(error) => return Err(error.into()),
         }
     }
-    let mut relations = BTreeMap::new();
-    for (tag, image) in &images {
-        if let Some(theirs) = &image.revision {
-            relations.insert(tag.clone(), git::relation(runner, theirs, revision)?);
-        }
-    }
-    let newer = newer(runner, &tags, revision)?;
-    Ok((PublishedState { tags, images, relations, newer, bases: BTreeMap::new() }, manifests))
+    let state = PublishedState { tags, images, ..PublishedState::default() };
+    let mut read = Read { state, manifests, unknown: Vec::new() };
+    relate(runner, &mut read, revision)?;
+    Ok(read)
 }
 
-/// The tag of a published commit that was made on top of `revision`.
-pub fn newer(runner: &Runner, tags: &[Tag], revision: &str) -> Result<Option<Tag>> {
+/// How the commits that are published relate to `revision`, as far as this clone has them.
+pub fn relate(runner: &Runner, read: &mut Read, revision: &str) -> Result<()> {
+    for (tag, image) in &read.state.images {
+        if let Some(theirs) = &image.revision {
+            let relation = git::relation(runner, theirs, revision)?;
+            read.state.relations.insert(tag.clone(), relation);
+        }
+    }
+    let newer = newer(runner, &read.state.tags, revision)?;
+    (read.state.newer, read.unknown) = (newer.newest, newer.unknown);
+    Ok(())
+}
+
+/// What the published commits are to ours, by their tags.
+#[derive(Debug)]
+pub struct Newer {
+    /// The newest of those that were made on top of it.
+    pub newest: Option<Tag>,
+    /// Those that this clone does not have.
+    pub unknown: Vec<Tag>,
+}
+
+/// What is published of commits that are newer than `revision`, or unknown.
+pub fn newer(runner: &Runner, tags: &[Tag], revision: &str) -> Result<Newer> {
     let commit = |tag: &Tag| tag.as_str().strip_prefix("dev-").map(str::to_owned);
     let commits: Vec<String> = tags.iter().filter_map(commit).collect();
-    let newer = git::newer_than(runner, revision, &commits)?;
-    Ok(newer.first().and_then(|commit| Tag::new(format!("dev-{commit}")).ok()))
+    let found = git::successors(runner, revision, &commits)?;
+    let tag = |commit: &String| Tag::new(format!("dev-{commit}")).ok();
+    let newest = found.newer.first().and_then(tag);
+    Ok(Newer { newest, unknown: found.unknown.iter().filter_map(tag).collect() })
 }
 
 /// The image at `reference`, by the annotations of its index, or else by its labels.
@@ -156,6 +185,24 @@ pub fn closure(
     reference: &Reference,
     digest: &Digest,
 ) -> registry::Result<Closure> {
+    let (mut closure, blobs) = manifests(client, reference, digest)?;
+    let looked = parallel::each(&blobs, |blob| client.head_blob(reference, &blob.digest));
+    for (blob, looked) in blobs.into_iter().zip(looked) {
+        match looked {
+            Ok(_) => {}
+            Err(RegistryError::NotFound) => closure.missing.push(blob.digest),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(closure)
+}
+
+/// The manifests of a closure alone, and the blobs that they refer to, which are not looked for.
+pub fn manifests(
+    client: &Client,
+    reference: &Reference,
+    digest: &Digest,
+) -> registry::Result<(Closure, Vec<Descriptor>)> {
     let mut closure = Closure::default();
     let mut blobs: Vec<Descriptor> = Vec::new();
     let mut open = vec![digest.clone()];
@@ -182,15 +229,28 @@ pub fn closure(
             }
         }
     }
-    let looked = parallel::each(&blobs, |blob| client.head_blob(reference, &blob.digest));
-    for (blob, looked) in blobs.into_iter().zip(looked) {
-        match looked {
-            Ok(_) => {}
-            Err(RegistryError::NotFound) => closure.missing.push(blob.digest),
-            Err(error) => return Err(error),
+    Ok((closure, blobs))
+}
+
+/// The base that an image stands on in a lab, by the labels of its configurations: also one that it
+/// inherited from a base that was built there.
+pub fn stand_in(
+    client: &Client,
+    reference: &Reference,
+    digest: &Digest,
+) -> registry::Result<Option<String>> {
+    let manifest = client.manifest(&reference.at(digest.clone()))?.parse()?;
+    let images = match &manifest {
+        Manifest::Index(index) => index.images().map(|entry| entry.digest.clone()).collect(),
+        _ => vec![digest.clone()],
+    };
+    for image in images {
+        let manifest = client.manifest(&reference.at(image))?.parse()?;
+        if let Some(base) = labels(client, reference, &manifest)?.remove(STAND_IN_LABEL) {
+            return Ok(Some(base));
         }
     }
-    Ok(closure)
+    Ok(None)
 }
 
 /// The compressed size of what stands at `reference`, without looking at its layers.

@@ -99,6 +99,7 @@ fn an_image_counts_as_made_from_these_inputs_only_if_it_tells_the_same() {
         target: None,
         platforms: Vec::new(),
         bases: std::collections::BTreeMap::new(),
+        sbom: false,
     };
     let dev = Tag::new("dev").unwrap();
     let image = |inputs| crate::model::published::PublishedImage {

@@ -17,6 +17,7 @@ pub mod retention;
 pub mod retry;
 pub mod rules;
 pub mod selection;
+pub mod tagging;
 pub mod verify;
 pub mod workflow;
 

@@ -1,5 +1,5 @@
-//! What publishing a service needs: a build, or only tags, or nothing; and whether a floating tag may
-//! move. Exact tags are immutable; floating tags move forward only.
+//! What publishing a service needs: a build, or only tags, or nothing. What becomes of each tag is
+//! `plan::tagging`'s.
 
 use std::collections::BTreeSet;
 
@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use crate::model::failure::Failure;
 use crate::model::inputs::Inputs;
-use crate::model::published::{PublishedImage, PublishedState, Relation};
-use crate::model::reference::{Digest, Reference, Tag};
+use crate::model::published::{PublishedImage, PublishedState};
+use crate::model::reference::{Digest, Tag};
 
 /// The tags of one publication.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -47,9 +47,16 @@ impl Request {
     pub fn compared(&self) -> Vec<Tag> {
         // Floating tags that move by version or anywhere move whatever they have now.
         let floating = self.tags.floating.iter().filter(|_| self.wishes.moves == Moves::Forward);
-        let tags = self.tags.exact.iter().chain(floating).chain(&self.like);
+        // An image that `dev` has was looked at before `dev` got it.
+        let dev = self.wishes.promote.then(|| Tag::new("dev").ok()).flatten();
+        let tags = self.tags.exact.iter().chain(floating).chain(&self.like).chain(&dev);
         let tags: BTreeSet<&Tag> = tags.collect();
         tags.into_iter().cloned().collect()
+    }
+
+    /// Whether a tag names the commit itself, and not a version or a place.
+    pub fn names_commit(&self, tag: &Tag) -> bool {
+        tag.as_str() == self.revision || tag.as_str().strip_prefix("dev-") == Some(&*self.revision)
     }
 }
 
@@ -87,6 +94,11 @@ pub enum Action {
         digest: Digest,
         reason: String,
     },
+    /// The same, after a build that publishes no image and only fills the cache.
+    Warm {
+        digest: Digest,
+        reason: String,
+    },
     /// Another commit's image was made from the same inputs: tags are set by reference.
     Retag {
         digest: Digest,
@@ -108,6 +120,7 @@ impl Action {
     pub fn digest(&self) -> Option<&Digest> {
         match self {
             Self::Finish { digest, .. }
+            | Self::Warm { digest, .. }
             | Self::Retag { digest, .. }
             | Self::Promote { digest, .. } => Some(digest),
             Self::Build { .. } => None,
@@ -117,6 +130,7 @@ impl Action {
     pub fn reason(&self) -> &str {
         match self {
             Self::Finish { reason, .. }
+            | Self::Warm { reason, .. }
             | Self::Retag { reason, .. }
             | Self::Promote { reason, .. }
             | Self::Build { reason, .. } => reason,
@@ -124,29 +138,25 @@ impl Action {
     }
 }
 
+/// An image and the tag under which it was found.
+type Found<'s> = (&'s Tag, &'s PublishedImage);
+
 /// Decides what to do for one service. `inputs` are those at hand, `None` where they cannot be known.
 pub fn action(
     state: &PublishedState,
     inputs: Option<&Inputs>,
     request: &Request,
 ) -> Result<Action, Failure> {
-    let Request { tags, like, wishes, .. } = request;
-    let like = like.as_ref();
-    let exact: Vec<(&Tag, &PublishedImage)> =
-        tags.exact.iter().filter_map(|tag| Some((tag, state.images.get(tag)?))).collect();
-    if let Some((tag, image)) = exact.first().filter(|_| !wishes.dirty) {
-        if let Some((other, differing)) = exact.iter().find(|(_, i)| i.digest != image.digest) {
-            let message = format!(
-                "`{tag}` is {} and `{other}` is {}: exact tags of one publication differ",
-                image.digest, differing.digest
-            );
-            return Err(Failure::refused(message).hint("cargo xtask verify"));
-        }
-        let reason = format!("`{tag}` is published, and exact tags never change");
-        return Ok(Action::Finish { digest: image.digest.clone(), reason });
+    let wishes = request.wishes;
+    let found = |tag: Option<&'_ Tag>| state.images.get_key_value(tag?);
+    let like = found(request.like.as_ref());
+    // The first exact tag is the publication's own; another one may be an earlier publication's.
+    let published = found(request.tags.exact.first()).filter(|_| !wishes.dirty);
+    if let Some(published) = published {
+        return finished(state, published, like, request);
     }
     if wishes.promote {
-        return promoted(state, like);
+        return promoted(like, request);
     }
     let build = |reason: &str, changes| Ok(Action::Build { reason: reason.to_owned(), changes });
     if wishes.rebuild {
@@ -156,7 +166,7 @@ pub fn action(
         };
         return build(reason, Vec::new());
     }
-    let Some((tag, image)) = like.and_then(|tag| Some((tag, state.images.get(tag)?))) else {
+    let Some((tag, image)) = like else {
         return build("nothing is published that it could be compared with", Vec::new());
     };
     let (Some(now), Some(before)) = (inputs, &image.inputs) else {
@@ -174,109 +184,47 @@ pub fn action(
     build("its inputs changed", changes)
 }
 
-fn promoted(state: &PublishedState, like: Option<&Tag>) -> Result<Action, Failure> {
-    let tested = like.and_then(|tag| Some((tag, state.images.get(tag)?)));
-    let Some((tag, image)) = tested else {
-        let name = like.map_or("an image", Tag::as_str);
+/// What is published is finished as it is, if it is what is asked for.
+fn finished(
+    state: &PublishedState,
+    (tag, image): Found<'_>,
+    like: Option<Found<'_>>,
+    request: &Request,
+) -> Result<Action, Failure> {
+    let wishes = request.wishes;
+    let digest = image.digest.clone();
+    let refused = |message: String| {
+        Err(Failure::refused(message).hint("exact tags never change: publish another version"))
+    };
+    if let Some((tested, other)) = like.filter(|(_, like)| wishes.promote && like.digest != digest)
+    {
+        return refused(format!(
+            "`{tag}` is {digest}, and `{tested}`, which is to be promoted, is {}",
+            other.digest
+        ));
+    }
+    // An unchanged service's image tells an older commit, but the commit's own tags lead to it too.
+    let of_commit = |(tag, image): Found<'_>| request.names_commit(tag) && image.digest == digest;
+    let revision = image.revision.as_ref().filter(|theirs| **theirs != request.revision);
+    if let Some(theirs) = revision.filter(|_| !state.images.iter().any(of_commit)) {
+        let ours = &request.revision;
+        return refused(format!("`{tag}` was published from {theirs}, and this is {ours}"));
+    }
+    if wishes.rebuild && wishes.moves != Moves::ByVersion {
+        let reason = format!("`{tag}` is published and stays; `--rebuild` fills the cache");
+        return Ok(Action::Warm { digest, reason });
+    }
+    let reason = format!("`{tag}` is published, and exact tags never change");
+    Ok(Action::Finish { digest, reason })
+}
+
+fn promoted(like: Option<Found<'_>>, request: &Request) -> Result<Action, Failure> {
+    let Some((tag, image)) = like else {
+        let name = request.like.as_ref().map_or("an image", Tag::as_str);
         return Err(Failure::refused(format!("there is no `{name}` to promote"))
             .hint("cargo xtask push, or release without --promote"));
     };
     Ok(Action::Promote { digest: image.digest.clone(), reason: format!("`{tag}` is promoted") })
-}
-
-/// What becomes of an exact tag.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Exact {
-    /// It points there already.
-    Stays,
-    Set(&'static str),
-}
-
-/// Decides about the exact tag `reference`, which now points at `there`: it never changes, but for
-/// that of a dirty tree.
-pub fn exact(
-    reference: &Reference,
-    there: Option<&Digest>,
-    digest: &Digest,
-    dirty: bool,
-) -> Result<Exact, Failure> {
-    match there {
-        None => Ok(Exact::Set("set by reference")),
-        Some(there) if there == digest => Ok(Exact::Stays),
-        Some(_) if dirty => Ok(Exact::Set("the tag of a dirty tree is no commit's")),
-        Some(there) => Err(Failure::refused(format!(
-            "`{reference}` is {there} and never changes; this is {digest}"
-        ))
-        .hint("commit again, so that there is another exact tag")),
-    }
-}
-
-/// What becomes of a floating tag that may move.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Move {
-    /// It is there already.
-    Stay,
-    Go(String),
-}
-
-/// Decides whether the floating tag `reference`, which now points at `there`, may move to `digest`, an
-/// image of the request's commit; `None` for one that is still to be built. `newer` is the tag of a
-/// newer commit that is published. A move that would go back is refused.
-pub fn movement(
-    reference: &Reference,
-    there: Option<(&PublishedImage, Relation)>,
-    newer: Option<&Tag>,
-    digest: Option<&Digest>,
-    request: &Request,
-) -> Result<Move, Failure> {
-    match request.wishes.moves {
-        Moves::Forward => {}
-        Moves::Anywhere => return Ok(Move::Go("`--allow-rollback` lets it".to_owned())),
-        Moves::ByVersion => return Ok(Move::Go("the highest version of its line".to_owned())),
-    }
-    let Some((image, relation)) = there else {
-        return Ok(Move::Go("nothing is there".to_owned()));
-    };
-    if Some(&image.digest) == digest && newer.is_none() {
-        return Ok(Move::Stay);
-    }
-    let revision = &request.revision;
-    if let Some(newer) = newer {
-        return Err(overtaken(newer, reference, revision));
-    }
-    let theirs = image.revision.as_deref().unwrap_or("an unknown commit");
-    let refused = |why: &str, hint: &str| {
-        let message = format!("`{reference}` was built from {theirs}, which {why}");
-        Err(Failure::refused(message).hint(hint))
-    };
-    match relation {
-        Relation::Same => Ok(Move::Go(format!("it has another image of {theirs}"))),
-        Relation::Older => Ok(Move::Go(format!("it was built from {theirs}, an ancestor"))),
-        Relation::Newer => refused(&format!("is newer than {revision}"), ROLLBACK),
-        Relation::Apart => {
-            let hint = format!("merge it first; or, {ROLLBACK}");
-            refused(&format!("is not an ancestor of {revision}"), &hint)
-        }
-        Relation::Unknown if image.revision.is_none() => {
-            Ok(Move::Go("it does not tell its commit".to_owned()))
-        }
-        Relation::Unknown => refused(
-            &format!(
-                "this clone does not have, so that nobody can tell whether {revision} is newer"
-            ),
-            "git fetch --unshallow origin, then run it again",
-        ),
-    }
-}
-
-const ROLLBACK: &str = "to go back on purpose: cargo xtask push --allow-rollback";
-
-/// The refusal of a move that came after that of a newer commit.
-pub fn overtaken(newer: &Tag, reference: &Reference, revision: &str) -> Failure {
-    Failure::refused(format!(
-        "`{newer}` was published meanwhile, from a newer commit than {revision}; `{reference}` is its"
-    ))
-    .hint(ROLLBACK)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Tests of publishing: what is built, what is only tagged, and which tags may move.
+//! Tests of publishing: what is built, what is only tagged, and what is refused.
 
 use std::collections::BTreeMap;
 
@@ -22,6 +22,7 @@ fn inputs(tree: &str) -> Inputs {
         target: None,
         platforms: vec![],
         bases: BTreeMap::new(),
+        sbom: false,
     }
 }
 
@@ -51,7 +52,16 @@ fn check_action(
     wishes: Wishes,
     expected: &Expect,
 ) {
-    let decided = action(&state(images), tree.map(inputs).as_ref(), &request("b", wishes));
+    check_request(images, tree, &request("b", wishes), expected);
+}
+
+fn check_request(
+    images: &[(&str, PublishedImage)],
+    tree: Option<&str>,
+    request: &Request,
+    expected: &Expect,
+) {
+    let decided = action(&state(images), tree.map(inputs).as_ref(), request);
     expected.assert_eq(&match decided {
         Ok(Action::Build { reason, changes }) => {
             format!("build: {reason} {}", changes.join("; ")).trim_end().to_owned()
@@ -59,26 +69,89 @@ fn check_action(
         Ok(Action::Retag { digest, reason }) => format!("retag {}: {reason}", digest.short()),
         Ok(Action::Promote { digest, reason }) => format!("promote {}: {reason}", digest.short()),
         Ok(Action::Finish { digest, reason }) => format!("finish {}: {reason}", digest.short()),
+        Ok(Action::Warm { digest, reason }) => format!("warm {}: {reason}", digest.short()),
         Err(failure) => format!("{:?}: {failure}", failure.exit),
     });
 }
 
 #[test]
-fn a_commit_that_is_published_is_only_finished() {
+fn a_commit_that_is_published_is_only_finished_and_a_rebuild_fills_the_cache() {
     let rebuild = Wishes { rebuild: true, ..Wishes::default() };
+    let images = [("dev-b", image('1', "b", None)), ("dev", image('2', "a", Some("t")))];
     check_action(
-        &[("dev-b", image('1', "b", None)), ("dev", image('2', "a", Some("t")))],
+        &images,
         Some("t"),
-        rebuild,
+        Wishes::default(),
         &expect!["finish 111111111111: `dev-b` is published, and exact tags never change"],
     );
     check_action(
-        &[("dev-b", image('1', "b", None)), ("b", image('2', "b", None))],
+        &images,
+        Some("t"),
+        rebuild,
+        &expect!["warm 111111111111: `dev-b` is published and stays; `--rebuild` fills the cache"],
+    );
+    // The commit did not change the service, and so its tag has the image of an older one.
+    check_action(
+        &[("dev-b", image('1', "a", None))],
         Some("t"),
         Wishes::default(),
-        &expect![[
-            r"Refused: `dev-b` is sha256:1111111111111111111111111111111111111111111111111111111111111111 and `b` is sha256:2222222222222222222222222222222222222222222222222222222222222222: exact tags of one publication differ"
-        ]],
+        &expect!["finish 111111111111: `dev-b` is published, and exact tags never change"],
+    );
+}
+
+fn release(promote: bool) -> Request {
+    let tags = Tags { exact: vec![tag("v1.2.3"), tag("b")], floating: vec![tag("latest")] };
+    let wishes = Wishes { rebuild: true, promote, moves: Moves::ByVersion, ..Wishes::default() };
+    Request { revision: "b".to_owned(), tags, like: Some(tag("dev-b")), wishes }
+}
+
+#[test]
+fn a_version_is_finished_only_if_it_is_this_commits() {
+    let check = |images: &[(&str, PublishedImage)], promote, expected: &Expect| {
+        check_request(images, Some("t"), &release(promote), expected);
+    };
+    let ours = expect!["finish 111111111111: `v1.2.3` is published, and exact tags never change"];
+    check(&[("v1.2.3", image('1', "b", None))], false, &ours);
+    // A promoted image of an unchanged service tells the commit that changed it last.
+    let older = image('1', "a", None);
+    check(&[("v1.2.3", older.clone()), ("dev-b", older.clone())], true, &ours);
+    check(&[("v1.2.3", older.clone()), ("b", older.clone())], true, &ours);
+    // The git tag was made anew, on another commit.
+    check(
+        &[("v1.2.3", older), ("dev-b", image('2', "b", None))],
+        false,
+        &expect!["Refused: `v1.2.3` was published from a, and this is b"],
+    );
+}
+
+#[test]
+fn what_is_promoted_is_the_tested_image_and_no_other() {
+    let images = [("v1.2.3", image('1', "b", None)), ("dev-b", image('2', "b", None))];
+    check_request(
+        &images,
+        None,
+        &release(true),
+        &expect![
+            "Refused: `v1.2.3` is sha256:1111111111111111111111111111111111111111111111111111111111111111, and `dev-b`, which is to be promoted, is sha256:2222222222222222222222222222222222222222222222222222222222222222"
+        ],
+    );
+}
+
+#[test]
+fn a_commits_own_tag_of_an_earlier_version_is_in_nobodys_way() {
+    // v1.2.3-rc.1 was released from this commit.
+    let candidate = [("b", image('1', "b", None)), ("dev-b", image('2', "b", None))];
+    check_request(
+        &candidate,
+        None,
+        &release(false),
+        &expect!["build: a release tells its version in its labels"],
+    );
+    check_request(
+        &candidate,
+        None,
+        &release(true),
+        &expect!["promote 222222222222: `dev-b` is promoted"],
     );
 }
 
@@ -128,79 +201,6 @@ fn a_changed_service_is_built_and_it_is_told_what_changed() {
     );
 }
 
-fn check_move(relation: Relation, newer: Option<&str>, wishes: Wishes, expected: &Expect) {
-    let reference: Reference = "ghcr.io/o/r/web:dev".parse().unwrap();
-    let there = image('1', "theirs", None);
-    let newer = newer.map(tag);
-    let there = Some((&there, relation));
-    let request = request("ours", wishes);
-    let moved = movement(&reference, there, newer.as_ref(), Some(&digest('2')), &request);
-    expected.assert_eq(&match moved {
-        Ok(decided) => format!("{decided:?}"),
-        Err(failure) => format!("{:?}: {failure}", failure.exit),
-    });
-}
-
-#[test]
-fn a_floating_tag_moves_forward_only() {
-    let none = Wishes::default();
-    check_move(
-        Relation::Older,
-        None,
-        none,
-        &expect![[r#"Go("it was built from theirs, an ancestor")"#]],
-    );
-    check_move(Relation::Same, None, none, &expect![[r#"Go("it has another image of theirs")"#]]);
-    check_move(
-        Relation::Newer,
-        None,
-        none,
-        &expect!["Refused: `ghcr.io/o/r/web:dev` was built from theirs, which is newer than ours"],
-    );
-    check_move(
-        Relation::Apart,
-        None,
-        none,
-        &expect![
-            "Refused: `ghcr.io/o/r/web:dev` was built from theirs, which is not an ancestor of ours"
-        ],
-    );
-    check_move(
-        Relation::Unknown,
-        None,
-        none,
-        &expect![
-            "Refused: `ghcr.io/o/r/web:dev` was built from theirs, which this clone does not have, so that nobody can tell whether ours is newer"
-        ],
-    );
-}
-
-#[test]
-fn a_newer_commit_that_was_published_unchanged_is_not_overtaken() {
-    // `dev` still has the image of an ancestor, which the newer commit only tagged.
-    check_move(
-        Relation::Older,
-        Some("dev-c"),
-        Wishes::default(),
-        &expect![
-            "Refused: `dev-c` was published meanwhile, from a newer commit than ours; `ghcr.io/o/r/web:dev` is its"
-        ],
-    );
-}
-
-#[test]
-fn a_rollback_must_be_asked_for() {
-    let rollback = Wishes { moves: Moves::Anywhere, ..Wishes::default() };
-    for relation in [Relation::Newer, Relation::Apart, Relation::Unknown] {
-        check_move(
-            relation,
-            Some("dev-c"),
-            rollback,
-            &expect![[r#"Go("`--allow-rollback` lets it")"#]],
-        );
-    }
-}
-
 #[test]
 fn only_what_was_tested_is_promoted() {
     let promote = Wishes { promote: true, ..Wishes::default() };
@@ -214,19 +214,6 @@ fn only_what_was_tested_is_promoted() {
 }
 
 #[test]
-fn an_exact_tag_never_changes_but_that_of_a_dirty_tree() {
-    let reference: Reference = "ghcr.io/o/r/web:dev-b".parse().unwrap();
-    let decided = |there: Option<char>, dirty| {
-        exact(&reference, there.map(digest).as_ref(), &digest('1'), dirty)
-            .map_err(|failure| failure.exit)
-    };
-    assert_eq!(decided(None, false), Ok(Exact::Set("set by reference")));
-    assert_eq!(decided(Some('1'), false), Ok(Exact::Stays));
-    assert_eq!(decided(Some('2'), false), Err(crate::model::failure::Exit::Refused));
-    assert_eq!(decided(Some('2'), true), Ok(Exact::Set("the tag of a dirty tree is no commit's")));
-}
-
-#[test]
 fn what_moves_by_version_is_not_compared() {
     let names = |moves| {
         let wishes = Wishes { moves, ..Wishes::default() };
@@ -235,4 +222,6 @@ fn what_moves_by_version_is_not_compared() {
     };
     assert_eq!(names(Moves::Forward), ["b", "dev", "dev-b"]);
     assert_eq!(names(Moves::ByVersion), ["b", "dev-b"]);
+    let compared = release(true).compared();
+    assert_eq!(compared, ["b", "dev", "dev-b", "v1.2.3"].map(tag));
 }

@@ -2,17 +2,19 @@
 
 use serde::Serialize;
 
+use crate::model::build::{BuildSpec, Output, Provenance};
 use crate::model::channel::Channel;
 use crate::model::config::SecretSource;
-use crate::model::facts::{Facts, Git};
+use crate::model::facts::{Facts, Git, GitHub};
 use crate::model::failure::Failure;
 use crate::model::published::{PublishedState, Relation};
-use crate::model::reference::Reference;
+use crate::model::reference::{Reference, Registry};
 use crate::model::service::ServiceName;
 
 use super::Choice;
 use super::build::{BuildPlan, ServicePlan};
-use super::publish::{Action, Request, Tags, action, movement};
+use super::publish::{Action, Request, Tags, action};
+use super::tagging::movement;
 
 /// Everything `push` or `release` will do. Its JSON form is what `--dry-run --format json` prints.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -35,24 +37,34 @@ pub struct ServicePublication {
     pub build: Option<ServicePlan>,
 }
 
-/// The commit, which must be one: what cannot be checked out again is not published.
-pub fn commit(facts: &Facts, allow_dirty: bool) -> Result<&Git, Failure> {
+/// The commit, which must be one: what cannot be checked out again is not published. `allowed` is the
+/// flag of a command that publishes a dirty tree, marked as such, when it is asked to.
+pub fn commit(facts: &Facts, allowed: Option<bool>) -> Result<&Git, Failure> {
     let git = facts.git.as_ref().ok_or_else(|| {
         Failure::usage("there is no commit to publish").hint("git init && git add . && git commit")
     })?;
-    match git.dirty.first() {
-        Some(first) if !allow_dirty => {
-            let more = match git.dirty.len() - 1 {
-                0 => String::new(),
-                more => format!(" and {more} more"),
-            };
-            Err(Failure::refused(format!(
-                "the tree has changes that are not committed: `{first}`{more}"
-            ))
-            .hint("git commit; or, to publish it marked as dirty: --allow-dirty"))
-        }
-        _ => Ok(git),
-    }
+    let Some(first) = git.dirty.first().filter(|_| allowed != Some(true)) else {
+        return Ok(git);
+    };
+    let more = match git.dirty.len() - 1 {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let hint = match allowed {
+        Some(_) => "git commit; or, to publish it marked as dirty: --allow-dirty",
+        None => "git commit, or git stash --include-untracked",
+    };
+    let message = format!("the tree has changes that are not committed: `{first}`{more}");
+    Err(Failure::refused(message).hint(hint))
+}
+
+/// Whether a job's own token is for this registry: it is GitHub's, and goes to no other.
+pub fn takes_job_token(registry: &Registry, job: &GitHub) -> bool {
+    let server = job.server_url.split_once("://").map_or("", |(_, rest)| rest);
+    let server = server.split('/').next().unwrap_or_default();
+    registry.as_str() == "ghcr.io"
+        || server != "github.com"
+            && registry.as_str().strip_prefix("containers.").is_some_and(|rest| rest == server)
 }
 
 /// Decides what to do for each service of `plan`, whose builds are those of the channel.
@@ -62,8 +74,15 @@ pub fn plan(facts: &Facts, plan: &BuildPlan, request: &Request) -> Result<Publis
         let state = facts.published.get(&service.service).unwrap_or(&nothing);
         let repository = service.repository.clone().ok_or_else(super::build::no_repository)?;
         let action = action(state, service.inputs.as_ref(), request)?;
+        if facts.lab.is_none() {
+            check_real(state, &repository, &action)?;
+        }
         check_moves(state, &repository, &action, request)?;
-        let build = matches!(action, Action::Build { .. }).then(|| service.clone());
+        let build = match action {
+            Action::Build { .. } => Some(service.clone()),
+            Action::Warm { .. } => Some(warming(service)),
+            _ => None,
+        };
         let (service, tags) = (service.service.clone(), request.tags.clone());
         Ok(ServicePublication { service, repository, tags, action, build })
     });
@@ -73,6 +92,39 @@ pub fn plan(facts: &Facts, plan: &BuildPlan, request: &Request) -> Result<Publis
         choices: plan.choices.clone(),
         services: services.collect::<Result<_, Failure>>()?,
     })
+}
+
+/// The build of `service` that publishes no image, for the exports that follow it.
+fn warming(service: &ServicePlan) -> ServicePlan {
+    let build = BuildSpec {
+        cache_to: Vec::new(),
+        output: Output::CacheOnly,
+        provenance: Provenance::None,
+        sbom: false,
+        annotations: std::collections::BTreeMap::new(),
+        ..service.build.clone()
+    };
+    ServicePlan { command: build.invocation(), build, ..service.clone() }
+}
+
+/// What the lab built on a stand-in gets no tag outside the lab.
+fn check_real(
+    state: &PublishedState,
+    repository: &Reference,
+    action: &Action,
+) -> Result<(), Failure> {
+    let Some(digest) = action.digest() else { return Ok(()) };
+    let image = state.images.values().find(|image| image.digest == *digest);
+    match image.and_then(|image| image.stand_in.as_deref()) {
+        Some(base) => Err(stand_in(&repository.at(digest.clone()), base)),
+        None => Ok(()),
+    }
+}
+
+/// The refusal of an image that was built on the stand-in of `base`.
+pub fn stand_in(image: &Reference, base: &str) -> Failure {
+    Failure::refused(format!("`{image}` was built in a lab, on a stand-in of `{base}`"))
+        .hint("delete the version, then publish another commit from an engine whose bases are real")
 }
 
 /// A floating tag that may not move is known before anything is built.
@@ -103,8 +155,8 @@ pub struct Exposure<'p> {
     pub service: &'p ServiceName,
     /// Arguments, labels and the Dockerfile.
     pub texts: Vec<&'p str>,
-    /// Variables that the build mounts as secrets.
-    pub secrets: Vec<String>,
+    /// What the build mounts as secrets.
+    pub secrets: Vec<&'p SecretSource>,
 }
 
 /// What each image that is built makes public.
@@ -112,16 +164,36 @@ pub fn exposures<'p>(plan: &'p PublishPlan, facts: &'p Facts) -> Vec<Exposure<'p
     let built = plan.services.iter().filter_map(|service| Some((service, service.build.as_ref()?)));
     let exposure = |(service, planned): (&'p ServicePublication, &'p ServicePlan)| {
         let file = facts.services.iter().find(|facts| facts.name == service.service);
+        // Where a secret is mounted from may be the value of a variable, and is no secret.
         let arguments = planned.command.arguments.iter().map(String::as_str);
-        let variable = |source: &SecretSource| match source {
-            SecretSource::Env(name) => Some(name.clone()),
-            SecretSource::File(_) => None,
-        };
+        let arguments = arguments.filter(|argument| !argument.starts_with("--secret="));
         Exposure {
             service: &service.service,
             texts: arguments.chain(file.map(|facts| facts.dockerfile.as_str())).collect(),
-            secrets: planned.build.secrets.values().filter_map(variable).collect(),
+            secrets: planned.build.secrets.values().collect(),
         }
     };
     built.map(exposure).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_token_of_a_job_goes_to_the_registry_of_its_own_github_alone() {
+        let takes = |registry: &str, server_url: &str| {
+            let job = GitHub { server_url: server_url.to_owned(), ..GitHub::default() };
+            takes_job_token(&Registry::new(registry).unwrap(), &job)
+        };
+        assert!(takes("ghcr.io", "https://github.com"));
+        assert!(takes("containers.git.example.com", "https://git.example.com"));
+        assert!(takes("containers.octo.ghe.com", "https://octo.ghe.com/"));
+        for other in
+            ["registry.example.com", "docker.io", "containers.github.com", "ghcr.io.evil.com"]
+        {
+            assert!(!takes(other, "https://github.com"), "{other}");
+        }
+        assert!(!takes("containers.evil.com", "https://git.example.com"));
+    }
 }

@@ -44,6 +44,9 @@ pub fn explained(service: &ServicePublication) -> String {
         Action::Retag { digest, .. } => format!("is tagged, {}", digest.short()),
         Action::Promote { digest, .. } => format!("is promoted, {}", digest.short()),
         Action::Finish { digest, .. } => format!("is finished, {}", digest.short()),
+        Action::Warm { digest, .. } => {
+            format!("is finished, {}, and its cache filled", digest.short())
+        }
     };
     let mut text = format!("{} {what}: {}", service.service, service.action.reason());
     if let Action::Build { changes, .. } = &service.action {
@@ -181,7 +184,8 @@ pub fn outputs(published: &Published) -> Vec<(String, String)> {
     let (Some(digest), Some(first)) = (&published.digest, published.tags.first()) else {
         return Vec::new();
     };
-    let service = published.service.as_str();
+    // The name of an output has no dot.
+    let service = published.service.as_str().replace('.', "_");
     let reference = published.repository.with_tag(first.tag.clone());
     let tags: Vec<_> = published.tags.iter().map(|result| result.tag.as_str()).collect();
     vec![

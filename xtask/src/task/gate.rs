@@ -1,17 +1,17 @@
 //! What must hold before anything is published: credentials that allow it, an engine whose bases are
 //! real, and no value of a secret in what becomes public.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
+use crate::model::config::SecretSource;
 use crate::model::facts::Facts;
 use crate::model::failure::Failure;
 use crate::model::invocation::Invocation;
 use crate::model::lab::ENGINE_LABEL;
-use crate::model::publication::Published;
-use crate::outside::environment;
 use crate::outside::login::Login;
 use crate::outside::registry::{self, Client, Source};
-use crate::plan::push::{self, PublishPlan};
+use crate::outside::{environment, parallel};
+use crate::plan::push::{self, PublishPlan, ServicePublication};
 
 use super::Start;
 use super::publish::again;
@@ -27,9 +27,10 @@ pub(super) fn client(facts: &Facts) -> Client {
     Client::new(registry::Options { credentials, ..registry::Options::default() })
 }
 
-/// The token of a job is for GitHub's registry; the lab's wants none.
+/// The token of a job is for GitHub's own registry; the lab's wants none.
 fn is_job(facts: &Facts) -> bool {
-    facts.environment.github.is_some() && facts.lab.is_none()
+    let job = facts.environment.github.as_ref();
+    job.is_some_and(|job| push::takes_job_token(facts.registry(), job)) && facts.lab.is_none()
 }
 
 /// What stands between a plan and its publication.
@@ -40,61 +41,62 @@ pub(super) struct Gate<'g> {
 }
 
 impl Gate<'_> {
-    /// Asks whether the credentials allow it, before the work and not after, and logs docker in with
-    /// the job's token where there is one.
-    pub fn login(&self, plan: &PublishPlan) -> Result<Option<Login>> {
-        let Some(first) = plan.services.iter().find(|service| service.build.is_some()) else {
+    /// Asks whether the credentials allow it, before the work and not after, and logs docker in with the
+    /// job's token where there is one. Where nothing is built the first tag that is set tells as much.
+    pub fn login(&self, plan: &PublishPlan, sign: bool) -> Result<Option<Login>> {
+        let builds = plan.services.iter().any(|service| service.build.is_some());
+        if builds {
+            let may = |service: &ServicePublication| {
+                again(|| self.client.may_push(&service.repository))
+                    .with_context(|| format!("cannot push to `{}`", service.repository))
+            };
+            parallel::each(&plan.services, may).into_iter().collect::<Result<()>>()?;
+            self.engine()?;
+        } else if !sign {
             return Ok(None);
-        };
-        again(|| self.client.may_push(&first.repository))?;
-        let runner = &self.start.runner;
-        if self.facts.lab.is_none() {
-            let info = Invocation::new("docker", ["info", "--format={{json .Labels}}"]);
-            if runner.finish(&info)?.stdout.contains(ENGINE_LABEL) {
-                return Err(Failure::refused(
-                    "this engine is the lab's, whose bases may be stand-ins, and the registry is not",
-                )
-                .hint("cargo xtask push --lab; or unset DOCKER_HOST")
-                .into());
-            }
         }
+        let runner = &self.start.runner;
         environment::job_login()
             .filter(|_| is_job(self.facts))
             .map(|(user, token)| Login::new(runner, self.facts.registry(), &user, &token))
             .transpose()
     }
 
-    /// No value of a secret may be published with an image.
-    pub fn leaks(&self, plan: &PublishPlan) -> Result<()> {
-        for exposure in push::exposures(plan, self.facts) {
-            let names: Vec<&str> = exposure.secrets.iter().map(String::as_str).collect();
-            if let Some(name) = environment::leaked(&names, &exposure.texts) {
-                let message = format!(
-                    "the value of the secret variable `{name}` would be published with {}: it \
-                     stands in an argument, a label or the Dockerfile",
-                    exposure.service
-                );
-                return Err(Failure::refused(message)
-                    .hint(format!("mount it instead: --secret id=NAME,env={name}"))
-                    .into());
-            }
+    /// What the lab's engine builds may stand on stand-ins, and is the lab's.
+    fn engine(&self) -> Result<()> {
+        let info = Invocation::new("docker", ["info", "--format={{json .Labels}}"]);
+        if self.facts.lab.is_none()
+            && self.start.runner.finish(&info)?.stdout.contains(ENGINE_LABEL)
+        {
+            return Err(Failure::refused(
+                "this engine is the lab's, whose bases may be stand-ins, and the registry is not",
+            )
+            .hint("cargo xtask push --lab; or unset DOCKER_HOST")
+            .into());
         }
         Ok(())
     }
-}
 
-/// Signs what was published, by digest. The key never passes through here.
-pub(super) fn sign(start: &Start, published: &Published) -> Result<()> {
-    let Some(digest) = &published.digest else { return Ok(()) };
-    if which::which("cosign").is_err() {
-        return Err(Failure::failed("`--sign` needs cosign, which is not on the PATH")
-            .hint("https://docs.sigstore.dev/cosign/system_config/installation")
-            .into());
+    /// No value of a secret may be published with an image.
+    pub fn leaks(&self, plan: &PublishPlan) -> Result<()> {
+        for exposure in push::exposures(plan, self.facts) {
+            let root = &self.start.root;
+            let Some(source) = environment::leaked(root, &exposure.secrets, &exposure.texts) else {
+                continue;
+            };
+            let (what, name) = match &source {
+                SecretSource::Env(name) => ("variable", name),
+                SecretSource::File(path) => ("file", path),
+            };
+            let message = format!(
+                "the value of the secret {what} `{name}` would be published with {}: it stands in \
+                 an argument, a label or the Dockerfile",
+                exposure.service
+            );
+            let hint =
+                format!("mount it instead: --{}", crate::model::build::secret("NAME", &source));
+            return Err(Failure::refused(message).hint(hint).into());
+        }
+        Ok(())
     }
-    let mut arguments = vec!["sign".to_owned(), "--yes".to_owned()];
-    if let Some(key) = environment::text("COSIGN_KEY") {
-        arguments.push(format!("--key={key}"));
-    }
-    arguments.push(published.repository.at(digest.clone()).to_string());
-    start.runner.output(&Invocation::new("cosign", arguments)).map(drop)
 }

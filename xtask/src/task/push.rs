@@ -24,7 +24,7 @@ pub fn run(mut start: Start, options: &cli::Push) -> Result<Exit> {
         services: &options.services,
         ..Wanted::default()
     })?;
-    let git = commit(&facts, options.allow_dirty)?;
+    let git = commit(&facts, Some(options.allow_dirty))?;
     let dirty = !git.dirty.is_empty();
     let revision = revision(git);
     let tags = dev_tags(&revision, dirty)?;

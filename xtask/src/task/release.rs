@@ -28,7 +28,7 @@ use super::publish::again;
 pub fn run(mut start: Start, options: &cli::Release) -> Result<Exit> {
     start.enter_lab()?;
     let facts = start.facts(&Wanted::default())?;
-    let checkout = commit(&facts, false)?.clone();
+    let checkout = commit(&facts, None)?.clone();
     let version = chosen(&start, options, &checkout)?;
     let name = format!("v{version}");
     check_branch(&start, &facts, &checkout)?;

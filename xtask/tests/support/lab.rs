@@ -42,6 +42,11 @@ impl Lab {
         self.text("/registry/address")
     }
 
+    /// The engine's `DOCKER_HOST`, unless it is the one that is there anyway.
+    pub fn engine(&self) -> Option<&str> {
+        self.status["engine"]["host"].as_str()
+    }
+
     /// `HOST:PORT` of the registry behind the front: what is asked there is neither counted nor hit.
     pub fn behind(&self) -> &str {
         self.text("/registry/backend")

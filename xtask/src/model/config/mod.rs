@@ -15,6 +15,7 @@ use super::failure::Failure;
 use super::inventory::Policy;
 use super::platform::Platform;
 use super::reference::{Registry, Repository, Tag};
+use super::secret::looks_secret;
 use super::service::ServiceName;
 use quantity::Bytes;
 pub use reader::nearest;
@@ -266,9 +267,8 @@ impl std::str::FromStr for Plain {
     }
 }
 
-/// A build argument: a name a shell could have, a value on one line, and not a secret. BuildKit
-/// keeps the values of arguments in the image's history and provenance, where anyone can read them.
-pub fn build_argument(name: &str, value: &str) -> Result<(), String> {
+/// A variable: a name a shell could have, and a value on one line.
+fn variable(name: &str, value: &str) -> Result<(), String> {
     let first = name.chars().next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
     if !first || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
         return Err("expected a name of letters, digits and `_`".to_owned());
@@ -276,6 +276,13 @@ pub fn build_argument(name: &str, value: &str) -> Result<(), String> {
     if value.chars().any(char::is_control) {
         return Err("the value has a line break or another control character".to_owned());
     }
+    Ok(())
+}
+
+/// A build argument: a variable, and not a secret. BuildKit keeps the values of arguments in the
+/// image's history and provenance, where anyone can read them.
+pub fn build_argument(name: &str, value: &str) -> Result<(), String> {
+    variable(name, value)?;
     if looks_secret(name) {
         return Err(format!(
             "`{name}` looks like a secret, and build arguments are published with the image; \
@@ -284,21 +291,6 @@ pub fn build_argument(name: &str, value: &str) -> Result<(), String> {
         ));
     }
     Ok(())
-}
-
-/// Whether a name is one that people give to secrets.
-fn looks_secret(name: &str) -> bool {
-    let words: Vec<String> = name.split('_').map(str::to_ascii_uppercase).collect();
-    let ends = |suffix: &str| words.last().is_some_and(|last| last == suffix);
-    let has = |word: &str| words.iter().any(|w| w == word);
-    has("TOKEN")
-        || has("PASSWORD")
-        || has("PASSWD")
-        || has("SECRET")
-        || has("CREDENTIALS")
-        || has("APIKEY")
-        || has("PAT")
-        || (ends("KEY") && (has("API") || has("PRIVATE") || has("ACCESS") || has("SSH")))
 }
 
 /// Reads where a build secret comes from: `env:NAME` or `file:PATH`.

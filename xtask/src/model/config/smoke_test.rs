@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::build_argument;
+use super::variable;
 use super::reader::{Section, nearest};
 use crate::model::failure::Failure;
 use crate::model::invocation::Invocation;
@@ -96,7 +96,7 @@ pub(super) fn read(mut section: Section<'_>) -> Result<SmokeTest, Failure> {
             .into_iter()
             .map(|path| path.0)
             .collect(),
-        environment: section.pairs("environment", build_argument)?,
+        environment: section.pairs("environment", variable)?,
         timeout: timeout.map_or(defaults.timeout, Duration::from_secs),
         stop_timeout: stop_timeout.map_or(defaults.stop_timeout, Duration::from_secs),
     };

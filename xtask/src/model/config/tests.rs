@@ -142,6 +142,16 @@ fn a_build_argument_that_looks_like_a_secret_is_refused_with_the_way_to_do_it() 
 }
 
 #[test]
+fn a_smoke_test_may_have_a_password_which_is_published_nowhere() {
+    let text = "[workspace.metadata.images.services.a.smoke-test.environment]\n\
+                POSTGRES_PASSWORD = 'only-here'";
+    let config = Config::parse("Cargo.toml", &format!("[workspace]\n{text}")).unwrap();
+    let service = config.service(&"a".parse().unwrap());
+    let environment = service.smoke_test.unwrap().environment;
+    assert_eq!(environment.get("POSTGRES_PASSWORD").map(String::as_str), Some("only-here"));
+}
+
+#[test]
 fn a_broken_file_says_where() {
     let failure = Config::parse("Cargo.toml", "[workspace]\nx = = 1").unwrap_err();
     assert!(failure.message.starts_with("Cargo.toml:2:5: not TOML: "), "{}", failure.message);

@@ -147,6 +147,7 @@ impl Context<'_> {
                 .iter()
                 .map(|name| Some((name.clone(), resolved.get(name)?.clone())))
                 .collect::<Option<_>>()?,
+            sbom: self.facts.config.sbom,
         })
     }
 

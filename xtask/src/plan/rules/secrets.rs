@@ -1,5 +1,7 @@
 //! The rule about secrets that become part of an image.
 
+use crate::model::secret::looks_secret;
+
 use super::view::View;
 use super::{Found, Rule};
 
@@ -16,7 +18,7 @@ fn secret_in_image(view: &View<'_>) -> Vec<Found> {
         let names = instruction.pairs().into_iter().filter(|(name, value)| {
             // `ENV TOKEN=` says that there is one, and holds none.
             let held = is_argument || value.as_ref().is_some_and(|value| !value.is_empty());
-            held && is_secret(name)
+            held && looks_secret(name)
         });
         let names: Vec<String> = names.map(|(name, _)| format!("`{name}`")).collect();
         (!names.is_empty()).then(|| {
@@ -28,30 +30,4 @@ fn secret_in_image(view: &View<'_>) -> Vec<Found> {
         })
     })
     .collect()
-}
-
-/// Whether a name is that of a secret, and not of where one is or how long it lasts.
-fn is_secret(name: &str) -> bool {
-    const WORDS: [&str; 11] = [
-        "PASSWORD",
-        "PASSWD",
-        "PASSPHRASE",
-        "PWORD",
-        "SECRET",
-        "SECRETS",
-        "TOKEN",
-        "APIKEY",
-        "CREDENTIAL",
-        "CREDENTIALS",
-        "AUTH",
-    ];
-    const KEYS: [&str; 7] = ["API", "ACCESS", "PRIVATE", "SECRET", "SIGNING", "SSH", "ENCRYPTION"];
-    const HARMLESS: [&str; 9] =
-        ["FILE", "PATH", "DIR", "URL", "NAME", "TTL", "TIMEOUT", "LENGTH", "PUBLIC"];
-    let name = name.to_ascii_uppercase();
-    let words: Vec<&str> = name.split('_').collect();
-    let is_key = |pair: &[&str]| matches!(pair, [kind, "KEY"] if KEYS.contains(kind));
-    let harmless =
-        words.last().is_some_and(|last| HARMLESS.contains(last)) || words.contains(&"PUBLIC");
-    !harmless && (words.iter().any(|word| WORDS.contains(word)) || words.windows(2).any(is_key))
 }

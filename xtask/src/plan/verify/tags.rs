@@ -111,7 +111,9 @@ fn released(subject: &Subject<'_>, tags: &[Tag]) -> Vec<Finding> {
     let remedy = format!("cargo xtask release v{highest}");
     let mut names: Vec<String> = lines(&highest).into();
     let revision = exact.and_then(|exact| super::image::revision(subject.package, exact));
-    names.extend(revision.filter(|revision| tags.iter().any(|tag| tag.as_str() == *revision)));
+    // The commit's own tag is the first version's that was released from it, maybe a pre-release's.
+    let is_its = |revision: &String| points.get(revision.as_str()).copied() == exact;
+    names.extend(revision.filter(is_its));
     let judge = |name: &String| match points.get(name.as_str()) {
         Some(there) if Some(*there) == exact => None,
         Some(there) => Some(format!("`{name}` is {}, and not v{highest}", there.short())),

@@ -1,0 +1,265 @@
+//! `cargo xtask push --lab` against a real engine and a real registry: what moves, and which cache tier
+//! gives what. Bytes and requests are those that the registry saw.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking, and starts the programs it needs"
+)]
+
+#[path = "support/pushing.rs"]
+mod pushing;
+mod support;
+#[path = "support/lab.rs"]
+mod the_lab;
+
+use pushing::{noise, pulls, push, the_service, unlike_any, unpublished};
+use serde_json::{Value, json};
+use support::Ran;
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn nothing_changed_and_a_rebuild_moves_no_more_than_64_kib() {
+    let (fixture, lab) = unpublished();
+    push(&fixture, &[]).expect(0);
+    fixture.another_commit();
+    lab.empty_engine();
+    lab.reset();
+    let ran = push(&fixture, &["--rebuild"]).expect(0);
+    let moved = lab.traffic();
+    let record = &the_service(&ran)["record"];
+    assert_eq!(record["totals"]["cached"], record["totals"]["total"], "{record:#}");
+    assert_eq!(record["totals"]["total"], 5);
+    assert!(moved.bytes <= 64 * 1024, "{moved:?} {:#?}", lab.requests());
+    pulls(&lab, &fixture, "dev");
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn a_release_of_a_pushed_commit_moves_no_more_than_64_kib_also_when_dev_has_gone_on() {
+    let (fixture, lab) = unpublished();
+    let release = |version: &str| {
+        lab.empty_engine();
+        lab.reset();
+        let more = ["--create-tag", "--no-github-release", "--format=json"];
+        fixture.xtask(&[&["release", version, "--lab"], &more[..]].concat()).expect(0)
+    };
+    push(&fixture, &[]).expect(0);
+    release("v1.0.0");
+    for salt in [3, 4] {
+        fixture.write("services/web/data", &noise(salt, 300_000));
+        fixture.commit("feat: other data");
+        push(&fixture, &[]).expect(0);
+    }
+    fixture.git(&["checkout", "--quiet", "HEAD^"]);
+    let ran = release("v1.0.1");
+    let moved = lab.traffic();
+    let record = &the_service(&ran)["record"];
+    assert_eq!(record["totals"]["cached"], record["totals"]["total"], "{record:#}");
+    assert!(moved.bytes <= 64 * 1024, "{moved:?} {:#?}", lab.requests());
+    pulls(&lab, &fixture, "latest");
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn one_changed_file_moves_its_layer_and_no_more_than_128_kib() {
+    let (fixture, lab) = unpublished();
+    push(&fixture, &[]).expect(0);
+    fixture.write("services/web/data", &noise(2, 300_000));
+    fixture.commit("feat: other data");
+    lab.empty_engine();
+    lab.reset();
+    let ran = push(&fixture, &[]).expect(0);
+    let moved = lab.traffic();
+    let record = &the_service(&ran)["record"];
+    assert_eq!(record["totals"]["cached"], 4, "{record:#}");
+    let (index, _) = lab.manifest(&fixture.image(), "dev").unwrap();
+    let child = index["manifests"][0]["digest"].as_str().unwrap();
+    let (manifest, _) = lab.manifest(&fixture.image(), child).unwrap();
+    let layer = manifest["layers"].as_array().unwrap().last().unwrap()["size"].as_u64().unwrap();
+    assert!(moved.bytes <= layer + 128 * 1024, "{moved:?}, layer {layer}");
+    pulls(&lab, &fixture, "dev");
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn an_unchanged_service_is_tagged_in_less_than_ten_requests_and_explained() {
+    let (fixture, lab) = unpublished();
+    let first = the_service(&push(&fixture, &[]).expect(0));
+    let revision = fixture.another_commit();
+    lab.empty_engine();
+    lab.reset();
+    let ran = push(&fixture, &[]).expect(0);
+    let moved = lab.traffic();
+    let published = the_service(&ran);
+    assert_eq!(published["result"], "unchanged", "{published:#}");
+    assert_eq!(published["digest"], first["digest"]);
+    assert!(moved.requests < 10, "{moved:?}");
+    let (_, digest) = lab.manifest(&fixture.image(), &format!("dev-{revision}")).unwrap();
+    assert_eq!(first["digest"], digest);
+
+    fixture.write("services/web/data", "new");
+    fixture.commit("feat: new data");
+    let ran = fixture.xtask(&["push", "--lab", "--explain", "--dry-run"]).expect(0);
+    assert!(
+        ran.stderr.contains("web is built: its inputs changed\n  its folder: "),
+        "{}",
+        ran.stderr
+    );
+}
+
+/// A build that takes everything from one tier, the others being removed.
+fn only(remove: &[&str], gha: bool, expected_tier: &str) {
+    let (fixture, lab) = unpublished();
+    let variables = lab.actions("refs/heads/dev");
+    let push = |more: &[&str]| {
+        let mut command = fixture.command(&[&["push", "--lab", "--format=json"], more].concat());
+        if gha {
+            command.envs(variables.clone());
+        }
+        Ran::from(command.output().unwrap())
+    };
+    push(&[]).expect(0);
+    if expected_tier == "latest" {
+        let reference = |tag: &str| format!("{}/{}:{tag}", lab.registry(), fixture.image());
+        let (from, to) = (reference("dev"), reference("latest"));
+        lab.docker(&["buildx", "imagetools", "create", "--tag", &to, &from]).expect(0);
+        // Its own digest, so that it stays when `dev` goes.
+        fixture.another_commit();
+        push(&["--rebuild"]).expect(0);
+    }
+    fixture.another_commit();
+    for tag in remove {
+        lab.delete(&fixture.image(), tag);
+    }
+    lab.empty_engine();
+    let ran = push(&["--rebuild"]).expect(0);
+    let record = the_service(&ran)["record"].clone();
+    assert_eq!(record["totals"]["cached"], record["totals"]["total"], "{record:#}");
+    let tiers = record["tiers"].as_array().unwrap();
+    let offered: Vec<_> = tiers.iter().filter(|tier| tier["outcome"] == "offered").collect();
+    assert_eq!(offered.len(), 1, "{tiers:#?}");
+    assert_eq!(offered[0]["tier"], expected_tier);
+    assert_eq!(record["export_error"], Value::Null);
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn the_cache_alone_gives_every_step() {
+    only(&["dev"], false, "cache");
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn the_dev_image_alone_gives_every_step() {
+    only(&["cache"], false, "dev");
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn the_latest_image_alone_gives_every_step() {
+    only(&["cache", "dev"], false, "latest");
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn the_actions_cache_alone_gives_every_step() {
+    only(&["cache", "dev"], true, "gha");
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn a_tier_that_never_answers_is_left_out_and_holds_up_nothing() {
+    let (fixture, lab) = unpublished();
+    fixture.service("api", &format!("FROM debian:bookworm\nRUN echo {} > /x\n", unlike_any()));
+    fixture.commit("feat: another service");
+    let variables = lab.actions("refs/heads/dev");
+    let run = |arguments: &[&str]| {
+        let mut command = fixture.command(&[arguments, &["--lab", "--format=json"]].concat());
+        Ran::from(command.envs(variables.clone()).output().unwrap()).expect(0)
+    };
+    run(&["push"]);
+    for tier in ["cache", "dev", "latest", "gha"] {
+        fixture.another_commit();
+        let hang = |path: &str| json!({"match": {"path": path}, "action": {"kind": "hang"}});
+        if tier == "gha" {
+            lab.cache_control("POST", "faults", Some(&hang("/twirp/")));
+        } else {
+            lab.fault(&hang(&format!("/v2/{}/manifests/{tier}", fixture.image())));
+        }
+        let ran = run(&["build"]).json();
+        lab.no_faults();
+        lab.cache_control("DELETE", "faults", None);
+        let records = ran["records"].as_array().unwrap();
+        assert!(records.iter().all(|record| record["result"] == "built"), "{tier}: {ran:#}");
+        let outcome = |service: &str| {
+            let record = records.iter().find(|record| record["service"] == service).unwrap();
+            let tiers = record["tiers"].as_array().unwrap();
+            tiers.iter().find(|look| look["tier"] == tier).unwrap()["outcome"].clone()
+        };
+        assert_eq!(outcome("web"), "hung", "{tier}: {ran:#}");
+        // The Actions cache is one for both.
+        assert_eq!(outcome("api") == "hung", tier == "gha", "{tier}: {ran:#}");
+    }
+}
+
+/// The tier answers when it is looked at, and no more when BuildKit imports it.
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn a_builder_that_hangs_in_an_import_is_freed_and_the_build_beside_ends_too() {
+    let (fixture, lab) = unpublished();
+    let other = || format!("FROM debian:bookworm\nRUN echo {} > /x\n", unlike_any());
+    fixture.service("api", &other());
+    fixture.commit("feat: another service");
+    push(&fixture, &[]).expect(0);
+    fixture.another_commit();
+    fixture.service("api", &other());
+    fixture.commit("feat: both changed");
+    lab.empty_engine();
+    let path = format!("/v2/{}/manifests/cache", fixture.image());
+    lab.fault(&json!({"match": {"path": path, "method": "HEAD"}, "action": {"kind": "hang"}}));
+    let ran = fixture.xtask(&["build", "--lab", "--format=json"]);
+    lab.no_faults();
+    let ran = ran.expect(0);
+    assert!(ran.stderr.contains("BuildKit hangs in a cache import"), "{}", ran.stderr);
+    for record in ran.json()["records"].as_array().unwrap() {
+        assert_eq!(record["result"], "built", "{record:#}");
+    }
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn an_invalidated_cache_makes_the_next_build_cold_and_deletes_nothing() {
+    let (fixture, lab) = unpublished();
+    push(&fixture, &[]).expect(0);
+    let cache = lab.manifest(&fixture.image(), "cache").unwrap().1;
+    fixture.xtask(&["cache", "invalidate", "--lab"]).expect(0);
+    assert!(lab.manifest(&fixture.image(), &cache).is_some());
+    let status = fixture.xtask(&["cache", "status", "--lab", "--format=json"]).expect(0).json();
+    assert_eq!(status[0]["outcome"], "empty", "{status:#}");
+    lab.delete(&fixture.image(), "dev");
+    lab.empty_engine();
+    fixture.another_commit();
+    let record = the_service(&push(&fixture, &["--rebuild"]).expect(0))["record"].clone();
+    assert_eq!(record["totals"]["cached"], 0, "{record:#}");
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn a_rebuild_of_a_published_commit_fills_the_cache_and_publishes_nothing() {
+    let (fixture, lab) = unpublished();
+    let first = the_service(&push(&fixture, &[]).expect(0));
+    lab.delete(&fixture.image(), "cache");
+    lab.empty_engine();
+    let mut command = fixture.command(&["push", "--lab", "--format=json"]);
+    let ran = Ran::from(command.env("XTASK_REBUILD", "true").output().unwrap()).expect(0);
+    let published = the_service(&ran);
+    assert_eq!(published["result"], "published", "{published:#}");
+    assert_eq!(published["digest"], first["digest"]);
+    assert!(published["tags"].as_array().unwrap().iter().all(|tag| tag["set"] == false));
+    assert_eq!(published["record"]["export_error"], Value::Null);
+    let status = fixture.xtask(&["cache", "status", "--lab", "--format=json"]).expect(0).json();
+    assert_eq!(status[0]["outcome"], "offered", "{status:#}");
+    assert_eq!(first["digest"], lab.manifest(&fixture.image(), "dev").unwrap().1);
+}

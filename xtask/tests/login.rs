@@ -1,0 +1,61 @@
+//! Logging in as a job does, with a stand-in for docker.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking, and writes the program it needs"
+)]
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use xtask::model::reference::Registry;
+use xtask::model::token::Secret;
+use xtask::outside::login::Login;
+use xtask::outside::process::Runner;
+
+/// A runner that finds a `docker` which tells what it got, and ends with `code`.
+fn runner(folder: &Path, code: u8) -> Runner {
+    let program = folder.join("docker");
+    let script = format!(
+        "#!/bin/sh\ncd {}\necho \"$@\" > arguments\ncat > input\n\
+         echo \"$DOCKER_CONFIG\" > folder\ncat \"$DOCKER_CONFIG/config.json\" > configuration\n\
+         echo 'denied: no such token' >&2\nexit {code}\n",
+        folder.display()
+    );
+    std::fs::write(&program, script).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:/usr/bin:/bin", folder.display());
+    Runner::new(folder, false).with_variable("PATH", path)
+}
+
+#[test]
+fn the_token_goes_through_standard_input_into_a_configuration_that_is_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let runner = runner(folder.path(), 0);
+    let registry = Registry::new("ghcr.io").unwrap();
+    let login = Login::new(&runner, &registry, "octocat", &Secret::new("ghs_secret")).unwrap();
+    let got = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+    assert_eq!(got("arguments"), "login --username=octocat --password-stdin ghcr.io\n");
+    assert_eq!(got("input"), "ghs_secret");
+    assert!(!got("configuration").contains("credsStore"));
+    let private = got("folder").trim().to_owned();
+    assert_eq!(login.enter(&runner).variable("DOCKER_CONFIG").as_deref(), Some(private.as_str()));
+    assert!(Path::new(&private).is_dir());
+    drop(login);
+    assert!(!Path::new(&private).exists());
+}
+
+#[test]
+fn a_token_that_is_refused_is_told_with_the_permission_and_not_with_the_token() {
+    let folder = tempfile::tempdir().unwrap();
+    let runner = runner(folder.path(), 1);
+    let registry = Registry::new("ghcr.io").unwrap();
+    let refused = Login::new(&runner, &registry, "octocat", &Secret::new("ghs_secret"));
+    let error = format!("{:?}", refused.err().unwrap());
+    assert!(error.contains("denied: no such token"), "{error}");
+    assert!(error.contains("packages: write"), "{error}");
+    assert!(!error.contains("ghs_secret"), "{error}");
+    let private = std::fs::read_to_string(folder.path().join("folder")).unwrap();
+    assert!(!Path::new(private.trim()).exists());
+}
