@@ -16,7 +16,7 @@ pub struct Push {
     #[arg(long, value_name = "REV")]
     pub changed_since: Option<String>,
     /// Build although nothing changed
-    #[arg(long)]
+    #[arg(long, env = "XTASK_REBUILD", value_parser = FalseyValueParser::new())]
     pub rebuild: bool,
     /// Let a floating tag go back to an older commit
     #[arg(long)]
