@@ -17,7 +17,7 @@ mod the_lab;
 use std::collections::BTreeMap;
 use std::process::Command;
 
-use adopting::{adopted, cargo, copy_xtask};
+use adopting::{adopted, cargo, copy_workflows, copy_xtask};
 use serde_json::{Value, json};
 use support::Fixture;
 use the_lab::Lab;
@@ -117,6 +117,42 @@ fn a_new_service_is_a_new_folder() {
     let failed = found.as_array().unwrap().iter().filter(|finding| finding["level"] == "fail");
     assert_eq!(failed.count(), 0, "{found:#}");
     pruned(&fixture, &lab, &first);
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn the_workflows_that_are_copied_run_in_another_repository() {
+    let fixture = adopted("ghcr.io");
+    copy_workflows(&fixture);
+    fixture.commit("feat: take xtask and its workflows");
+    let there = fixture.git(&["ls-files", ".github/workflows"]);
+    assert!(there.contains("docker-build.yml") && !there.contains("/ci.yml"), "{there}");
+    let judged = fixture.xtask(&["verify", "--local", "--format=json"]).expect(0).json();
+    let of_us =
+        |finding: &&Value| ["workflows", "actions"].iter().any(|it| finding["subject"] == *it);
+    let levels: Vec<&Value> =
+        judged.as_array().unwrap().iter().filter(of_us).map(|it| &it["level"]).collect();
+    assert!(
+        levels.len() >= 2 && levels.iter().all(|it| **it == "pass" || **it == "skip"),
+        "{judged:#}"
+    );
+
+    let lab = Lab::up(&fixture);
+    fixture.xtask(&["ci", "dev", "--lab"]).expect(0);
+    for service in ["api", "motd", "worker"] {
+        let tags = lab.tags(&format!("{}/{service}", fixture.repository));
+        assert!(tags.contains("dev") && tags.contains("cache"), "{service}: {tags:?}");
+    }
+    fixture.git(&["checkout", "--quiet", "-b", "feature/web"]);
+    fixture.service(
+        "web",
+        "FROM debian:bookworm\nUSER 65532:65532\n\
+         CMD [\"perl\", \"-e\", \"$SIG{TERM} = sub { exit 0 }; sleep 1 while 1\"]\n",
+    );
+    fixture.commit("feat: a web service");
+    let ran = fixture.xtask(&["ci", "pr", "--lab"]).expect(0);
+    assert!(ran.stderr.contains("job build (web): succeeded"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("job build (api)"), "{}", ran.stderr);
 }
 
 /// What is old of the new service goes, and only that.

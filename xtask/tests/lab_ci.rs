@@ -72,6 +72,18 @@ fn tags(lab: &Lab, fixture: &Fixture, service: &str, commit: &str) -> Vec<String
     tags.iter().map(|tag| tag.replace(commit, "SHA")).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
+/// The page that GitHub would show, of a run that wrote one.
+fn summary(ran: &Ran) -> String {
+    let path = ran.stderr.lines().find_map(|line| line.strip_prefix("summary: "));
+    std::fs::read_to_string(path.unwrap_or_else(|| unreachable!("{}", ran.stderr))).unwrap()
+}
+
+/// The rows of a page's first table, of services alone.
+fn rows(page: &str) -> Vec<&str> {
+    let is_of_service = |line: &&str| line.starts_with("| api |") || line.starts_with("| web |");
+    page.lines().filter(is_of_service).collect()
+}
+
 /// The scopes that something of a service was written to.
 fn scopes(lab: &Lab, service: &str) -> BTreeSet<String> {
     let entries = lab.cache_entries().into_iter();
@@ -160,12 +172,19 @@ fn a_push_to_dev_publishes_the_dev_channel_and_the_cache() {
         assert_eq!(tags(&lab, &fixture, service, &commit), ["cache", "dev", "dev-SHA"]);
         assert_eq!(scopes(&lab, service), BTreeSet::from(["refs/heads/dev".to_owned()]));
         assert!(ran.stderr.contains(&format!("job push ({service}): succeeded")));
+        assert!(lab.github_release(&fixture.repository, "v1.2.3").is_none());
+    }
+    let page = summary(&ran);
+    assert_eq!(rows(&page).len(), 2, "{page}");
+    for row in rows(&page) {
+        assert!(row.contains("| built |") && row.contains(&format!("`dev-{commit}`")), "{row}");
     }
     // What did not change is only tagged.
     fixture.write("README.md", "another");
     let next = fixture.commit("docs: nothing of a service");
     let before = lab.manifest(&image(&fixture, "web"), "dev").unwrap().1;
-    ci(&fixture, &["dev"]).expect(0);
+    let page = summary(&ci(&fixture, &["dev"]).expect(0));
+    assert!(rows(&page).iter().all(|row| row.contains("| unchanged |")), "{page}");
     let exact = lab.manifest(&image(&fixture, "web"), &format!("dev-{next}")).unwrap().1;
     assert_eq!(exact, before);
 }
@@ -188,7 +207,11 @@ fn a_release_tag_publishes_the_version_and_the_github_release() {
     for service in ["api", "web"] {
         let tags = tags(&lab, &fixture, service, &commit);
         assert!(has_all(&tags), "{tags:?}");
+        assert_eq!(scopes(&lab, service), BTreeSet::from(["refs/tags/v1.2.3".to_owned()]));
     }
+    let page = summary(&ran);
+    assert!(rows(&page).iter().all(|row| row.contains("`latest`")), "{page}");
+    assert_eq!(rows(&page).len(), 2, "{page}");
     let release = lab.github_release(&fixture.repository, "v1.2.3").unwrap();
     assert_eq!(release["draft"], Value::Bool(false), "{release:#}");
     assert!(release["body"].as_str().unwrap().contains("docker pull"), "{release:#}");
@@ -203,7 +226,7 @@ fn a_release_by_hand_promotes_the_tested_image_and_shows_it_first_when_asked() {
     let dev = lab.manifest(&image(&fixture, "web"), "dev").unwrap().1;
     let before = tags(&lab, &fixture, "web", &commit);
 
-    let by_hand = ["release", "--input", "version=v1.2.3"];
+    let by_hand = ["release", "--input", "version=v1.2.3", "--input", "promote=true"];
     let shown = ci(&fixture, &[&by_hand[..], &["--input", "dry-run=true"]].concat()).expect(0);
     assert!(shown.stdout.contains("v1.2.3: now nothing"), "{}", shown.stdout);
     assert_eq!(tags(&lab, &fixture, "web", &commit), before);
@@ -214,15 +237,19 @@ fn a_release_by_hand_promotes_the_tested_image_and_shows_it_first_when_asked() {
     let ran = ci(&fixture, &by_hand).expect(0);
     assert!(ran.stderr.contains("job tagged: skipped"), "{}", ran.stderr);
     assert!(ran.stdout.contains("promoted"), "{}", ran.stdout);
+    let page = summary(&ran);
+    assert!(rows(&page).iter().all(|row| row.contains("| promoted |")), "{page}");
     assert!(has_all(&tags(&lab, &fixture, "web", &commit)));
     assert_eq!(lab.manifest(&image(&fixture, "web"), "v1.2.3").unwrap().1, dev);
     assert_eq!(fixture.git(&["tag", "--list"]), "v1.2.3");
     assert!(lab.github_release(&fixture.repository, "v1.2.3").is_some());
 
-    // Without the promotion it is built, from what is cached.
+    // A commit that was never on dev has nothing to promote, and without it is built.
     change(&fixture, "web");
-    let built = ["release", "--input", "version=v1.2.4", "--input", "promote=false"];
-    let ran = ci(&fixture, &built).expect(0);
+    let next = ["release", "--input", "version=v1.2.4"];
+    let refused = ci(&fixture, &[&next[..], &["--input", "promote=true"]].concat()).expect(3);
+    assert!(refused.stderr.contains("to promote"), "{}", refused.stderr);
+    let ran = ci(&fixture, &next).expect(0);
     assert!(!ran.stdout.contains("promoted"), "{}", ran.stdout);
     assert_ne!(lab.manifest(&image(&fixture, "web"), "v1.2.4").unwrap().1, dev);
 }
@@ -246,6 +273,7 @@ fn the_weekly_prune_plans_and_deletes_only_where_the_repository_allows_it() {
     // Two images, each an index with its image and its attestation.
     assert!(ran.stdout.contains("web: 6 of "), "{}", ran.stdout);
     assert_eq!(lab.tags(&image(&fixture, "web")), before);
+    let cached = lab.cache_entries();
 
     let ran = ci(&fixture, &["prune", "--var", "PRUNE_APPLY=true"]).expect(0);
     assert!(ran.stderr.contains("job plan: skipped"), "{}", ran.stderr);
@@ -254,6 +282,31 @@ fn the_weekly_prune_plans_and_deletes_only_where_the_repository_allows_it() {
         assert!(after.remove(&format!("dev-{old}")), "{after:?}");
     }
     assert_eq!(lab.tags(&image(&fixture, "web")), after);
+    assert_eq!(lab.cache_entries(), cached);
+    lab.whole(&image(&fixture, "web"), "dev");
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn by_hand_the_dev_workflow_builds_what_is_unchanged_and_only_on_dev() {
+    let (fixture, lab) = repository();
+    ci(&fixture, &["dev"]).expect(0);
+    lab.clear_cache();
+    fixture.write("README.md", "another");
+    let commit = fixture.commit("docs: nothing of a service");
+    let event = fixture.root().join("../event-by-hand.json");
+    let by_hand = |branch: &str| {
+        let text = json!({ "ref": format!("refs/heads/{branch}"), "inputs": null }).to_string();
+        std::fs::write(&event, text).unwrap();
+        ci(&fixture, &["dev", "--event", event.to_str().unwrap()]).expect(0)
+    };
+    let elsewhere = by_hand("feature/x");
+    assert!(elsewhere.stderr.contains("job affected: skipped"), "{}", elsewhere.stderr);
+    assert!(!tags(&lab, &fixture, "web", &commit).contains(&"dev-SHA".to_owned()));
+    let page = summary(&by_hand("dev"));
+    assert!(rows(&page).iter().all(|row| row.contains("| built |")), "{page}");
+    assert!(tags(&lab, &fixture, "web", &commit).contains(&"dev-SHA".to_owned()));
+    assert_eq!(scopes(&lab, "web"), BTreeSet::from(["refs/heads/dev".to_owned()]));
 }
 
 #[test]

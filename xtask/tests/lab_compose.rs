@@ -1,4 +1,5 @@
-//! The compose file of this repository, read and built by the real `docker compose` on the lab's engine.
+//! The compose file of this repository, read, built and started by the real `docker compose` on the lab's
+//! engine.
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test fails by panicking")]
 
@@ -18,11 +19,23 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
-/// `docker compose` with this repository's file; the plugin is installed as the engine is.
+/// `docker compose` with the file of a folder, under a name that is nobody's.
+fn compose_in(folder: &Path, lab: &Lab, arguments: &[&str]) -> Ran {
+    let file = format!("--file={}", folder.join("compose.yaml").display());
+    lab.docker(&[&["compose", "--project-name=autogit-of-a-test", &file], arguments].concat())
+}
+
 fn compose(lab: &Lab, arguments: &[&str]) -> Ran {
-    let file = root().join("compose.yaml");
-    let file = format!("--file={}", file.display());
-    lab.docker(&[&["compose", &file], arguments].concat())
+    compose_in(&root(), lab, arguments)
+}
+
+/// The lab with what the fixture builds on; the plugin is installed as the engine is.
+fn lab_of(fixture: &Fixture) -> Lab {
+    let lab = Lab::up(fixture);
+    if lab.docker(&["compose", "version"]).code != Some(0) {
+        install(&Runner::new(&root(), false), &["docker-compose"], true).unwrap();
+    }
+    lab
 }
 
 fn up() -> Lab {
@@ -32,11 +45,7 @@ fn up() -> Lab {
         fixture.service(service, &std::fs::read_to_string(path).unwrap());
     }
     // Its services are those of this repository, so that the lab has their bases.
-    let lab = Lab::up(&fixture);
-    if lab.docker(&["compose", "version"]).code != Some(0) {
-        install(&Runner::new(&root(), false), &["docker-compose"], true).unwrap();
-    }
-    lab
+    lab_of(&fixture)
 }
 
 #[test]
@@ -50,15 +59,55 @@ fn the_compose_file_is_accepted_and_names_the_images_of_the_plan() {
     assert_eq!(images, expected.iter().map(String::as_str).collect());
 }
 
+/// Takes down what was started, also when the test fails.
+struct Started<'l>(&'l Lab);
+
+impl Drop for Started<'_> {
+    fn drop(&mut self) {
+        compose(self.0, &["down", "--volumes", "--rmi=all"]);
+    }
+}
+
 #[test]
 #[ignore = "needs the lab: cargo xtask test"]
-fn the_compose_file_builds_both_services() {
+fn the_compose_file_builds_both_services_and_starts_them_where_people_look() {
     let lab = up();
     let ran = compose(&lab, &["build"]).expect(0);
+    let _started = Started(&lab);
     for service in ["git-server", "runner-coordinator"] {
         let image = format!("ghcr.io/tzervas/autogit/{service}:latest");
         let found = lab.docker(&["image", "inspect", "--format={{.Id}}", &image]);
         assert!(found.code == Some(0), "{}{}", ran.stdout, ran.stderr);
-        lab.docker(&["image", "rm", "--force", &image]).expect(0);
     }
+    compose(&lab, &["up", "--detach", "--wait", "--wait-timeout=120"]).expect(0);
+    let page = |url: &str| lab.agent.get(url).call().unwrap().body_mut().read_to_string().unwrap();
+    assert!(page("http://127.0.0.1:8929/users/sign_in").contains("Sign in"));
+    assert!(page("http://127.0.0.1:8080/health").contains("\"status\":\"ok\""));
+    compose(&lab, &["down", "--volumes"]).expect(0);
+    assert_eq!(compose(&lab, &["ps", "--all", "--quiet"]).expect(0).stdout, "");
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn the_cache_sources_of_the_compose_file_are_what_saves_the_steps() {
+    let fixture = Fixture::unpublished();
+    let seed = &fixture.repository;
+    fixture.service("git-server", &format!("FROM debian:bookworm\nRUN echo {seed} > /seed\n"));
+    fixture.commit("feat: a service");
+    let lab = lab_of(&fixture);
+    let text = std::fs::read_to_string(root().join("compose.yaml")).unwrap();
+    let images = format!("{}/{seed}", lab.registry());
+    let text = text.replace("ghcr.io/tzervas/autogit", &images);
+    fixture.xtask(&["push", "--lab"]).expect(0);
+    let is_cached = |text: &str| {
+        fixture.write("compose.yaml", text);
+        lab.empty_engine();
+        let build = ["--progress=plain", "build", "git-server"];
+        let ran = compose_in(fixture.root(), &lab, &build).expect(0);
+        format!("{}{}", ran.stdout, ran.stderr).contains("CACHED")
+    };
+    assert!(is_cached(&text));
+    let lines: Vec<&str> = text.lines().filter(|line| !line.contains("type=registry")).collect();
+    let without = lines.join("\n").replace("cache_from:", "cache_from: []");
+    assert!(!is_cached(&without), "it is cached without any source");
 }

@@ -11,6 +11,11 @@ end
 
 external_url setting.call('AUTOGIT_EXTERNAL_URL', 'http://localhost')
 
+# The address is the one people type, the port is the container's: else nginx would listen inside on
+# the port of the address, which nothing publishes, and on https without a certificate.
+nginx['listen_port'] = 80
+nginx['listen_https'] = false
+
 # The port people reach SSH at, for the clone addresses GitLab shows; the container listens on 22.
 gitlab_rails['gitlab_shell_ssh_port'] = Integer(setting.call('AUTOGIT_SSH_PORT', '22'))
 gitlab_rails['time_zone'] = setting.call('TZ', 'UTC')

@@ -19,6 +19,8 @@ pub struct Workflow {
     pub env: Texts,
     /// In the order of the file.
     pub jobs: Vec<Job>,
+    /// The keys that change how a line runs and that nothing here reads: GitHub alone honours them.
+    pub unread: Vec<Placed>,
 }
 
 /// One event of `on:`.
@@ -44,8 +46,12 @@ pub struct Permissions {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Concurrency {
     pub line: usize,
-    /// `cancel-in-progress`, as it is written.
+    /// The name of the line in which runs wait; each is as it is written.
+    pub group: String,
+    /// `cancel-in-progress`
     pub cancel: Option<String>,
+    /// `single`, where a new run that waits replaces the one before, or `max`.
+    pub queue: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,6 +91,22 @@ pub struct Step {
     pub with: Texts,
     pub env: Texts,
     pub run: Option<Placed>,
+}
+
+impl Step {
+    /// Whether it is the action of this name: one of the repository itself, or with the `@` of another's.
+    pub fn is_of(&self, action: &str) -> bool {
+        let Some(uses) = self.uses.as_ref().map(|uses| uses.text.as_str()) else { return false };
+        match own_folder(uses) {
+            Some(own) => own == action,
+            None => action.ends_with('@') && uses.starts_with(action),
+        }
+    }
+}
+
+/// The folder of an action of the repository itself, from the root.
+pub fn own_folder(uses: &str) -> Option<&str> {
+    uses.strip_prefix("./").or_else(|| uses.strip_prefix("$/"))
 }
 
 const OF_WORKFLOW: &[&str] =
@@ -137,6 +159,7 @@ impl Workflow {
             concurrency: root.get("concurrency").map(concurrency),
             env: texts(root.get("env"), "env")?,
             jobs: jobs.entries().iter().map(job).collect::<Result<_, _>>()?,
+            unread: unread(&root, jobs),
         })
     }
 
@@ -147,6 +170,14 @@ impl Workflow {
     pub fn trigger(&self, event: &str) -> Option<&Trigger> {
         self.triggers.iter().find(|trigger| trigger.event == event)
     }
+}
+
+/// The script of a JavaScript action of the repository itself; `None` of any other kind.
+pub fn action_script(text: &str) -> Result<Option<String>, YamlError> {
+    let root = Node::parse(text)?;
+    let runs = |key: &str| root.get("runs").and_then(|runs| runs.get(key)).and_then(Node::text);
+    let is_script = runs("using").is_some_and(|using| using.starts_with("node"));
+    Ok(runs("main").filter(|_| is_script).map(str::to_owned))
 }
 
 /// The steps of an action of the repository itself; none of one that is not made of steps.
@@ -168,6 +199,25 @@ fn known(node: &Node, keys: &[&str]) -> Result<(), YamlError> {
             ))
         }
     }
+}
+
+fn unread(root: &Node, jobs: &Node) -> Vec<Placed> {
+    let among = |node: &Node, keys: &[&str]| {
+        let entries = node.entries().iter().filter(|entry| keys.contains(&entry.key.as_str()));
+        entries
+            .map(|entry| Placed { line: entry.line, text: entry.key.clone() })
+            .collect::<Vec<_>>()
+    };
+    let mut found = among(root, &["defaults"]);
+    for job in jobs.entries() {
+        let keys = ["defaults", "container", "services", "continue-on-error", "uses"];
+        found.extend(among(&job.value, &keys));
+        if let Some(Node { value: Value::List(steps), .. }) = job.value.get("steps") {
+            let keys = ["working-directory", "shell", "continue-on-error"];
+            found.extend(steps.iter().flat_map(|step| among(step, &keys)));
+        }
+    }
+    found
 }
 
 fn texts(node: Option<&Node>, what: &str) -> Result<Texts, YamlError> {
@@ -219,9 +269,16 @@ fn permissions(node: &Node) -> Result<Permissions, YamlError> {
     })
 }
 
+/// `concurrency: GROUP`, or a map.
 fn concurrency(node: &Node) -> Concurrency {
-    let cancel = node.get("cancel-in-progress").and_then(Node::text);
-    Concurrency { line: node.line, cancel: cancel.map(str::to_owned) }
+    let text = |key: &str| node.get(key).and_then(Node::text).map(str::to_owned);
+    let group = node.text().map(str::to_owned).or_else(|| text("group"));
+    Concurrency {
+        line: node.line,
+        group: group.unwrap_or_default(),
+        cancel: text("cancel-in-progress"),
+        queue: text("queue"),
+    }
 }
 
 fn job(Entry { key, line, value }: &Entry) -> Result<Job, YamlError> {

@@ -39,7 +39,7 @@ pub fn script(plan: &CiPlan) -> String {
 
 fn step(text: &mut String, step: &StepPlan) {
     let _ = match step {
-        StepPlan::NotHere { uses } => writeln!(text, "# not run here: {uses}"),
+        StepPlan::Action { uses } => writeln!(text, "# action: {uses}"),
         StepPlan::Skip { reason } => writeln!(text, "# a step is skipped: {reason}"),
         StepPlan::Run { line, settings, .. } => {
             for (name, setting) in own(settings) {

@@ -2,6 +2,7 @@
 //! this same program, with the environment that GitHub would give it.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
@@ -11,7 +12,7 @@ use crate::cli::{self, Format};
 use crate::model::failure::{Exit, Failure};
 use crate::model::invocation::Invocation;
 use crate::model::token::Secret;
-use crate::model::workflow::{Job, Step, Workflow};
+use crate::model::workflow::{Job, Step, Workflow, action_script, own_folder};
 use crate::outside::gather::Wanted;
 use crate::outside::job_files::JobFiles;
 use crate::outside::lab::{Place, servers};
@@ -23,8 +24,8 @@ use crate::report;
 
 use super::Start;
 
-/// The action that hands the variables of the Actions cache to later steps.
-const CACHE_ACTION: &str = ".github/actions/actions-cache";
+/// The variables of the Actions cache: its token and its address.
+const ACTIONS: [&str; 2] = ["ACTIONS_RUNTIME_TOKEN", "ACTIONS_RESULTS_URL"];
 
 pub fn run(mut start: Start, options: &cli::Ci) -> Result<Exit> {
     let format = start.human_or_json()?;
@@ -34,6 +35,7 @@ pub fn run(mut start: Start, options: &cli::Ci) -> Result<Exit> {
         Failure::usage(format!("{file}:{}: {}", error.line, error.problem))
             .hint("cargo xtask verify --local")
     })?;
+    ci::playable(&workflow)?;
     let given = given(&start, &workflow, options)?;
     let told = Told::new(options.play, &workflow, &facts, given)?;
     if start.global.dry_run {
@@ -96,8 +98,6 @@ struct Progress {
     /// The `steps` context.
     steps: BTreeMap<String, Value>,
     given: BTreeMap<String, String>,
-    /// Whether the variables of the Actions cache were handed over.
-    cache: bool,
 }
 
 impl Run<'_> {
@@ -163,10 +163,7 @@ impl Run<'_> {
                 .with("steps", json!(progress.steps));
             let plan = ci::step(self.workflow, job, step, self.told, &contexts, &progress.given)?;
             match plan {
-                StepPlan::NotHere { uses } => {
-                    progress.cache |= uses.ends_with(CACHE_ACTION);
-                    self.start.say(&format!("  not run here: {uses}"));
-                }
+                StepPlan::Action { uses } => progress.given.extend(self.action(&uses)?),
                 StepPlan::Skip { reason } => self.start.say(&format!("  skipped: {reason}")),
                 StepPlan::Run { line, words, settings } => {
                     let exit = self.line(step, &line, words, &settings, &mut progress)?;
@@ -188,13 +185,9 @@ impl Run<'_> {
         progress: &mut Progress,
     ) -> Result<Exit> {
         let files = JobFiles::new(&self.told.payload)?;
-        let mut runner = with_settings(&self.start.runner, settings)?;
-        for (name, path) in files.variables() {
-            runner = runner.with_variable(name, path);
-        }
-        for (name, value) in self.actions(progress.cache)? {
-            runner = runner.with_variable(name, value);
-        }
+        // GitHub gives these to actions; a line has them when one handed them over.
+        let runner = with_all(&self.start.runner, ACTIONS.map(|name| (name, String::new())));
+        let runner = with_all(&with_settings(&runner, settings)?, files.variables());
         self.start.say(&format!("  $ {shown}"));
         let call = Invocation::new(&environment::own_program()?, words);
         let code = runner.hand_over_for_code(&call)?;
@@ -207,13 +200,50 @@ impl Run<'_> {
         Ok(exit_of(code))
     }
 
-    /// The variables of the Actions cache: nothing where no action handed them over, the lab's in the
-    /// lab, and elsewhere those of this environment as they are.
-    fn actions(&self, handed_over: bool) -> Result<Vec<(&'static str, String)>> {
-        let (token, url) = ("ACTIONS_RUNTIME_TOKEN", "ACTIONS_RESULTS_URL");
-        if !handed_over {
-            return Ok(vec![(token, String::new()), (url, String::new())]);
+    /// Runs a JavaScript action of the repository itself; returns the variables that it sets for later
+    /// steps. Any other action is GitHub's to run.
+    fn action(&self, uses: &str) -> Result<BTreeMap<String, String>> {
+        let Some(script) = self.script(uses)? else {
+            self.start.say(&format!("  not run here: {uses}"));
+            return Ok(BTreeMap::new());
+        };
+        if which::which("node").is_err() {
+            // As far as it matters for the lines, what it would do is known.
+            let message =
+                "not run here without `node`; the Actions cache is handed over all the same";
+            self.start.say(&format!("  {message}: {uses}"));
+            return Ok(self
+                .actions()?
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect());
         }
+        let files = JobFiles::new(&self.told.payload)?;
+        let runner = with_all(&self.start.runner, files.variables());
+        let call = Invocation::new("node", [script.display().to_string()]);
+        self.start.say(&format!("  $ {call}"));
+        let said = with_all(&runner, self.actions()?).output(&call)?;
+        // The other commands of a log, `add-mask` with its secret among them, are for GitHub.
+        for warning in said.lines().filter_map(|line| line.strip_prefix("::warning::")) {
+            self.start.say(&format!("  warning: {warning}"));
+        }
+        Ok(files.environment()?.into_iter().collect())
+    }
+
+    fn script(&self, uses: &str) -> Result<Option<PathBuf>> {
+        let Some(folder) = own_folder(uses).map(|own| self.start.root.join(own)) else {
+            return Ok(None);
+        };
+        let file = folder.join("action.yml");
+        let script = action_script(&files::read(&file)?).map_err(|error| {
+            Failure::usage(format!("{}:{}: {}", file.display(), error.line, error.problem))
+                .hint("cargo xtask verify --local")
+        })?;
+        Ok(script.map(|script| folder.join(script)))
+    }
+
+    /// What GitHub gives to actions: the lab's in the lab, and elsewhere this environment's as it is.
+    fn actions(&self) -> Result<Vec<(&'static str, String)>> {
         if !self.start.global.lab {
             return Ok(Vec::new());
         }
@@ -222,8 +252,17 @@ impl Run<'_> {
         let scopes = self.told.cache_scopes();
         let secret: Secret = servers::actions_token(&self.start.runner, &place, &scopes)?;
         let address = format!("http://127.0.0.1:{}/", state.ports.actions_cache);
+        let [token, url] = ACTIONS;
         Ok(vec![(token, secret.reveal().to_owned()), (url, address)])
     }
+}
+
+fn with_all(
+    runner: &Runner,
+    variables: impl IntoIterator<Item = (&'static str, String)>,
+) -> Runner {
+    let add = |runner: Runner, (name, value)| runner.with_variable(name, value);
+    variables.into_iter().fold(runner.clone(), add)
 }
 
 /// A runner whose children get the settings. Their values are never shown, secrets least of all.

@@ -68,7 +68,17 @@ pub fn copy_xtask(fixture: &Fixture) {
     let typed = blocks("sh").remove(0);
     let (clone, rest) = typed.split_once('\n').unwrap();
     assert!(clone.starts_with("git clone ") && clone.ends_with(" ../autogit"), "{clone}");
-    let script = rest.replace("../autogit", origin().to_str().unwrap());
+    type_in(fixture, rest);
+}
+
+/// Types what the page says under Workflows.
+pub fn copy_workflows(fixture: &Fixture) {
+    let typed = blocks("sh").into_iter().find(|block| block.contains(".github")).unwrap();
+    type_in(fixture, &typed);
+}
+
+fn type_in(fixture: &Fixture, script: &str) {
+    let script = script.replace("../autogit", origin().to_str().unwrap());
     let status = Command::new("sh").args(["-euc", &script]).current_dir(fixture.root()).status();
     assert!(status.unwrap().success(), "{script}");
 }

@@ -78,8 +78,10 @@ impl Lab {
 
     pub fn docker(&self, arguments: &[&str]) -> Ran {
         let mut command = Command::new("docker");
-        if let Some(host) = self.status["engine"]["host"].as_str() {
+        if let Some(host) = self.engine() {
             command.env("DOCKER_HOST", host);
+            // What a compose file mounts in place of the machine's socket.
+            command.env("DOCKER_SOCKET", host.trim_start_matches("unix://"));
         }
         Ran::from(command.args(arguments).output().unwrap())
     }

@@ -84,8 +84,8 @@ pub struct Instance {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StepPlan {
-    /// An action; nothing but GitHub's runner can run it.
-    NotHere {
+    /// Of these only the JavaScript ones of the repository itself are run here.
+    Action {
         uses: String,
     },
     Skip {
@@ -104,6 +104,14 @@ pub enum StepPlan {
 pub struct Ended {
     pub succeeded: bool,
     pub outputs: BTreeMap<String, String>,
+}
+
+/// Refuses a workflow that would run another way here than at GitHub.
+pub fn playable(workflow: &Workflow) -> Result<(), Failure> {
+    match workflow.unread.first() {
+        None => Ok(()),
+        Some(key) => Err(at(key, format!("`{}` is honoured by GitHub alone", key.text))),
+    }
 }
 
 /// The jobs, each after those that it needs.
@@ -170,7 +178,7 @@ pub fn step(
     }
     let Some(run) = &step.run else {
         let uses = step.uses.as_ref().map_or("", |uses| uses.text.as_str());
-        return Ok(StepPlan::NotHere { uses: uses.to_owned() });
+        return Ok(StepPlan::Action { uses: uses.to_owned() });
     };
     let mut settings: Settings = told.variables(workflow, job);
     for env in [&workflow.env, &job.env] {

@@ -45,10 +45,14 @@ fn workflow() -> Workflow {
 }
 
 fn facts(tags: &[&str]) -> Facts {
+    facts_on("feature/x", tags)
+}
+
+fn facts_on(branch: &str, tags: &[&str]) -> Facts {
     let config = "[workspace.metadata.images]\nrepository = \"o/r\"\n";
     let git = Git {
         revision: "abc".to_owned(),
-        branch: Some("feature/x".to_owned()),
+        branch: Some(branch.to_owned()),
         tags: tags.iter().map(ToString::to_string).collect(),
         ..Git::default()
     };
@@ -71,7 +75,8 @@ fn the_event_is_that_of_the_play() {
         assert_eq!((told.event.as_str(), told.reference.as_str()), (event, reference));
     };
     check(a_pull_request(), "pull_request", "refs/pull/1/merge");
-    check(told(Play::Dev, Given::default()).unwrap(), "push", "refs/heads/dev");
+    let on_dev = Told::new(Play::Dev, &workflow(), &facts_on("dev", &[]), Given::default());
+    check(on_dev.unwrap(), "push", "refs/heads/dev");
     check(told(Play::Release, Given::default()).unwrap(), "push", "refs/tags/v1.2.3");
     let inputs = BTreeMap::from([("version".to_owned(), "v2.0.0".to_owned())]);
     let by_hand = told(Play::Release, Given { inputs, ..Given::default() }).unwrap();
@@ -91,6 +96,9 @@ fn an_event_that_the_workflow_does_not_listen_to_is_refused() {
     assert!(refused(json!({"schedule": "x"})).contains("`schedule`"));
     let elsewhere = json!({"number": 3, "pull_request": {"base": {"ref": "old"}}});
     assert!(refused(elsewhere).contains("`pull_request` at `old`"));
+    // Nobody publishes a branch as dev by playing the workflow on it.
+    let on_another = told(Play::Dev, Given::default()).unwrap_err().message;
+    assert!(on_another.contains("`push` at `refs/heads/feature/x`"), "{on_another}");
     let wrong = json!({"inputs": {"versoin": "v1.2.3"}});
     assert!(refused(wrong).contains("no input `versoin`"));
 }
@@ -178,7 +186,7 @@ fn a_line_gets_its_variables_and_no_plan_holds_a_secret() {
     assert_eq!(settings["FROM_A_STEP"], Setting::Value("x".to_owned()));
     assert_eq!(settings["GITHUB_EVENT_NAME"], Setting::Value("pull_request".to_owned()));
     let first = step(&workflow, job, &job.steps[0], &told, &contexts, &given).unwrap();
-    assert_eq!(first, StepPlan::NotHere { uses: "./.github/actions/setup".to_owned() });
+    assert_eq!(first, StepPlan::Action { uses: "./.github/actions/setup".to_owned() });
 }
 
 #[test]
@@ -193,6 +201,26 @@ fn outputs_are_those_of_the_steps() {
     assert!(matches!(plan, StepPlan::Run { words, .. } if words[2] == "base"));
     let plan = step(&workflow, job, &job.steps[1], &told, &contexts, &none).unwrap();
     assert_eq!(plan, StepPlan::Skip { reason: "`inputs.promote` does not hold".to_owned() });
+}
+
+#[test]
+fn what_github_alone_honours_is_refused() {
+    let check = |from: &str, to: &str, expected: &str| {
+        let workflow = Workflow::parse(&TEXT.replacen(from, to, 1)).unwrap();
+        assert_eq!(playable(&workflow).unwrap_err().message, expected);
+    };
+    assert_eq!(playable(&workflow()), Ok(()));
+    check("jobs:\n", "defaults: {}\njobs:\n", "line 13: `defaults` is honoured by GitHub alone");
+    check(
+        "    needs: plan\n",
+        "    container: x\n",
+        "line 15: `container` is honoured by GitHub alone",
+    );
+    check(
+        "      - id: plan\n",
+        "      - id: plan\n        working-directory: x\n",
+        "line 33: `working-directory` is honoured by GitHub alone",
+    );
 }
 
 #[test]

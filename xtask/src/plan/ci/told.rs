@@ -255,7 +255,6 @@ fn derived(play: Play, facts: &Facts, given: &Given) -> Result<Value, Failure> {
                 "head": { "ref": branch, "sha": git.map(|git| git.revision.clone()) },
             }}))
         }
-        Play::Dev => Ok(json!({ "ref": "refs/heads/dev" })),
         Play::Release => {
             let tags = git.map_or(&[][..], |git| git.tags.as_slice());
             let version =
@@ -266,6 +265,8 @@ fn derived(play: Play, facts: &Facts, given: &Given) -> Result<Value, Failure> {
             })?;
             Ok(json!({ "ref": format!("refs/tags/{tag}") }))
         }
+        // Of this checkout's branch, whatever that is: what is on another one is not dev's image.
+        Play::Dev => Ok(json!({ "ref": format!("refs/heads/{branch}") })),
         Play::Prune => Ok(json!({ "schedule": "weekly", "ref": format!("refs/heads/{branch}") })),
     }
 }

@@ -1,4 +1,5 @@
-//! The rules of one job: what it runs, what it may, and what its expressions read.
+//! The rules of one job: what it runs, and what its expressions read. What it may is `permissions`', what
+//! its line needs before it is `preparation`'s.
 
 use crate::model::shell::Word;
 use crate::model::workflow::{Job, Matrix, Step, Workflow};
@@ -6,6 +7,8 @@ use crate::model::yaml::Placed;
 use crate::plan::expression::paths;
 
 use super::line::Line;
+use super::permissions::permissions;
+use super::preparation::preparation;
 use super::{CommandLine, File, Judged, any_step, pinned};
 
 pub(super) fn job(
@@ -25,6 +28,7 @@ pub(super) fn job(
         any_step(file, step, judged);
         checkout(file, step, judged);
     }
+    preparation(file, workflow, job, judged);
     permissions(file, workflow, job, judged);
     names(file, workflow, job, judged);
     for expression in &job.expressions {
@@ -32,7 +36,7 @@ pub(super) fn job(
     }
 }
 
-fn lines(job: &Job) -> impl Iterator<Item = (&Step, &Placed)> {
+pub(super) fn lines(job: &Job) -> impl Iterator<Item = (&Step, &Placed)> {
     job.steps.iter().filter_map(|step| Some((step, step.run.as_ref()?)))
 }
 
@@ -122,8 +126,7 @@ fn timeout(file: File<'_>, job: &Job, judged: &mut Judged) {
 
 /// The token of the job does not stay on disk, where any later step would find it.
 fn checkout(file: File<'_>, step: &Step, judged: &mut Judged) {
-    let Some(uses) = step.uses.as_ref().filter(|uses| uses.text.starts_with("actions/checkout@"))
-    else {
+    let Some(uses) = step.uses.as_ref().filter(|_| step.is_of("actions/checkout@")) else {
         return;
     };
     let persists = step.with.get("persist-credentials");
@@ -136,52 +139,6 @@ fn checkout(file: File<'_>, step: &Step, judged: &mut Judged) {
         let detail = "git keeps the token of the job for every later step";
         let remedy = "add `persist-credentials: false`, or `# zizmor: ignore[artipacked]` and why";
         judged.add(file, line, "credentials", detail, remedy);
-    }
-}
-
-/// Each job has the least it needs and says why; one of a pull request cannot write at all.
-fn permissions(file: File<'_>, workflow: &Workflow, job: &Job, judged: &mut Judged) {
-    let lines: Vec<Line> = lines(job).filter_map(|(_, run)| Line::parse(&run.text).ok()).collect();
-    // What a line that cannot be read needs is not known.
-    let all_known = lines.len() == self::lines(job).count();
-    let of_pull_requests =
-        workflow.triggers.iter().any(|trigger| trigger.event.starts_with("pull_request"));
-    if of_pull_requests && let Some(line) = lines.iter().find(|line| line.publishes()) {
-        let detail = format!("a pull request would run `cargo xtask {}`", line.command());
-        judged.add(file, job.line, "pull-request", detail, "move the job to another workflow");
-    }
-    let Some(permissions) = &job.permissions else {
-        let detail = format!("the job `{}` does not say what it may", job.id);
-        judged.add(file, job.line, "permissions", detail, "add `permissions:` with what it needs");
-        return;
-    };
-    if let Some(all) = &permissions.all {
-        let detail = format!("`{all}` is more than any job needs");
-        judged.add(file, permissions.line, "permissions", detail, "name each permission");
-    }
-    for (scope, level) in &permissions.scopes {
-        let remedy = format!("remove `{scope}: {}`", level.text);
-        if level.text == "write" && of_pull_requests {
-            let detail = format!("a pull request could write {scope}");
-            judged.add(file, level.line, "pull-request", detail, remedy);
-        } else if all_known && !lines.iter().any(|line| needed(line, scope, &level.text)) {
-            let detail = format!("nothing in the job `{}` needs `{scope}: {}`", job.id, level.text);
-            judged.add(file, level.line, "permissions", detail, remedy);
-        } else if file.comment(level.line).is_empty() {
-            let detail = format!("`{scope}: {}` does not say what it is for", level.text);
-            judged.add(file, level.line, "permissions", detail, "add the reason as a comment");
-        }
-    }
-}
-
-/// Whether a line can need a permission.
-fn needed(line: &Line, scope: &str, level: &str) -> bool {
-    match (scope, level) {
-        ("contents" | "packages", "read") => true,
-        ("contents", "write") => line.command() == "release",
-        ("packages", "write") => line.publishes(),
-        ("id-token", "write") => line.has("--sign"),
-        _ => false,
     }
 }
 

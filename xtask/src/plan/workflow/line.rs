@@ -6,6 +6,13 @@ use crate::model::shell::{Word, words};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line(pub Vec<Word>);
 
+/// A permission of the job's token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Need {
+    pub scope: &'static str,
+    pub level: &'static str,
+}
+
 impl Line {
     /// Reads a line that is nothing but this one command.
     pub fn parse(text: &str) -> Result<Self, String> {
@@ -42,6 +49,42 @@ impl Line {
         self.sample().iter().any(|word| word.split('=').next() == Some(option))
     }
 
+    /// What the token of its job must allow.
+    pub fn needs(&self) -> Vec<Need> {
+        let need = |scope, level| Need { scope, level };
+        let packages = |level| vec![need("packages", level)];
+        match self.command().as_str() {
+            "push" => packages("write"),
+            "release" if self.has("--no-github-release") && !self.has("--create-tag") => {
+                packages("write")
+            }
+            "release" => vec![need("contents", "write"), need("packages", "write")],
+            "prune" => packages(if self.has("--apply") { "write" } else { "read" }),
+            "verify" if !self.has("--local") => packages("read"),
+            "cache" => packages("read"),
+            _ if self.reads_layers() => packages("read"),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether it builds, so that the layer cache is worth something to it.
+    pub fn reads_layers(&self) -> bool {
+        let only_shows = ["--check", "--dry-run", "--format=matrix", "--format=bake"];
+        let words = self.sample();
+        let builds = !words.iter().any(|word| only_shows.contains(&word.as_str()))
+            && !words.windows(2).any(|pair| only_shows.contains(&&*pair.join("=")));
+        match self.command().as_str() {
+            "build" => builds,
+            "push" | "release" => true,
+            _ => false,
+        }
+    }
+
+    /// Whether it compares commits, so that it needs more than the one that is checked out.
+    pub fn reads_history(&self) -> bool {
+        matches!(self.command().as_str(), "push" | "release") || self.has("--changed-since")
+    }
+
     /// Whether it changes what is published.
     pub fn publishes(&self) -> bool {
         match self.command().as_str() {
@@ -65,5 +108,25 @@ mod tests {
         assert!(!publishes("cargo xtask prune"));
         assert!(!publishes("cargo xtask build --channel dev"));
         assert_eq!(Line::parse("cargo build").unwrap_err(), "it is no `cargo xtask` line");
+    }
+
+    #[test]
+    fn what_a_line_needs_of_the_token_is_known() {
+        let needs = |text: &str| {
+            let needs = Line::parse(&format!("cargo xtask {text}")).unwrap().needs();
+            needs.iter().map(|need| format!("{}: {}", need.scope, need.level)).collect::<Vec<_>>()
+        };
+        assert_eq!(needs("push"), ["packages: write"]);
+        assert_eq!(needs("release v1.2.3"), ["contents: write", "packages: write"]);
+        assert_eq!(needs("release v1.2.3 --no-github-release"), ["packages: write"]);
+        let tagged = needs("release v1.2.3 --no-github-release --create-tag");
+        assert_eq!(tagged, ["contents: write", "packages: write"]);
+        assert_eq!(needs("prune"), ["packages: read"]);
+        assert_eq!(needs("prune --apply"), ["packages: write"]);
+        assert_eq!(needs("build --channel pr"), ["packages: read"]);
+        assert_eq!(needs("verify"), ["packages: read"]);
+        for none in ["build --format matrix", "build --check", "verify --local", "test"] {
+            assert_eq!(needs(none), [] as [&str; 0], "{none}");
+        }
     }
 }

@@ -5,10 +5,12 @@ mod compose;
 mod jobs;
 pub mod line;
 mod page;
+mod permissions;
+mod preparation;
 
 use std::collections::BTreeSet;
 
-use crate::model::workflow::{Step, Workflow, action_steps};
+use crate::model::workflow::{Concurrency, Step, Workflow, action_steps, own_folder};
 use crate::model::yaml::{Placed, YamlError};
 
 pub use compose::{Expected, compose, expected};
@@ -129,7 +131,7 @@ fn triggers(file: File<'_>, workflow: &Workflow, judged: &mut Judged) {
     }
 }
 
-/// Two runs never race, and one that publishes is never cut off.
+/// Two runs never race, and one that publishes is never cut off, neither running nor waiting.
 fn concurrency(file: File<'_>, workflow: &Workflow, judged: &mut Judged) {
     for job in &workflow.jobs {
         let Some(concurrency) = job.concurrency.as_ref().or(workflow.concurrency.as_ref()) else {
@@ -137,14 +139,27 @@ fn concurrency(file: File<'_>, workflow: &Workflow, judged: &mut Judged) {
             judged.add(file, job.line, "concurrency", detail, "write `concurrency:` above `jobs:`");
             continue;
         };
-        let is_cut_off = concurrency.cancel.as_ref().is_some_and(|cancel| cancel != "false");
         let runs = job.steps.iter().filter_map(|step| step.run.as_ref());
         let mut lines = runs.filter_map(|run| line::Line::parse(&run.text).ok());
-        if is_cut_off && lines.any(|line| line.publishes()) {
-            let detail = format!("the job `{}` publishes and may be cut off in between", job.id);
-            let remedy = "write `cancel-in-progress: false`";
+        if lines.any(|line| line.publishes())
+            && let Some((danger, remedy)) = danger(concurrency)
+        {
+            let detail = format!("the job `{}` publishes and {danger}", job.id);
             judged.add(file, concurrency.line, "concurrency", detail, remedy);
         }
+    }
+}
+
+/// What may happen to a run that publishes, and what keeps it from happening.
+fn danger(concurrency: &Concurrency) -> Option<(&'static str, &'static str)> {
+    if concurrency.group.contains("${{") {
+        Some(("may race with another run", "write a `group` that is the same for all of them"))
+    } else if concurrency.cancel.as_ref().is_some_and(|cancel| cancel != "false") {
+        Some(("may be cut off in between", "write `cancel-in-progress: false`"))
+    } else if concurrency.queue.as_deref() != Some("max") {
+        Some(("may be replaced while it waits", "write `queue: max`"))
+    } else {
+        None
     }
 }
 
@@ -162,7 +177,7 @@ fn any_step(file: File<'_>, step: &Step, judged: &mut Judged) {
 /// What comes from elsewhere is named by its commit, with the version for people.
 fn pinned(file: File<'_>, uses: &Placed, judged: &mut Judged) {
     let name = uses.text.as_str();
-    if name.starts_with("./") || name.starts_with("$/") {
+    if own_folder(name).is_some() {
         return;
     }
     let by_commit = name.rsplit_once('@').is_some_and(|(_, at)| {

@@ -7,16 +7,11 @@ use super::{CommandLine, File, Judged};
 pub fn page(file: File<'_>, command_line: &CommandLine<'_>) -> Judged {
     let mut judged = Judged::default();
     for (line, command) in commands(file.text) {
-        let words = match Line::parse(&command) {
-            Ok(parsed) => parsed.sample(),
-            // An example may go through a shell; the part before it is ours.
-            Err(_) => continue,
-        };
-        if words.is_empty() {
-            continue;
-        }
-        judged.lines += 1;
-        if let Err(problem) = (command_line.accepts)(&words) {
+        let tried = Line::parse(&command).and_then(|line| {
+            judged.lines += 1;
+            (command_line.accepts)(&line.sample())
+        });
+        if let Err(problem) = tried {
             let detail = format!("`{command}`: {problem}");
             judged.add(file, line, "page-command", detail, "cargo xtask --help");
         }
@@ -35,7 +30,8 @@ fn commands(text: &str) -> Vec<(usize, String)> {
         }
         let bare = line.strip_prefix("$ ").unwrap_or(line);
         if bare.starts_with("cargo xtask ") {
-            let command = bare.split(['|', '&', ';']).next().unwrap_or(bare);
+            // An example may go through a shell; the part before it is ours.
+            let command = bare.split(['|', '&', ';', '>']).next().unwrap_or(bare);
             found.push((number, command.trim().to_owned()));
         } else {
             let quoted = line.split('`').skip(1).step_by(2);

@@ -2,8 +2,8 @@ use super::*;
 
 /// A command line of a few commands; the real one is tried by `tests/lines.rs`.
 fn accepts(words: &[String]) -> Result<(), String> {
-    let known =
-        ["build", "push", "release", "prune", "--apply", "--test", "--sign", "web", "v1.2.3"];
+    let known = "build push release prune --apply --test --sign --format matrix web v1.2.3";
+    let known: Vec<&str> = known.split(' ').collect();
     match words.iter().find(|word| !known.contains(&word.as_str())) {
         None => Ok(()),
         Some(word) => Err(format!("unexpected argument `{word}`")),
@@ -24,6 +24,7 @@ on:
 permissions: {}
 concurrency:
   group: x
+  queue: max
   cancel-in-progress: false
 jobs:
   plan:
@@ -38,7 +39,7 @@ jobs:
           persist-credentials: false
       - uses: ./.github/actions/setup
       - id: plan
-        run: cargo xtask build
+        run: cargo xtask build --format matrix
   push:
     needs: plan
     if: needs.plan.outputs.matrix != ''
@@ -51,7 +52,14 @@ jobs:
     env:
       SERVICE: ${{ matrix.service }}
       XTASK_PROMOTE: ${{ inputs.promote }}
+      GITHUB_TOKEN: ${{ github.token }}
     steps:
+      - uses: actions/checkout@0123456789012345678901234567890123456789 # v1.2.3
+        with:
+          persist-credentials: false
+          fetch-depth: 0
+      - uses: ./.github/actions/setup
+      - uses: ./.github/actions/actions-cache
       - run: cargo xtask push \"$SERVICE\"
 ";
 
@@ -77,30 +85,34 @@ fn a_good_workflow_has_no_finding() {
 
 #[test]
 fn a_job_is_one_line_that_can_be_typed() {
-    check("cargo xtask push", "cargo xtask pusch", &["31 permissions", "38 accepted"]);
-    check("cargo xtask push \"$SERVICE\"", "cargo build", &["38 one-line"]);
-    check("run: cargo xtask build", "run: cargo xtask build && true", &["24 one-line"]);
-    check("- uses: ./.github/actions/setup", "- run: cargo xtask build", &["12 one-line"]);
-    check("XTASK_PROMOTE", "XTASK_PROMOTION", &["36 accepted"]);
+    check("cargo xtask push", "cargo xtask pusch", &["32 permissions", "46 accepted"]);
+    check("cargo xtask push \"$SERVICE\"", "cargo build", &["46 one-line"]);
+    check("run: cargo xtask build", "run: cargo xtask build && true", &["25 one-line"]);
+    check(
+        "- uses: ./.github/actions/setup",
+        "- run: cargo xtask build --format matrix",
+        &["13 one-line", "23 setup", "25 setup"],
+    );
+    check("XTASK_PROMOTE", "XTASK_PROMOTION", &["37 accepted"]);
 }
 
 #[test]
 fn variables_of_a_line_are_set_and_quoted() {
-    check("\"$SERVICE\"", "\"$SERVICES\"", &["38 variable"]);
-    check("\"$SERVICE\"", "$SERVICE", &["38 variable"]);
-    check("push \"$SERVICE\"", "release \"$GITHUB_REF_NAME\"", &[]);
+    check("\"$SERVICE\"", "\"$SERVICES\"", &["46 variable"]);
+    check("\"$SERVICE\"", "$SERVICE", &["46 variable"]);
+    check("push \"$SERVICE\"", "release \"$GITHUB_REF_NAME\"", &["31 permissions"]);
 }
 
 #[test]
 fn nothing_is_put_into_a_command() {
     let broken = found("\"$SERVICE\"", "${{ matrix.service }}");
-    assert_eq!(broken, ["38 one-line", "38 expression-in-run"]);
+    assert_eq!(broken, ["46 one-line", "46 expression-in-run"]);
 }
 
 #[test]
 fn what_comes_from_elsewhere_is_pinned() {
-    check("0123456789012345678901234567890123456789", "v1", &["19 pinned"]);
-    check(" # v1.2.3", "", &["19 pinned"]);
+    check("0123456789012345678901234567890123456789", "v1", &["20 pinned"]);
+    check(" # v1.2.3", "", &["20 pinned"]);
     check("./.github/actions/setup", "$/.github/actions/setup", &[]);
     let steps = "runs:\n  steps:\n    - uses: a/b@v2\n    - run: echo ${{ inputs.x }}\n";
     let judged = action(File { path: "action.yml", text: steps });
@@ -115,16 +127,41 @@ fn a_job_may_only_what_its_line_needs() {
     check(
         "      contents: read # to check out\n    outputs",
         "      packages: write # x\n    outputs",
-        &["15 permissions"],
+        &["16 permissions", "16 permissions"],
     );
-    check("packages: write", "attestations: write", &["31 permissions"]);
-    check("packages: write # to publish", "packages: write", &["31 permissions"]);
-    check("packages: write # to publish", "id-token: write # to sign", &["31 permissions"]);
+    check("packages: write", "attestations: write", &["31 permissions", "32 permissions"]);
+    check("packages: write # to publish", "packages: write", &["32 permissions"]);
+    check(
+        "packages: write # to publish",
+        "id-token: write # to sign",
+        &["31 permissions", "32 permissions"],
+    );
     check(
         "    permissions:\n      contents: read # to check out\n    outputs",
         "    outputs",
-        &["12 permissions"],
+        &["13 permissions"],
     );
+}
+
+#[test]
+fn a_job_may_no_less_than_its_line_needs() {
+    check("packages: write # to publish", "packages: read # to publish", &["31 permissions"]);
+    check("      packages: write # to publish\n", "", &["31 permissions"]);
+    check(
+        "contents: read # to check out\n      packages",
+        "id-token: none # x\n      packages",
+        &["31 permissions", "31 permissions"],
+    );
+}
+
+#[test]
+fn what_a_line_needs_stands_before_it() {
+    check("      - uses: ./.github/actions/setup\n      - id", "      - id", &["24 setup"]);
+    check("      - uses: ./.github/actions/actions-cache\n", "", &["45 actions-cache"]);
+    check("      GITHUB_TOKEN: ${{ github.token }}\n", "", &["45 token"]);
+    check("          fetch-depth: 0\n", "", &["45 depth"]);
+    let checkout = GOOD.split_inclusive('\n').skip(19).take(3).collect::<String>();
+    check(&checkout, "", &["22 checkout"]);
 }
 
 #[test]
@@ -132,19 +169,19 @@ fn a_pull_request_cannot_push() {
     check(
         "  push:\n  workflow",
         "  pull_request:\n  workflow",
-        &["25 pull-request", "31 pull-request"],
+        &["26 pull-request", "32 pull-request"],
     );
     check(
         "  push:\n  workflow",
         "  pull_request_target:\n  workflow",
-        &["3 dangerous-trigger", "25 pull-request", "31 pull-request"],
+        &["3 dangerous-trigger", "26 pull-request", "32 pull-request"],
     );
 }
 
 #[test]
 fn credentials_do_not_stay() {
-    check("persist-credentials: false", "fetch-depth: 0", &["19 credentials"]);
-    check("persist-credentials: false", "persist-credentials: true", &["21 credentials"]);
+    check("persist-credentials: false", "fetch-depth: 0", &["20 credentials"]);
+    check("persist-credentials: false", "persist-credentials: true", &["22 credentials"]);
     check(
         "persist-credentials: false",
         "persist-credentials: true # zizmor: ignore[artipacked] it pushes a tag",
@@ -155,23 +192,25 @@ fn credentials_do_not_stay() {
 #[test]
 fn what_publishes_is_never_cut_off_and_nothing_hangs() {
     check("cancel-in-progress: false", "cancel-in-progress: true", &["9 concurrency"]);
+    check("queue: max", "queue: single", &["9 concurrency"]);
+    check("group: x", "group: x-${{ github.ref }}", &["9 concurrency"]);
     check(
-        "concurrency:\n  group: x\n  cancel-in-progress: false\n",
+        "concurrency:\n  group: x\n  queue: max\n  cancel-in-progress: false\n",
         "",
         &["9 concurrency", "22 concurrency"],
     );
-    check("timeout-minutes: 5", "name: x", &["12 timeout"]);
+    check("timeout-minutes: 5", "name: x", &["13 timeout"]);
 }
 
 #[test]
 fn what_an_expression_reads_is_there() {
-    check("    needs: plan\n", "", &["26 needs", "32 needs"]);
-    check("needs: plan", "needs: [plan, test]", &["26 needs"]);
-    check("needs.plan.outputs.matrix != ''", "needs.plan.outputs.x != ''", &["27 needs"]);
-    check("- id: plan", "- id: other", &["17 expression"]);
-    check("inputs.promote", "inputs.promotion", &["36 expression"]);
-    check("matrix.service", "matrices.service", &["35 expression"]);
-    check("fromJSON(", "fromJSON((", &["33 expression"]);
+    check("    needs: plan\n", "", &["27 needs", "33 needs"]);
+    check("needs: plan", "needs: [plan, test]", &["27 needs"]);
+    check("needs.plan.outputs.matrix != ''", "needs.plan.outputs.x != ''", &["28 needs"]);
+    check("- id: plan", "- id: other", &["18 expression"]);
+    check("inputs.promote", "inputs.promotion", &["37 expression"]);
+    check("matrix.service", "matrices.service", &["36 expression"]);
+    check("fromJSON(", "fromJSON((", &["34 expression"]);
 }
 
 #[test]
@@ -222,5 +261,7 @@ fn a_page_names_commands_that_can_be_typed() {
     };
     check("Type `cargo xtask push web`.", 1, 0);
     check("Type `cargo xtask pull`.", 1, 1);
+    check("cargo xtask build > log", 1, 0);
+    check("cargo xtask push 'web", 0, 1);
     check("`cargo xtask build [SERVICE…]`, `cargo build`", 0, 0);
 }
