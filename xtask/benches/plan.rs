@@ -66,6 +66,7 @@ fn facts(count: usize) -> Facts {
         lab: None,
         tiers: BTreeMap::new(),
         published: BTreeMap::new(),
+        release: None,
     }
 }
 

@@ -22,6 +22,7 @@ fn facts(root: &Path) -> Facts {
         lab: None,
         tiers: std::collections::BTreeMap::default(),
         published: std::collections::BTreeMap::default(),
+        release: None,
     }
 }
 

@@ -52,6 +52,7 @@ pub fn gather(
         lab,
         tiers: BTreeMap::new(),
         published: BTreeMap::new(),
+        release: None,
     };
     if wanted.tiers {
         let asked = wanted.services;

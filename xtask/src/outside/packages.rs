@@ -16,8 +16,8 @@ use crate::model::reference::{Digest, Repository};
 use crate::model::token::Secret;
 
 use super::clock;
+use super::github_api::GitHubApi;
 use super::registry::{Answer, Call, Client};
-use super::releases::GitHubApi;
 
 /// The least time between two deletions, as GitHub asks of requests that change something.
 pub const PACE: Duration = Duration::from_secs(1);

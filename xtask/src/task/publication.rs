@@ -128,6 +128,11 @@ impl<'s> Publication<'s> {
         only().unwrap_or_else(|| index.clone())
     }
 
+    /// The facts with what was read for the plan.
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
     pub fn show(&self, plan: &PublishPlan) -> Result<()> {
         terminal::data(&match self.start.global.format {
             Format::Json => format!("{}\n", serde_json::to_string_pretty(plan)?),
@@ -223,8 +228,9 @@ fn one(by: &Publisher<'_>, work: &Work<'_>, service: &ServicePublication) -> Res
         Action::Finish { digest, .. }
         | Action::Retag { digest, .. }
         | Action::Promote { digest, .. } => {
-            let retag = matches!(action, Action::Retag { .. });
-            let known = if retag { Known::Whole } else { Known::There };
+            // A promotion looks at all images before it begins.
+            let is_whole = !matches!(action, Action::Finish { .. });
+            let known = if is_whole { Known::Whole } else { Known::There };
             let done = by.publish(Image { repository, tags, digest }, known)?;
             published.digest = Some(digest.clone());
             published.tags = done.tags;

@@ -67,6 +67,7 @@ fn facts(tags: &[&str]) -> Facts {
         lab: None,
         tiers: BTreeMap::new(),
         published: BTreeMap::new(),
+        release: None,
     }
 }
 

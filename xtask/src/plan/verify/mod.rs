@@ -68,7 +68,7 @@ pub fn exit(findings: &[Finding], strict: bool) -> Exit {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
@@ -107,6 +107,7 @@ mod tests {
             lab: None,
             tiers: BTreeMap::new(),
             published: BTreeMap::new(),
+            release: None,
         }
     }
 

@@ -1,0 +1,37 @@
+//! Whether the images that are promoted are what they should be: looked at for all services before
+//! anything is changed for one.
+
+use anyhow::Result;
+
+use crate::model::facts::Facts;
+use crate::model::failure::Failure;
+use crate::outside::registry::Client;
+use crate::outside::{parallel, published};
+use crate::plan::publish::{Action, Request};
+use crate::plan::push::PublishPlan;
+use crate::plan::release;
+use crate::task::publish::again;
+
+pub(super) fn verify(
+    client: &Client,
+    facts: &Facts,
+    request: &Request,
+    plan: &PublishPlan,
+) -> Result<()> {
+    let looked = parallel::each(&plan.services, |service| {
+        let Action::Promote { digest, .. } = &service.action else { return Ok(()) };
+        let image = service.repository.at(digest.clone());
+        let state = facts.published.get(&service.service);
+        release::promotable(&image, state, request)?;
+        let closure = again(|| published::closure(client, &service.repository, digest))?;
+        match closure.missing.first() {
+            None => Ok(()),
+            Some(missing) => Err(Failure::refused(format!(
+                "`{image}` refers to `{missing}`, which is not there"
+            ))
+            .hint("cargo xtask push --rebuild; or release without --promote")
+            .into()),
+        }
+    });
+    looked.into_iter().collect()
+}
