@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use clap::CommandFactory;
+use xtask::model::config::Config;
 use xtask::model::facts::Facts;
 use xtask::model::workflow::{Workflow, action_steps, own_folder};
 use xtask::outside::files;

@@ -10,6 +10,7 @@ use super::config::{Config, SecretSource};
 use super::platform::Platform;
 use super::published::PublishedState;
 use super::reference::{Reference, Registry, Repository};
+use super::release::ReleaseFacts;
 use super::service::ServiceName;
 use super::tier::{CachePlace, TierLook};
 
@@ -33,6 +34,9 @@ pub struct Facts {
     /// What the registry has of each service, where a command publishes.
     #[serde(default)]
     pub published: BTreeMap<ServiceName, PublishedState>,
+    /// What a release wants to know besides.
+    #[serde(default)]
+    pub release: Option<ReleaseFacts>,
 }
 
 impl Facts {
@@ -48,6 +52,7 @@ impl Facts {
             lab: None,
             tiers: BTreeMap::new(),
             published: BTreeMap::new(),
+            release: None,
         }
     }
 

@@ -24,6 +24,7 @@ pub mod published;
 pub mod quantity;
 pub mod record;
 pub mod reference;
+pub mod release;
 pub mod secret;
 pub mod service;
 pub mod shell;

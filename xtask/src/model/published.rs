@@ -37,6 +37,13 @@ pub struct PublishedState {
     pub bases: BTreeMap<String, Digest>,
 }
 
+impl PublishedState {
+    /// Whether the tag of this name has the image, as far as it was looked at.
+    pub fn has(&self, tag: &str, digest: &Digest) -> bool {
+        self.images.iter().any(|(there, image)| there.as_str() == tag && image.digest == *digest)
+    }
+}
+
 /// How another commit relates to ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -10,6 +10,11 @@ pub fn read(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))
 }
 
+/// The same; `None` where there is no such file.
+pub fn read_if_there(path: &Path) -> Result<Option<String>> {
+    if path.is_file() { read(path).map(Some) } else { Ok(None) }
+}
+
 /// The files at and below `folder`, in order; none where there is no folder.
 pub fn below(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();

@@ -213,13 +213,6 @@ pub fn touched(runner: &Runner, revision: &str, folder: &str) -> Result<u64> {
     Ok(counted.trim().parse().unwrap_or(0))
 }
 
-/// The versions that have a git tag `v…`.
-pub fn version_tags(runner: &Runner) -> Result<Vec<semver::Version>> {
-    let listed = runner.output(&git(["tag", "--list", "v*"]))?;
-    let version = |tag: &str| semver::Version::parse(tag.strip_prefix('v')?).ok();
-    Ok(listed.lines().filter_map(version).collect())
-}
-
 /// The messages of the commits after `since`, the newest first; of all commits without it.
 pub fn messages_since(runner: &Runner, since: Option<&str>) -> Result<Vec<String>> {
     let range = since.map_or("HEAD".to_owned(), |since| format!("{since}..HEAD"));
@@ -228,7 +221,7 @@ pub fn messages_since(runner: &Runner, since: Option<&str>) -> Result<Vec<String
     Ok(messages.map(str::to_owned).collect())
 }
 
-/// The commit that a full ref name leads to, when it is there.
+/// The commit that a hash or a full ref name leads to, when it is there.
 pub fn commit_of(runner: &Runner, name: &str) -> Result<Option<String>> {
     let peeled = format!("{name}^{{commit}}");
     let call = git(["rev-parse", "--verify", "--quiet", "--end-of-options", &peeled]);

@@ -1,23 +1,24 @@
-//! GitHub releases, over the REST API. Nothing is retried, and no error carries the token.
+//! GitHub releases, over the REST API: found, created, or brought to what they should be.
 //!
 //! Source: "REST API endpoints for releases", version 2022-11-28.
 
 use anyhow::{Context, Result};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use ureq::http::Method;
 
 use crate::model::failure::Failure;
 use crate::model::reference::Repository;
-use crate::model::token::Secret;
+use crate::model::release::GitHubRelease;
 
-use super::registry::{Answer, Call, Client};
+use super::github_api::{GitHubApi, Problem, next_page};
+use super::registry::{Answer, Client};
 
-/// Where the API is and who asks.
-#[derive(Debug, Clone)]
-pub struct GitHubApi {
-    /// `https://api.github.com`, without a slash at its end.
-    pub url: String,
-    pub token: Option<Secret>,
+/// The releases of a repository.
+pub struct Releases<'a> {
+    pub api: &'a GitHubApi,
+    pub client: &'a Client,
+    pub repository: &'a Repository,
 }
 
 /// The part of a release that is read.
@@ -28,116 +29,105 @@ pub struct Release {
     pub tag_name: String,
     #[serde(default)]
     pub draft: bool,
+    /// Null where nothing was written.
+    pub body: Option<String>,
 }
 
-/// A release as it is to be.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Wanted {
-    pub tag_name: String,
-    pub target_commitish: String,
-    pub name: String,
-    pub body: String,
-    pub draft: bool,
-    pub prerelease: bool,
-    /// `true` or `false`, as text.
-    pub make_latest: &'static str,
-}
-
-impl GitHubApi {
-    /// The release of a tag, a draft among the newest hundred too, which has no tag to be found by.
-    pub fn release(
-        &self,
-        client: &Client,
-        repository: &Repository,
-        tag: &str,
-    ) -> Result<Option<Release>> {
-        let path = format!("/repos/{repository}/releases/tags/{tag}");
-        let answer = self.ask(client, Method::GET, &path, None)?;
+impl Releases<'_> {
+    /// The release of a tag. A draft has no tag to be found by, so all releases are searched for it.
+    pub fn find(&self, tag: &str) -> Result<Option<Release>> {
+        let answer = self.ask(&Method::GET, &self.path(&format!("/tags/{tag}")), None)?;
         if answer.status != 404 {
-            return Ok(Some(read(&answer, &[200])?));
+            return read(&answer, 200).map(Some);
         }
-        let path = format!("/repos/{repository}/releases?per_page=100");
-        let answer = self.ask(client, Method::GET, &path, None)?;
-        let releases: Vec<Release> = read(&answer, &[200])?;
-        Ok(releases.into_iter().find(|release| release.tag_name == tag))
-    }
-
-    /// Creates the release, or brings the one that is there to what it should be.
-    pub fn put(
-        &self,
-        client: &Client,
-        repository: &Repository,
-        wanted: &Wanted,
-        existing: Option<&Release>,
-    ) -> Result<Release> {
-        let body = serde_json::to_vec(wanted)?;
-        let (method, path, status) = match existing {
-            Some(release) => {
-                (Method::PATCH, format!("/repos/{repository}/releases/{}", release.id), 200)
+        let mut next = Some(self.path("?per_page=100"));
+        while let Some(path) = next {
+            let answer = self.ask(&Method::GET, &path, None)?;
+            let page: Vec<Release> = read(&answer, 200)?;
+            let found = page.into_iter().find(|release| release.tag_name == tag);
+            if found.is_some() {
+                return Ok(found);
             }
-            None => (Method::POST, format!("/repos/{repository}/releases"), 201),
-        };
-        let answer = self.ask(client, method, &path, Some(body))?;
-        read(&answer, &[status])
-    }
-
-    fn ask(
-        &self,
-        client: &Client,
-        method: Method,
-        path: &str,
-        body: Option<Vec<u8>>,
-    ) -> Result<Answer> {
-        let mut call = Call::new(method, format!("{}{path}", self.url))
-            .header("accept", "application/vnd.github+json")
-            .header("x-github-api-version", "2022-11-28")
-            .header("user-agent", "autogit-xtask")
-            .limit(8 << 20)
-            .authorization(
-                self.token.as_ref().map(|token| Secret::new(format!("Bearer {}", token.reveal()))),
-            );
-        if let Some(body) = body {
-            call = call.header("content-type", "application/json").body(body);
+            next = next_page(&answer).map(str::to_owned);
         }
-        client.plain(call).with_context(|| format!("cannot ask GitHub for `{path}`"))
+        Ok(None)
+    }
+
+    /// Creates the release, or publishes the draft; `None` where one of its tag was published meanwhile.
+    pub fn put(&self, wanted: &GitHubRelease, draft: Option<&Release>) -> Result<Option<Release>> {
+        let body = serde_json::to_vec(wanted)?;
+        let (method, path, status) = match draft {
+            Some(draft) => (Method::PATCH, self.path(&format!("/{}", draft.id)), 200),
+            None => (Method::POST, self.path(""), 201),
+        };
+        let answer = self.ask(&method, &path, Some(&body))?;
+        if answer.status == 422 && Problem::of(&answer).has("tag_name", "already_exists") {
+            return Ok(None);
+        }
+        read(&answer, status).map(Some)
+    }
+
+    fn path(&self, rest: &str) -> String {
+        format!("/repos/{}/releases{rest}", self.repository)
+    }
+
+    fn ask(&self, method: &Method, path: &str, body: Option<&[u8]>) -> Result<Answer> {
+        self.api.ask(self.client, method, path, body, || Ok(()))
     }
 }
 
-#[derive(Deserialize)]
-struct Problem {
-    #[serde(default)]
-    message: String,
-    #[serde(default)]
-    errors: Vec<Detail>,
-}
-
-#[derive(Deserialize)]
-struct Detail {
-    #[serde(default)]
-    field: String,
-    #[serde(default)]
-    code: String,
-}
-
-fn read<T: serde::de::DeserializeOwned>(answer: &Answer, expected: &[u16]) -> Result<T> {
-    if expected.contains(&answer.status) {
+fn read<T: DeserializeOwned>(answer: &Answer, expected: u16) -> Result<T> {
+    if answer.status == expected {
         return serde_json::from_slice(&answer.body).context("GitHub answered in an unknown form");
     }
-    let problem: Option<Problem> = serde_json::from_slice(&answer.body).ok();
-    let message = problem.map_or_else(String::new, |problem| {
-        let details =
-            problem.errors.iter().map(|detail| format!("; {} {}", detail.field, detail.code));
-        problem.message.clone() + &details.collect::<String>()
-    });
-    let failure = Failure::failed(format!("GitHub answered with {}: {message}", answer.status));
-    Err(match answer.status {
+    Err(unexpected(answer).into())
+}
+
+/// The error of an answer, with the next thing to type.
+fn unexpected(answer: &Answer) -> Failure {
+    let problem = Problem::of(answer);
+    let failure = Failure::failed(format!("GitHub answered with {}: {problem}", answer.status));
+    match answer.status {
         401 => {
             failure.hint("the token is not valid: gh auth login, or `github-token: …` in the job")
         }
         403 | 404 => failure
             .hint("give the job `permissions: contents: write`, or the token the scope `repo`"),
-        422 => failure.hint("git push origin TAG, if GitHub does not have the commit yet"),
+        422 if problem.has("target_commitish", "invalid") => {
+            failure.hint("GitHub does not have the commit: git push origin HEAD")
+        }
         _ => failure,
     }
-    .into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::github_api::tests::answer;
+    use super::*;
+
+    fn check(status: u16, body: &str, message: &str, hint: Option<&str>) {
+        let failure = unexpected(&answer(status, &[], body));
+        assert_eq!(failure.message, format!("GitHub answered with {status}: {message}"));
+        let starts = |hint: &str| failure.hint.as_ref().is_some_and(|told| told.contains(hint));
+        assert!(hint.map_or(failure.hint.is_none(), starts), "{:?}", failure.hint);
+    }
+
+    #[test]
+    fn each_refusal_has_the_remedy_of_its_own() {
+        check(401, r#"{"message":"Bad credentials"}"#, "Bad credentials", Some("gh auth login"));
+        check(403, r#"{"message":"Resource not"}"#, "Resource not", Some("contents: write"));
+        check(
+            422,
+            r#"{"message":"Validation Failed","errors":[{"field":"target_commitish","code":"invalid"}]}"#,
+            "Validation Failed; target_commitish invalid",
+            Some("git push origin HEAD"),
+        );
+        check(
+            422,
+            r#"{"message":"Validation Failed","errors":[{"field":"tag_name","code":"custom","message":"is not a valid tag"}]}"#,
+            "Validation Failed; tag_name is not a valid tag",
+            None,
+        );
+        check(500, "oops", "", None);
+    }
 }

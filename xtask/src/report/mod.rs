@@ -10,6 +10,7 @@ pub mod plan;
 pub mod progress;
 pub mod publication;
 pub use crate::model::quantity;
+pub mod release;
 pub mod retention;
 pub mod table;
 pub mod test_log;

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use crate::model::facts::Facts;
 use crate::outside::environment;
-use crate::outside::releases::GitHubApi;
+use crate::outside::github_api::GitHubApi;
 
 use super::Start;
 

@@ -146,6 +146,11 @@ impl<'s> Publication<'s> {
         only().unwrap_or_else(|| index.clone())
     }
 
+    /// The facts with what was read for the plan.
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
     pub fn show(&self, plan: &PublishPlan) -> Result<()> {
         terminal::data(&match self.start.global.format {
             Format::Json => format!("{}\n", serde_json::to_string_pretty(plan)?),
@@ -184,7 +189,6 @@ impl<'s> Publication<'s> {
             display: &work.display,
             in_lab: self.facts.lab.is_some(),
         };
-        tested(&by, &self.facts, plan)?;
         if plan.services.iter().any(|service| service.build.is_some()) {
             work.prepare()?;
         }
@@ -226,39 +230,6 @@ impl<'s> Publication<'s> {
         }
         Ok(publication::exit(results))
     }
-}
-
-/// What is promoted was tested, and must still be there, of every service before any gets a tag. The
-/// layers of an image that `dev` has were looked at when `dev` got it, and a registry keeps what a
-/// manifest that has a tag refers to; only manifests are lost, to those who delete what has no tag.
-fn tested(by: &Publisher<'_>, facts: &Facts, plan: &PublishPlan) -> Result<()> {
-    let promoted = |service: &ServicePublication| match &service.action {
-        Action::Promote { digest, .. } => Some((service.clone(), digest.clone())),
-        _ => None,
-    };
-    let promoted: Vec<_> = plan.services.iter().filter_map(promoted).collect();
-    let looked = parallel::each(&promoted, |(service, digest)| {
-        let repository = &service.repository;
-        let images = facts.published.get(&service.service).map(|state| &state.images);
-        let on_dev = images.is_some_and(|images| {
-            images.iter().any(|(tag, image)| tag.as_str() == "dev" && image.digest == *digest)
-        });
-        let (closure, _) = if on_dev {
-            by.again(|| published::manifests(by.client, repository, digest))?
-        } else {
-            (by.again(|| published::closure(by.client, repository, digest))?, Vec::new())
-        };
-        match closure.missing.first() {
-            None => Ok(()),
-            Some(missing) => Err(Failure::refused(format!(
-                "`{}` is not whole: `{missing}`, to which it refers, is not there",
-                repository.at(digest.clone())
-            ))
-            .hint("no tag was set; release without --promote builds it anew")
-            .into()),
-        }
-    });
-    looked.into_iter().collect()
 }
 
 /// The publication of one service.

@@ -19,9 +19,9 @@ use crate::model::reference::{Digest, Repository};
 use crate::model::token::Secret;
 
 use super::clock;
+use super::github_api::GitHubApi;
 use super::patience::Patience;
 use super::registry::{Answer, Call, Client, same_authority};
-use super::releases::GitHubApi;
 use limits::limited;
 
 /// The least time between two deletions, as GitHub asks of requests that change something.

@@ -68,7 +68,7 @@ pub fn exit(findings: &[Finding], strict: bool) -> Exit {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::model::facts::{Facts, Git};
 
