@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde_json::json;
 
 use crate::cli::{self, Format};
-use crate::model::facts::Facts;
+use crate::model::facts::{Engine, Facts};
 use crate::model::failure::{Exit, Failure, Interrupted};
 use crate::model::record::{self, BuildResult, Record};
 use crate::outside::gather::Wanted;
@@ -31,7 +31,7 @@ pub fn run(mut start: Start, options: &cli::Build) -> Result<Exit> {
         _ => Purpose::Image,
     };
     start.enter_lab()?;
-    let facts = start.facts(&Wanted {
+    let mut facts = start.facts(&Wanted {
         changed_since: options.changed_since.as_deref(),
         secrets: &options.secret,
         tiers: purpose.makes_image(),
@@ -50,7 +50,8 @@ pub fn run(mut start: Start, options: &cli::Build) -> Result<Exit> {
         push_to: None,
         only_shown: shown_only,
     };
-    let facts = with_engine(&start, facts, &build_options)?;
+    facts.engine = engine(&start, &facts, &build_options)?;
+    start.keep_facts(&facts)?;
     let plan = plan(&facts, &build_options)?;
     if shown_only {
         show(&plan, start.global.format, &start.place(&facts))?;
@@ -73,17 +74,13 @@ pub fn run(mut start: Start, options: &cli::Build) -> Result<Exit> {
     report(&work, &records.into_iter().collect::<Result<Vec<Record>>>()?)
 }
 
-/// The facts with the engine looked at, where the plan needs to know it.
-pub(super) fn with_engine(
-    start: &Start,
-    mut facts: Facts,
-    options: &BuildOptions,
-) -> Result<Facts> {
-    if start.global.facts.is_none() && must_look(&facts, options) {
-        facts.engine = docker::read(&start.runner)?;
-        start.keep_facts(&facts)?;
+/// The engine, where the plan needs to know it; else as the facts have it.
+pub(super) fn engine(start: &Start, facts: &Facts, options: &BuildOptions) -> Result<Engine> {
+    if start.global.facts.is_none() && must_look(facts, options) {
+        docker::read(&start.runner)
+    } else {
+        Ok(facts.engine.clone())
     }
-    Ok(facts)
 }
 
 /// The matrix of a GitHub job; in a job also its output `matrix`.
