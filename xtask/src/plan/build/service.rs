@@ -57,11 +57,6 @@ impl Context<'_> {
         if let Some(inputs) = inputs.as_ref().filter(|_| self.channel == Channel::Dev) {
             labels.insert(INPUTS.to_owned(), inputs.text());
         }
-        let provenance = match self.channel {
-            Channel::Local | Channel::Pr => Provenance::None,
-            Channel::Dev => Provenance::Min,
-            Channel::Release => Provenance::Max,
-        };
         let secrets = self.secrets(service, &config, &dockerfile, &build_args)?;
         let build = BuildSpec {
             builder: self.builder.name.clone(),
@@ -79,7 +74,7 @@ impl Context<'_> {
             cache_from: tiers.iter().filter_map(|tier| tier.argument.clone()).collect(),
             cache_to,
             no_cache: self.options.no_cache,
-            provenance,
+            provenance: provenance(self.channel),
             sbom: self.facts.config.sbom && self.channel.publishes(),
             output,
         };
@@ -100,6 +95,14 @@ impl Context<'_> {
                 .then(|| config.smoke_test.unwrap_or_default()),
             expected_seconds: crate::model::record::expected_seconds(&service.earlier_seconds),
         })
+    }
+}
+
+fn provenance(channel: Channel) -> Provenance {
+    match channel {
+        Channel::Local | Channel::Pr => Provenance::None,
+        Channel::Dev => Provenance::Min,
+        Channel::Release => Provenance::Max,
     }
 }
 
