@@ -127,9 +127,9 @@ fn no_action_of_anybody_else_is_used_but_two() {
             }
             _ => continue,
         };
-        let uses = steps.into_iter().filter_map(|step| step.uses).map(|uses| uses.text);
-        let others = uses.filter(|uses| own_folder(uses).is_none());
-        used.extend(others.map(|uses| uses.split('@').next().unwrap().to_owned()));
+        let names = steps.into_iter().filter_map(|step| step.uses).map(|uses| uses.text);
+        let others = names.filter(|name| own_folder(name).is_none());
+        used.extend(others.map(|name| name.split('@').next().unwrap().to_owned()));
     }
     let two = ["Swatinem/rust-cache", "actions/checkout"].map(str::to_owned);
     assert_eq!(used, BTreeSet::from(two));
