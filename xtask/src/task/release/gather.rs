@@ -78,14 +78,13 @@ pub(super) fn published(
     facts: &Facts,
     client: &Client,
 ) -> Result<BTreeMap<ServiceName, Vec<Version>>> {
-    let listed = of_each(facts, |repository| {
+    of_each(facts, |repository| {
         let tags = again(|| match client.tags(repository) {
             Err(RegistryError::NotFound) => Ok(Vec::new()),
             other => other,
         })?;
         Ok(release::published(&tags))
-    })?;
-    Ok(listed)
+    })
 }
 
 /// Where the floating tags of `version` point now.
@@ -98,11 +97,13 @@ fn heads(
     of_each(facts, |repository| {
         let mut heads = BTreeMap::new();
         for tag in floating.iter().map(|floating| &floating.tag) {
-            match client.head_manifest(&repository.with_tag(tag.clone())) {
-                Ok(head) => drop(heads.insert(tag.clone(), head.digest)),
-                Err(RegistryError::NotFound) => {}
-                Err(error) => return Err(error.into()),
-            }
+            let reference = repository.with_tag(tag.clone());
+            let head = again(|| match client.head_manifest(&reference) {
+                Ok(head) => Ok(Some(head.digest)),
+                Err(RegistryError::NotFound) => Ok(None),
+                Err(error) => Err(error),
+            })?;
+            heads.extend(head.map(|digest| (tag.clone(), digest)));
         }
         Ok(heads)
     })
