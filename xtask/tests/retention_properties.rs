@@ -5,12 +5,15 @@
 
 #[path = "support/inventories.rs"]
 mod inventories;
+#[path = "support/links.rs"]
+mod links;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use inventories::any_inventory;
+use links::{Links, both, children, cut, statements, subjects};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use xtask::model::inventory::{Inventory, Readable, Version};
@@ -31,73 +34,6 @@ fn deleted(plan: &RetentionPlan) -> BTreeSet<Digest> {
 /// The versions by digest; one digest is one version.
 fn by_digest(inventory: &Inventory) -> BTreeMap<&Digest, &Version> {
     inventory.versions.iter().map(|version| (&version.digest, version)).collect()
-}
-
-fn subjects(version: &Version) -> Vec<Digest> {
-    let of_tag = |tag: &String| {
-        let hex = tag.strip_prefix("sha256-")?.split('.').next()?;
-        Digest::new(format!("sha256:{hex}")).ok()
-    };
-    version.subject.iter().cloned().chain(version.tags.iter().filter_map(of_tag)).collect()
-}
-
-/// Who leads to whom, by digest.
-type Links = BTreeMap<Digest, BTreeSet<Digest>>;
-
-/// From each version to what it leads to.
-fn children(inventory: &Inventory) -> Links {
-    let of = |v: &Version| (v.digest.clone(), v.manifests.iter().cloned().collect());
-    inventory.versions.iter().map(of).collect()
-}
-
-/// From each version to what speaks about it.
-fn statements(inventory: &Inventory) -> Links {
-    let mut links = Links::new();
-    for version in &inventory.versions {
-        for subject in subjects(version) {
-            links.entry(subject).or_default().insert(version.digest.clone());
-        }
-    }
-    links
-}
-
-fn both(one: &Links, other: &Links) -> Links {
-    let mut links = one.clone();
-    for (from, to) in other {
-        links.entry(from.clone()).or_default().extend(to.clone());
-    }
-    links
-}
-
-fn leads(links: &Links, from: &Digest, to: &Digest) -> bool {
-    let mut seen = BTreeSet::new();
-    let mut open = vec![from];
-    while let Some(at) = open.pop() {
-        for next in links.get(at).into_iter().flatten().filter(|next| seen.insert(*next)) {
-            if next == to {
-                return true;
-            }
-            open.push(next);
-        }
-    }
-    false
-}
-
-/// A link from what is there to what is gone. One within a circle of `circles` is none: whoever cuts a
-/// circle cuts a link.
-fn cut(
-    inventory: &Inventory,
-    gone: &BTreeSet<Digest>,
-    links: &Links,
-    circles: &Links,
-) -> Result<(), String> {
-    for from in inventory.versions.iter().map(|v| &v.digest).filter(|from| !gone.contains(from)) {
-        let mut lost = links.get(from).into_iter().flatten().filter(|to| gone.contains(to));
-        if let Some(to) = lost.find(|to| !leads(circles, to, from)) {
-            return Err(format!("{from} is there and {to} gone"));
-        }
-    }
-    Ok(())
 }
 
 fn partition(inventory: &Inventory, planner: Planner) -> Result<(), String> {
@@ -372,7 +308,7 @@ fn going_up(inventory: &Inventory) -> RetentionPlan {
     let mut at = &inventory.versions[0];
     while let Some(above) = parent(&at.digest) {
         at = above;
-        std::thread::sleep(Duration::from_millis(10));
+        std::thread::park_timeout(Duration::from_millis(10));
     }
     plan(inventory)
 }

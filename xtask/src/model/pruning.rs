@@ -99,12 +99,6 @@ impl PackageReport {
         }
     }
 
-    /// Notes all that is to go before the first of it goes.
-    pub fn going(&mut self, versions: &[&Version]) {
-        let unlisted = versions.iter().filter(|version| version.tags.is_empty());
-        self.unlisted = unlisted.map(|v| (v.digest.clone(), v.created)).collect();
-    }
-
     /// Notes that a version is gone, and with it the bytes that only it had.
     pub fn gone(&mut self, version: &Version, bytes: u64) {
         self.bytes += bytes;

@@ -257,7 +257,8 @@ mod tests {
         runner.output(&Invocation::new("git", ["init", "--quiet"])).unwrap();
         assert_eq!(pinned(&runner).unwrap(), []);
         let digest = format!("sha256:{}", "a".repeat(64));
-        std::fs::write(folder.path().join("x"), format!("image: y@{digest}\n")).unwrap();
+        let text = format!("image: y@{digest}\n");
+        crate::outside::files::write_atomically(&folder.path().join("x"), text.as_bytes()).unwrap();
         runner.output(&Invocation::new("git", ["add", "x"])).unwrap();
         assert_eq!(pinned(&runner).unwrap(), [Digest::new(digest).unwrap()]);
     }

@@ -32,8 +32,13 @@ impl<'i> Agenda<'i> {
         Self { graph, open, alone: BTreeSet::new(), agreed, left_over: Vec::new() }
     }
 
+    /// All that is to go sooner or later.
+    pub fn planned(&self) -> impl Iterator<Item = &'i Version> {
+        self.open.iter().filter_map(|at| self.graph.versions.get(*at))
+    }
+
     /// What the run may delete, if nothing is refused on the way.
-    pub fn going(&self) -> Vec<&'i Version> {
+    fn going(&self) -> Vec<&'i Version> {
         let mut ahead = self.clone();
         std::iter::from_fn(|| ahead.advance()).collect()
     }

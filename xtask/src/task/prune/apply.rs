@@ -1,7 +1,7 @@
 //! `cargo xtask prune --apply`: lists again, plans again, deletes one version after the other, and looks
 //! at what is left. The report is on the disk before the first deletion and after each.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -127,7 +127,7 @@ impl Run<'_> {
         let mut report = self.new_report(service)?;
         report.kept = stays(&shown);
         report.reclaimable = reclaimable(inventory, &shown.delete);
-        report.going(&agenda.going());
+        report.unlisted = unlisted(agenda.planned());
         let at = self.report.packages.len();
         self.report.packages.push(report.clone());
         self.save()?;
@@ -264,6 +264,12 @@ impl Run<'_> {
         }
         Ok(())
     }
+}
+
+/// What is to go and has no tag, also what this run may not delete yet.
+fn unlisted<'i>(planned: impl Iterator<Item = &'i Version>) -> BTreeMap<Digest, Option<f64>> {
+    let untagged = planned.filter(|version| version.tags.is_empty());
+    untagged.map(|version| (version.digest.clone(), version.created)).collect()
 }
 
 /// What stays, for the report.
