@@ -307,19 +307,17 @@ impl One<'_> {
                 published.result = PublishResult::Finished;
                 self.build(published, |_| Ok((digest.clone(), Known::There)))
             }
-            Action::Build { .. } => match self.published_meanwhile()? {
-                Some(digest) => {
+            Action::Build { .. } => {
+                if let Some(digest) = self.published_meanwhile()? {
                     published.result = PublishResult::Finished;
-                    self.tags(&digest, Known::There, published)
+                    return self.tags(&digest, Known::There, published);
                 }
-                None => {
-                    published.result = PublishResult::Built;
-                    self.build(published, |built| {
-                        let image = built.image.as_ref().context("buildx told no digest")?;
-                        Ok((image.digest.clone(), Known::Pushed))
-                    })
-                }
-            },
+                published.result = PublishResult::Built;
+                self.build(published, |built| {
+                    let image = built.image.as_ref().context("buildx told no digest")?;
+                    Ok((image.digest.clone(), Known::Pushed))
+                })
+            }
         }
     }
 
