@@ -154,7 +154,8 @@ fn what_stands_on_a_stand_in_gets_no_tag_outside_the_lab() {
 #[ignore = "needs the lab: cargo xtask test"]
 fn a_promotion_of_two_large_services_takes_at_most_twenty_requests_for_each() {
     let fixture = Fixture::unpublished();
-    let layers: String = (0..10).map(|at| format!("RUN echo {} > /{at}\n", unlike_any())).collect();
+    let layers = (0..10).map(|at| format!("RUN echo {} > /{at}\n", unlike_any()));
+    let layers = layers.collect::<Vec<_>>().concat();
     for service in ["web", "api"] {
         fixture
             .service(service, &format!("FROM debian:bookworm\nRUN echo {service} > /x\n{layers}"));

@@ -1,5 +1,5 @@
-//! `cargo xtask push --lab` when others push too, when it is killed and when the registry fails: `dev`
-//! stays whole, moves forward only, and the next run finishes.
+//! `cargo xtask push --lab` when it is killed, when the registry fails, and when what is to be published
+//! must not be: `dev` stays whole, and the next run finishes.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,38 +14,13 @@ mod support;
 #[path = "support/lab.rs"]
 mod the_lab;
 
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Child;
+use std::time::Instant;
 
-use pushing::{noise, pulls, push, the_service, unlike_any, unpublished};
+use pushing::{begun_in, noise, pulls, push, the_service, unlike_any, unpublished};
 use serde_json::{Value, json};
 use support::{Fixture, Ran};
 use the_lab::Lab;
-
-#[test]
-#[ignore = "needs the lab: cargo xtask test"]
-fn dev_moves_forward_only_unless_told_otherwise() {
-    let (fixture, lab) = unpublished();
-    let first = fixture.git(&["rev-parse", "HEAD"]);
-    push(&fixture, &[]).expect(0);
-    fixture.write("services/web/data", "second");
-    let second = fixture.commit("feat: second");
-    push(&fixture, &[]).expect(0);
-    let at_second = lab.manifest(&fixture.image(), "dev").unwrap().1;
-
-    fixture.git(&["checkout", "--quiet", &first]);
-    let ran = fixture.xtask(&["push", "--lab"]).expect(3);
-    assert!(ran.stderr.contains(&first) && ran.stderr.contains(&second), "{}", ran.stderr);
-    assert_eq!(lab.manifest(&fixture.image(), "dev").unwrap().1, at_second);
-    fixture.git(&["checkout", "--quiet", "-b", "side"]);
-    fixture.write("services/web/data", "aside");
-    fixture.commit("feat: aside");
-    fixture.xtask(&["push", "--lab"]).expect(3);
-    assert_eq!(lab.manifest(&fixture.image(), "dev").unwrap().1, at_second);
-    fixture.xtask(&["push", "--lab", "--allow-rollback"]).expect(0);
-    assert_ne!(lab.manifest(&fixture.image(), "dev").unwrap().1, at_second);
-}
 
 #[test]
 #[ignore = "needs the lab: cargo xtask test"]
@@ -118,151 +93,6 @@ fn a_job_gets_its_outputs_and_its_summary() {
     }
 }
 
-/// The real `xtask` in another checkout of the fixture's repository, under way.
-fn begun_in(fixture: &Fixture, folder: &Path, arguments: &[&str]) -> Child {
-    let mut command = fixture.command(arguments);
-    command.current_dir(folder).env("CARGO_MANIFEST_DIR", folder.join("xtask"));
-    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
-}
-
-fn git(folder: &Path, arguments: &[&str]) {
-    let status = Command::new("git").args(arguments).current_dir(folder).status();
-    assert!(status.unwrap().success(), "git {arguments:?}");
-}
-
-/// Holds up the first request that sets a tag until others had their time.
-fn hold_up(lab: &Lab, tag: &str) {
-    lab.reset();
-    lab.fault(&json!({
-        "match": {"method": "PUT", "path": format!("*/manifests/{tag}"), "nth": 1, "count": 1},
-        "action": {"kind": "delay", "milliseconds": 20_000},
-    }));
-}
-
-/// Waits until a request is held up.
-fn until_held_up(lab: &Lab, child: &mut Child) {
-    let begun = Instant::now();
-    while lab.control("GET", "/faults", None)[0]["fired"] != 1 {
-        assert!(child.try_wait().unwrap().is_none(), "it ended without the request");
-        assert!(begun.elapsed() < Duration::from_secs(120), "the request never came");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-/// Another machine's clone has an older commit, and has never seen the newer one. It reads `dev`, then the
-/// newer commit is published, and then it writes.
-fn an_older_commit_on_another_machine(online: bool) {
-    let (fixture, lab) = unpublished();
-    push(&fixture, &[]).expect(0);
-    fixture.write("services/web/data", &noise(unlike_any(), 3000));
-    fixture.commit("feat: older");
-    let folder = tempfile::tempdir().unwrap();
-    let clone = folder.path().join("clone");
-    fixture.git(&["clone", "--quiet", ".", clone.to_str().unwrap()]);
-    if !online {
-        git(&clone, &["remote", "remove", "origin"]);
-    }
-    fixture.write("services/web/data", &noise(unlike_any(), 3000));
-    let newer = fixture.commit("feat: newer");
-
-    hold_up(&lab, "dev");
-    let mut older = begun_in(&fixture, &clone, &["push", "--lab"]);
-    until_held_up(&lab, &mut older);
-    push(&fixture, &[]).expect(0);
-    let exact = lab.manifest(&fixture.image(), &format!("dev-{newer}")).unwrap().1;
-    assert_eq!(lab.manifest(&fixture.image(), "dev").unwrap().1, exact, "it was held up enough");
-    let older = Ran::from(older.wait_with_output().unwrap());
-    lab.no_faults();
-    let older = older.expect(if online { 3 } else { 4 });
-    assert!(older.stderr.contains(&newer), "{}", older.stderr);
-    assert_eq!(lab.manifest(&fixture.image(), "dev").unwrap().1, exact, "{}", older.stderr);
-}
-
-#[test]
-#[ignore = "needs the lab: cargo xtask test"]
-fn an_older_commit_of_a_clone_that_lacks_the_newer_one_does_not_overtake_it() {
-    an_older_commit_on_another_machine(true);
-}
-
-#[test]
-#[ignore = "needs the lab: cargo xtask test"]
-fn a_commit_that_nobody_can_compare_is_not_overtaken() {
-    an_older_commit_on_another_machine(false);
-}
-
-#[test]
-#[ignore = "needs the lab: cargo xtask test"]
-fn of_three_commits_at_once_dev_ends_on_the_newest() {
-    let (fixture, lab) = unpublished();
-    push(&fixture, &[]).expect(0);
-    let folder = tempfile::tempdir().unwrap();
-    let mut checkouts = Vec::new();
-    for name in ["one", "two", "three"] {
-        fixture.write("services/web/data", &noise(unlike_any(), 3000));
-        let commit = fixture.commit(name);
-        let checkout = folder.path().join(name);
-        fixture.git(&["worktree", "add", "--quiet", "--detach", checkout.to_str().unwrap()]);
-        checkouts.push((commit, checkout));
-    }
-    let newest = checkouts.last().unwrap().0.clone();
-    // The oldest writes last.
-    hold_up(&lab, "dev");
-    let mut oldest = begun_in(&fixture, &checkouts[0].1, &["push", "--lab"]);
-    until_held_up(&lab, &mut oldest);
-    for (_, checkout) in &checkouts[1..] {
-        let ran = begun_in(&fixture, checkout, &["push", "--lab"]).wait_with_output().unwrap();
-        Ran::from(ran).expect(0);
-    }
-    let oldest = Ran::from(oldest.wait_with_output().unwrap()).expect(3);
-    lab.no_faults();
-    assert!(oldest.stderr.contains(&newest), "{}", oldest.stderr);
-    let exact = lab.manifest(&fixture.image(), &format!("dev-{newest}")).unwrap().1;
-    assert_eq!(lab.manifest(&fixture.image(), "dev").unwrap().1, exact);
-}
-
-#[test]
-#[ignore = "needs the lab: cargo xtask test"]
-fn two_pushes_of_one_commit_at_once_end_with_one_image() {
-    let (fixture, lab) = unpublished();
-    for round in 0..5 {
-        fixture.write("services/web/data", &noise(unlike_any(), 3000));
-        let revision = fixture.commit("feat: other data");
-        let begun = [0, 1].map(|_| begun_in(&fixture, fixture.root(), &["push", "--lab"]));
-        let ended = begun.map(|child| Ran::from(child.wait_with_output().unwrap()).expect(0));
-        let dev = lab.manifest(&fixture.image(), "dev").unwrap().1;
-        let exact = lab.manifest(&fixture.image(), &format!("dev-{revision}")).unwrap().1;
-        assert_eq!(dev, exact, "round {round}: {ended:#?}");
-        lab.whole(&fixture.image(), &dev);
-    }
-}
-
-#[test]
-#[ignore = "needs the lab: cargo xtask test"]
-fn a_backport_that_ends_last_leaves_latest_to_the_higher_version() {
-    let (fixture, lab) = unpublished();
-    fixture.xtask(&["release", "v1.1.8", "--lab", "--create-tag", "--no-github-release"]).expect(0);
-    let folder = tempfile::tempdir().unwrap();
-    let backport = folder.path().join("backport");
-    let to = backport.to_str().unwrap();
-    fixture.git(&["worktree", "add", "--quiet", "-b", "main", to]);
-    std::fs::write(backport.join("services/web/data"), "mended").unwrap();
-    git(&backport, &["commit", "--quiet", "--all", "--message", "fix: mended"]);
-    fixture.write("services/web/data", "more");
-    fixture.commit("feat: more");
-
-    let release = |version| ["release", version, "--lab", "--create-tag", "--no-github-release"];
-    hold_up(&lab, "latest");
-    let mut lower = begun_in(&fixture, &backport, &release("v1.1.9"));
-    until_held_up(&lab, &mut lower);
-    fixture.xtask(&release("v1.2.0")).expect(0);
-    let lower = Ran::from(lower.wait_with_output().unwrap()).expect(0);
-    lab.no_faults();
-    let digest = |tag: &str| lab.manifest(&fixture.image(), tag).unwrap().1;
-    let (lowest, highest) = (digest("v1.1.9"), digest("v1.2.0"));
-    assert_eq!(digest("latest"), highest, "{}{}", lower.stdout, lower.stderr);
-    assert_eq!([digest("1"), digest("1.2"), digest("1.1")], [highest.clone(), highest, lowest]);
-}
-
 /// A push under way. Killed, it is killed alone: what it has started goes on for a while, as it does
 /// when a system kills a process.
 fn begun(fixture: &Fixture) -> Child {
@@ -304,40 +134,6 @@ fn killed_at_any_moment_dev_is_whole_and_the_next_run_finishes() {
     }
     assert!(halves > 0, "no moment was between the exact tag and `dev`, which took {usual:?}");
     pulls(&lab, &fixture, "dev");
-}
-
-#[test]
-#[ignore = "needs the lab: cargo xtask test"]
-fn of_two_pushes_at_once_the_newer_commit_wins() {
-    let (fixture, lab) = unpublished();
-    push(&fixture, &[]).expect(0);
-    let clone = tempfile::tempdir().unwrap();
-    let older_folder = clone.path().join("older");
-    fixture.git(&["worktree", "add", "--quiet", "--detach", older_folder.to_str().unwrap()]);
-    for round in 0..20_u64 {
-        fixture.write("services/web/data", &noise(round * 2 + 10, 3000));
-        let older = fixture.commit("feat: older");
-        fixture.write("services/web/data", &noise(round * 2 + 11, 3000));
-        let newer = fixture.commit("feat: newer");
-        git(&older_folder, &["checkout", "--quiet", "--detach", &older]);
-        let older_push = || begun_in(&fixture, &older_folder, &["push", "--lab"]);
-        let newer_push = || begun_in(&fixture, fixture.root(), &["push", "--lab"]);
-        let (first, second) = if round % 2 == 0 {
-            let first = older_push();
-            (first, newer_push())
-        } else {
-            let first = newer_push();
-            let second = older_push();
-            (second, first)
-        };
-        let first = Ran::from(first.wait_with_output().unwrap());
-        let second = Ran::from(second.wait_with_output().unwrap()).expect(0);
-        assert_eq!(second.code, Some(0));
-        let dev = lab.manifest(&fixture.image(), "dev").unwrap().1;
-        let exact = lab.manifest(&fixture.image(), &format!("dev-{newer}")).unwrap().1;
-        assert_eq!(dev, exact, "round {round}: {}", first.stderr);
-        assert!(first.code == Some(0) || first.stderr.contains(&newer), "{}", first.stderr);
-    }
 }
 
 fn faults() -> [Value; 8] {

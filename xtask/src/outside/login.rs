@@ -116,7 +116,7 @@ mod tests {
             "credsStore": "desktop",
             "credHelpers": {"ghcr.io": "desktop", "gcr.io": "gcloud"}
         }"#;
-        std::fs::write(own.path().join("config.json"), text).unwrap();
+        files::write_atomically(&own.path().join("config.json"), text.as_bytes()).unwrap();
         let registry = Registry::new("ghcr.io").unwrap();
         let made = private_configuration(Some(own.path()), &registry).unwrap();
         let made: Value = serde_json::from_str(&made).unwrap();

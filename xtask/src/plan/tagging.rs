@@ -142,13 +142,21 @@ pub fn higher<'v>(tag: &Tag, request: &Request, versions: &'v [Version]) -> Opti
     versions.iter().filter(in_line).max().filter(|highest| **highest > ours)
 }
 
-/// The tag under which cosign may have left the signature of an image: cosign 2 takes one made of the
-/// digest with `.sig`, cosign 3 the list of what refers to the image, whose tag has no ending.
-pub fn signature<'t>(digest: &Digest, tags: &'t [Tag]) -> Option<&'t Tag> {
+/// Where cosign has left the signature of an image, or may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signature<'t> {
+    /// cosign 2 takes a tag of its own for it.
+    There,
+    /// cosign 3 adds it to what refers to the image, as others do, which is listed under a tag.
+    MaybeListed(&'t Tag),
+}
+
+/// The signature of an image in a repository with these tags.
+pub fn signature<'t>(digest: &Digest, tags: &'t [Tag]) -> Option<Signature<'t>> {
     let name = digest.as_str().replace(':', "-");
-    let ending = |tag: &Tag| tag.as_str().strip_prefix(&*name).map(str::to_owned);
-    let has = |wanted: &str| tags.iter().find(|tag| ending(tag).as_deref() == Some(wanted));
-    has(".sig").or(has(""))
+    let tag = |name: &str| tags.iter().find(|tag| tag.as_str() == name);
+    let there = tag(&format!("{name}.sig")).map(|_| Signature::There);
+    there.or_else(|| tag(&name).map(Signature::MaybeListed))
 }
 
 /// The refusal of a move that came after that of a newer commit.

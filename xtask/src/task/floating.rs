@@ -3,14 +3,13 @@
 use anyhow::Result;
 use semver::Version;
 
-use crate::model::publication::{Published, TagResult};
+use crate::model::publication::{PublishResult, Published, TagResult};
 use crate::model::reference::Tag;
 use crate::outside::registry::RegistryError;
-use crate::plan::publish::Tags;
 use crate::plan::push::{PublishPlan, ServicePublication};
 use crate::plan::{release, tagging};
 
-use super::publish::{Image, Publisher};
+use super::publish::Publisher;
 
 /// Moves the floating tags of every service to what was published. Another release may have ended since
 /// this one chose its tags, and another one may write while this one does; so the versions are listed
@@ -67,18 +66,26 @@ fn move_to_ours(
     versions: &[Version],
 ) -> Result<()> {
     let Some(digest) = published.digest.clone() else { return Ok(()) };
-    let ServicePublication { repository, tags, .. } = service;
-    for tag in &tags.floating {
-        if let Some(higher) = tagging::higher(tag, by.request, versions) {
-            let reason = format!("v{higher} is higher, and was released meanwhile");
-            published.tags.push(TagResult { tag: tag.clone(), set: false, reason });
-            continue;
-        }
-        let one = Tags { exact: Vec::new(), floating: vec![tag.clone()] };
-        let image = Image { repository, tags: &one, digest: &digest, seen: &[] };
-        published.tags.extend(by.floating_tags(image)?);
+    let stored = by.stored(&service.repository, &digest)?;
+    for tag in &service.tags.floating {
+        let reference = service.repository.with_tag(tag.clone());
+        // No tag can have what was only built now.
+        let may_be_there = published.result != PublishResult::Built;
+        let (set, reason) = if let Some(higher) = tagging::higher(tag, by.request, versions) {
+            (false, overtaken(higher))
+        } else if may_be_there && by.digest_at(&reference)?.as_ref() == Some(&digest) {
+            (false, "it is there".to_owned())
+        } else {
+            by.put(&reference, &stored)?;
+            (true, "the highest version of its line".to_owned())
+        };
+        published.tags.push(TagResult { tag: tag.clone(), set, reason });
     }
     Ok(())
+}
+
+fn overtaken(higher: &Version) -> String {
+    format!("v{higher} is higher, and was released meanwhile")
 }
 
 fn give_to_higher(
@@ -97,7 +104,7 @@ fn give_to_higher(
             by.give(&reference, &other)?;
         }
         result.set = false;
-        result.reason = format!("v{higher} is higher, and was released meanwhile");
+        result.reason = overtaken(higher);
     }
     Ok(())
 }

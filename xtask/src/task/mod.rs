@@ -11,6 +11,7 @@ mod gate;
 mod github;
 pub mod lab;
 mod linters;
+mod one_service;
 pub mod prune;
 mod publication;
 mod publish;

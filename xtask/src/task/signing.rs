@@ -8,7 +8,7 @@ use anyhow::Result;
 use crate::model::failure::Failure;
 use crate::model::invocation::Invocation;
 use crate::outside::environment;
-use crate::plan::tagging;
+use crate::plan::tagging::{self, Signature};
 
 use super::publish::{Image, Publisher};
 
@@ -52,11 +52,11 @@ impl Signer {
 }
 
 fn is_signed(by: &Publisher<'_>, image: Image<'_>) -> Result<bool> {
-    let Some(tag) = tagging::signature(image.digest, image.seen) else { return Ok(false) };
-    if tag.as_str().ends_with(".sig") {
-        return Ok(true);
-    }
-    // Other things refer to an image too.
+    let tag = match tagging::signature(image.digest, image.seen) {
+        None => return Ok(false),
+        Some(Signature::There) => return Ok(true),
+        Some(Signature::MaybeListed(tag)) => tag,
+    };
     let list = by.again(|| by.client.manifest(&image.repository.with_tag(tag.clone())))?;
     Ok(list.bytes.windows(BUNDLE.len()).any(|bytes| bytes == BUNDLE))
 }

@@ -8,6 +8,9 @@
     reason = "a test fails by panicking, and starts the programs it needs"
 )]
 
+use std::path::Path;
+use std::process::{Child, Stdio};
+
 use serde_json::Value;
 
 use super::support::{Fixture, Ran};
@@ -83,4 +86,11 @@ pub fn pulls(lab: &Lab, fixture: &Fixture, tag: &str) {
     lab.docker(&["image", "prune", "--all", "--force"]).expect(0);
     let reference = format!("{}/{}:{tag}", lab.registry(), fixture.image());
     lab.docker(&["run", "--rm", &reference, "test", "-s", "/data"]).expect(0);
+}
+
+/// The real `xtask` in another checkout of the fixture's repository, under way.
+pub fn begun_in(fixture: &Fixture, folder: &Path, arguments: &[&str]) -> Child {
+    let mut command = fixture.command(arguments);
+    command.current_dir(folder).env("CARGO_MANIFEST_DIR", folder.join("xtask"));
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }

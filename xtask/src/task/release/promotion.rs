@@ -34,7 +34,7 @@ pub(super) fn verify(
         match closure.missing.first() {
             None => Ok(()),
             Some(missing) => Err(Failure::refused(format!(
-                "`{image}` refers to `{missing}`, which is not there"
+                "`{image}` is not whole: `{missing}`, to which it refers, is not there"
             ))
             .hint("cargo xtask push --rebuild; or release without --promote")
             .into()),
