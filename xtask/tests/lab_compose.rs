@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use support::{Fixture, Ran};
 use the_lab::Lab;
+use xtask::model::lab::Package;
 use xtask::outside::lab::install::install;
 use xtask::outside::process::Runner;
 
@@ -34,7 +35,8 @@ fn up() -> Lab {
     // Its services are those of this repository, so that the lab has their bases.
     let lab = Lab::up(&fixture);
     if lab.docker(&["compose", "version"]).code != Some(0) {
-        install(&Runner::new(&root(), false), &["docker-compose"], true).unwrap();
+        let compose = Package { name: "docker-compose", from_forky: true };
+        install(&Runner::new(&root(), false), &[compose]).unwrap();
     }
     lab
 }

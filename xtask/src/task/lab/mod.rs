@@ -1,54 +1,75 @@
 //! `cargo xtask lab`: brings up, shows and takes down a whole world on this machine. `--lab` on any
 //! command comes here first.
 
-use std::collections::BTreeSet;
-use std::fmt::Write;
+mod up;
 
 use anyhow::{Context, Result};
 use serde_json::json;
 
 use crate::cli::{Format, Lab};
-use crate::model::dockerfile::Dockerfile;
 use crate::model::facts::LabFacts;
 use crate::model::failure::Exit;
 use crate::model::invocation::Invocation;
 use crate::model::lab::{
-    BaseStatus, EngineChoice, EngineState, EngineStatus, RegistryStatus, Running, STATE_SCHEMA,
-    ServersStatus, State, Status,
+    BaseStatus, EngineChoice, EngineState, EngineStatus, RegistryStatus, Running, ServersStatus,
+    Status,
 };
-use crate::model::reference::{Reference, Repository};
+use crate::model::reference::Repository;
 use crate::model::token::Secret;
-use crate::outside::lab::{Place, bases, down, engine, install, runner_for, servers, world};
+use crate::outside::lab::{Place, down, runner_for, servers, world};
 use crate::outside::registry::{Client, Options};
-use crate::outside::{gather, terminal};
-use crate::plan::lab::{Action, Base, FoundEngine, LabPlan, Program, World, plan};
+use crate::outside::terminal;
+use crate::report;
+
+pub use up::where_checks_run;
 
 use super::Start;
 
 pub fn run(start: &Start, command: &Lab) -> Result<Exit> {
     let format = start.human_or_json()?;
+    start.gathers_no_facts("lab")?;
     match command {
-        Lab::Up { engine } if start.global.dry_run => show_plan(start, *engine),
+        Lab::Up { engine } if start.global.dry_run => {
+            let plan = up::foreseen(start, *engine)?;
+            terminal::data(&match format {
+                Format::Json => format!("{}\n", serde_json::to_string_pretty(&plan)?),
+                _ => report::lab::plan(&plan),
+            });
+            Ok(Exit::Done)
+        }
         Lab::Up { engine } => {
-            up(start, *engine)?;
+            up::up(start, *engine)?;
             show_status(start, format)
         }
         // `task::run` hands the benchmark to its own task.
         Lab::Status | Lab::Bench(_) => show_status(start, format),
-        Lab::Down { purge } => {
-            leave(start)?;
-            if *purge {
-                down::purge(&Place::new(&start.target))?;
-            }
-            start.say("the lab is down");
-            Ok(Exit::Done)
-        }
+        Lab::Down { purge } => take_down(start, *purge, format),
     }
 }
 
-/// Brings the lab up as far as it is not, and returns what plans need to know of it.
-pub fn enter(start: &Start) -> Result<LabFacts> {
-    let state = up(start, EngineChoice::Auto)?;
+fn take_down(start: &Start, purge: bool, format: Format) -> Result<Exit> {
+    let place = Place::new(&start.target);
+    let steps = down::foreseen(&place, purge);
+    if !start.global.dry_run {
+        leave(start)?;
+        if purge {
+            down::purge(&place)?;
+        }
+        start.say("the lab is down");
+    }
+    if format == Format::Json {
+        terminal::data(&format!("{}\n", serde_json::to_string_pretty(&json!({ "steps": steps }))?));
+    } else if start.global.dry_run {
+        terminal::data(&steps.iter().flat_map(|step| [step, "\n"]).collect::<String>());
+    }
+    Ok(Exit::Done)
+}
+
+/// Brings the lab up as far as it is not, and returns what plans need to know of it. A dry run plans with
+/// the lab as it would be.
+pub fn enter(start: &Start, choice: EngineChoice) -> Result<LabFacts> {
+    let enter = if start.global.dry_run { up::would_be } else { up::up };
+    let state = enter(start, choice)?;
     state.facts().context("the lab has no registry")
 }
 
@@ -87,7 +108,7 @@ pub(super) fn restart_engine(start: &Start) -> Result<bool> {
         let lock = place.lock()?;
         down::end_engine(&place);
         drop(lock);
-        enter(start)?;
+        enter(start, EngineChoice::Private)?;
     }
     Ok(is_ours)
 }
@@ -102,188 +123,11 @@ pub fn leave(start: &Start) -> Result<()> {
     down::down(&start.runner, &place)
 }
 
-/// Up, whatever was there. Each step is told before it is taken, and the state is kept after each,
-/// so that what is interrupted goes on where it stopped.
-fn up(start: &Start, choice: EngineChoice) -> Result<State> {
-    let place = Place::new(&start.target);
-    let wanted = wanted_bases(start)?;
-    if let Some(state) = ready(start, &place, &wanted, choice)? {
-        return Ok(state);
-    }
-    servers::manifest()?;
-    let _lock = place.lock()?;
-    let (world, mut state) = look(start, &place, &wanted)?;
-    let plan = plan(&world, choice, !start.global.no_install)?;
-    settle(start, &place, &plan, &mut state)?;
-    for step in &plan.steps {
-        start.say(&format!("lab: {} ({})", step.action, step.reason));
-        carry_out(start, &place, &mut state, &step.action)?;
-        place.save(&state)?;
-    }
-    tell_stand_ins(start, &state, &wanted);
-    Ok(state)
-}
-
-/// The state of a lab that has all that is wanted. This is the way of nearly every `--lab`, so it
-/// asks no process anything.
-fn ready(
-    start: &Start,
-    place: &Place,
-    wanted: &BTreeSet<String>,
-    choice: EngineChoice,
-) -> Result<Option<State>> {
-    let Some(state) = place.state() else { return Ok(None) };
-    let running = world::running(place, Some(&state));
-    let engine = match choice {
-        EngineChoice::Auto => running.engine || !state.is_private(),
-        EngineChoice::Private => running.engine && state.is_private(),
-        EngineChoice::Existing => !state.is_private(),
-    };
-    if !running.registry || !running.servers || !engine {
-        return Ok(None);
-    }
-    for name in wanted {
-        let base = Reference::normalized(name)?;
-        let good = match state.bases.get(name) {
-            Some(stand_in) => bases::wanted(&start.runner, &state, &base)? == *stand_in,
-            None => world::registry_answers(&base),
-        };
-        if !good {
-            return Ok(None);
-        }
-    }
-    tell_stand_ins(start, &state, wanted);
-    Ok(Some(state))
-}
-
-/// The bases that the services here need.
-fn wanted_bases(start: &Start) -> Result<BTreeSet<String>> {
-    let (config, services) = gather::services_and_config(&start.root, &start.target)?;
-    let mut wanted = BTreeSet::new();
-    for service in &services {
-        let own = config.service(&service.name);
-        // A Dockerfile that cannot be read is the build's to complain about.
-        if let Ok(dockerfile) = Dockerfile::parse(&service.dockerfile) {
-            wanted.extend(dockerfile.bases(&own.build_args, own.target.as_deref()));
-        }
-    }
-    Ok(wanted)
-}
-
-fn look(start: &Start, place: &Place, wanted: &BTreeSet<String>) -> Result<(World, State)> {
-    let before = place.state();
-    let running = world::running(place, before.as_ref());
-    let state = match before.clone() {
-        Some(state) if running.registry || running.servers || servers::are_free(&state.ports) => {
-            state
-        }
-        Some(state) => State { ports: servers::choose_ports()?, ..state },
-        None => State {
-            schema: STATE_SCHEMA,
-            engine: EngineState::Existing { host: None },
-            ports: servers::choose_ports()?,
-            bases: std::collections::BTreeMap::new(),
-        },
-    };
-    let (linux, root) = world::linux_and_root();
-    let has = |program: &Program| match program {
-        Program::Buildx => world::has_buildx(&start.runner),
-        other => world::find(other.command()).is_some(),
-    };
-    let engine = world::engine_version(&start.runner).map(|version| FoundEngine { version });
-    let mut world = World {
-        linux,
-        root,
-        distribution: world::distribution(),
-        programs: Program::ALL.into_iter().filter(has).collect(),
-        engine,
-        running,
-        private_before: before.as_ref().map(State::is_private),
-        bases: Vec::new(),
-    };
-    for name in wanted {
-        let reference = Reference::normalized(name)?;
-        let known = state.bases.get(name);
-        world.bases.push(Base {
-            reference: name.clone(),
-            pullable: known.is_none() && world::registry_answers(&reference),
-            // Before apt is there nothing can be said; and nothing was made then either.
-            present: bases::wanted(&start.runner, &state, &reference)
-                .is_ok_and(|now| known == Some(&now)),
-        });
-    }
-    Ok((world, state))
-}
-
-/// Fixes which engine it is before anything starts.
-fn settle(start: &Start, place: &Place, plan: &LabPlan, state: &mut State) -> Result<()> {
-    start.say(&format!(
-        "lab: {} ({})",
-        if plan.private { "a private engine" } else { "the engine that is there" },
-        plan.engine_reason
-    ));
-    if plan.private && !state.is_private() {
-        // `ip` may have to be installed before a subnet can be chosen; see `carry_out`.
-        state.bases.clear();
-        if world::find("ip").is_some() {
-            state.engine = engine::choose(&start.runner, place, &state.engine)?;
-        }
-    } else if !plan.private {
-        let host = crate::outside::environment::text("DOCKER_HOST");
-        state.engine = EngineState::Existing { host };
-    }
-    place.save(state)
-}
-
-fn carry_out(start: &Start, place: &Place, state: &mut State, action: &Action) -> Result<()> {
-    let runner = &start.runner;
-    match action {
-        Action::Install { packages, from_forky } => install::install(runner, packages, *from_forky),
-        Action::StartRegistry => servers::start_registry(runner, place, state),
-        Action::StartServers => servers::start_servers(runner, place, state),
-        Action::StartEngine => {
-            state.engine = engine::choose(runner, place, &state.engine)?;
-            place.save(state)?;
-            engine::start(runner, place, state)
-        }
-        Action::MakeBase { reference } => {
-            let base = Reference::normalized(reference)?;
-            let stand_in = bases::wanted(runner, state, &base)?;
-            bases::make(&runner_for(runner, state), place, reference, &stand_in)
-                .with_context(|| format!("cannot make a stand-in for {reference}"))?;
-            state.bases.insert(reference.clone(), stand_in);
-            Ok(())
-        }
-    }
-}
-
-/// It always says which bases are not what they are called.
-fn tell_stand_ins(start: &Start, state: &State, wanted: &BTreeSet<String>) {
-    let names: Vec<&str> =
-        state.bases.keys().filter(|name| wanted.contains(*name)).map(String::as_str).collect();
-    if !names.is_empty() {
-        start.say(&format!("lab: stand-ins for {}", names.join(", ")));
-    }
-}
-
-fn show_plan(start: &Start, choice: EngineChoice) -> Result<Exit> {
-    let place = Place::new(&start.target);
-    let (world, _) = look(start, &place, &wanted_bases(start)?)?;
-    let plan = plan(&world, choice, !start.global.no_install)?;
-    let engine = if plan.private { "a private engine" } else { "the engine that is there" };
-    let mut text = format!("# engine: {engine} ({})\n", plan.engine_reason);
-    for step in &plan.steps {
-        let _ = writeln!(text, "{} ({})", step.action, step.reason);
-    }
-    terminal::data(&text);
-    Ok(Exit::Done)
-}
-
 fn show_status(start: &Start, format: Format) -> Result<Exit> {
     let status = status(start);
     let text = match format {
         Format::Json => format!("{}\n", serde_json::to_string_pretty(&status)?),
-        _ => human(&status),
+        _ => report::lab::status(&status),
     };
     terminal::data(&text);
     Ok(Exit::Done)
@@ -293,11 +137,11 @@ fn status(start: &Start) -> Status {
     let place = Place::new(&start.target);
     let state = place.state();
     let running = world::running(&place, state.as_ref());
-    let (host, kind) = match state.as_ref().map(|state| &state.engine) {
-        Some(EngineState::Private { host, .. }) => (Some(host.clone()), Some("private")),
-        Some(EngineState::Existing { host }) => (host.clone(), Some("existing")),
-        None => (None, None),
-    };
+    let host = state.as_ref().and_then(|state| state.engine_host().map(str::to_owned));
+    let kind = state.as_ref().map(|state| match state.engine {
+        EngineState::Private { .. } => "private",
+        EngineState::Existing { .. } => "existing",
+    });
     let version = state.as_ref().and_then(|state| {
         let answers = running.engine || !state.is_private();
         answers.then(|| world::engine_version(&runner_for(&start.runner, state))).flatten()
@@ -332,27 +176,4 @@ fn status(start: &Start) -> Status {
 
 fn all_up(running: Running, kind: Option<&str>, engine_answers: bool) -> bool {
     running.registry && running.servers && kind.is_some() && engine_answers
-}
-
-fn human(status: &Status) -> String {
-    let state = |running: bool| if running { "up" } else { "down" };
-    let shown = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
-    let mut text = String::new();
-    let mut line = |name: &str, state: &str, detail: &str| {
-        let _ = writeln!(text, "{}", format!("{name:<14} {state:<5} {detail}").trim_end());
-    };
-    let engine = &status.engine;
-    let version = engine.version.as_deref().unwrap_or("");
-    let kind = engine.kind.unwrap_or("-");
-    line("engine", state(engine.running), format!("{kind} {version}").trim_end());
-    line("", "", &shown(&engine.host));
-    line("registry", state(status.registry.running), &shown(&status.registry.address));
-    let servers = &status.servers;
-    line("actions cache", state(servers.running), &shown(&servers.actions_cache));
-    line("github api", state(servers.running), &shown(&servers.github_api));
-    line("control", state(servers.running), &shown(&servers.front_control));
-    for base in &status.bases {
-        line("stand-in", "", &base.reference);
-    }
-    text
 }
