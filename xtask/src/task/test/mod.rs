@@ -2,27 +2,32 @@
 //!
 //! Each check passes, fails, or is skipped with its reason and counted. The checks that need no
 //! engine come first, so that a slip is seen in seconds; then the lab comes up and the tests that
-//! need the real thing run against it.
+//! need the real thing run against it. Those empty its engine, so it is the lab's own: where that cannot
+//! be had they are skipped.
 
+mod checks;
+
+use std::cell::OnceCell;
 use std::fmt::Write;
+use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde::Serialize;
 use xshell::{Cmd, Shell, cmd};
 
 use crate::cli::{Format, Test};
 use crate::model::failure::{Exit, Failure};
-use crate::outside::tools::{CARGO_DENY, HADOLINT, SHELLCHECK, Tool, ZIZMOR};
-use crate::outside::{files, interrupt, terminal};
+use crate::outside::tools::Tool;
+use crate::outside::{environment, files, interrupt, terminal};
+use crate::plan::lab::Ground;
 use crate::report::test_log;
 
-use super::Start;
+use super::{Start, lab};
 
 /// One check: a name to call it by, and what it does.
 struct Check {
     name: &'static str,
-    needs_lab: bool,
     run: fn(&Bench<'_>) -> Result<Outcome>,
 }
 
@@ -32,18 +37,20 @@ enum Outcome {
     Skipped(String),
 }
 
-const CHECKS: [Check; 11] = [
-    Check { name: "format", needs_lab: false, run: format },
-    Check { name: "lint", needs_lab: false, run: lint },
-    Check { name: "tests", needs_lab: false, run: tests },
-    Check { name: "services", needs_lab: false, run: services },
-    Check { name: "shell", needs_lab: false, run: shell },
-    Check { name: "dockerfiles", needs_lab: false, run: dockerfiles },
-    Check { name: "workflows", needs_lab: false, run: workflows },
-    Check { name: "licences", needs_lab: false, run: licences },
-    Check { name: "advisories", needs_lab: false, run: advisories },
-    Check { name: "buildkit-checks", needs_lab: true, run: buildkit_checks },
-    Check { name: "lab", needs_lab: true, run: lab },
+const CHECKS: [Check; 13] = [
+    Check { name: "format", run: checks::format },
+    Check { name: "lint", run: checks::lint },
+    Check { name: "limits", run: checks::limits },
+    Check { name: "tests", run: checks::tests },
+    Check { name: "services", run: checks::services },
+    Check { name: "shell", run: checks::shell },
+    Check { name: "dockerfiles", run: checks::dockerfiles },
+    Check { name: "workflows", run: checks::workflows },
+    Check { name: "licences", run: checks::licences },
+    Check { name: "advisories", run: checks::advisories },
+    Check { name: "buildkit-checks", run: checks::buildkit_checks },
+    Check { name: "images", run: checks::images },
+    Check { name: "lab", run: checks::lab },
 ];
 
 /// A check's result, as `--format json` prints it.
@@ -57,16 +64,19 @@ struct Row {
 
 pub fn run(start: &Start, options: &Test) -> Result<Exit> {
     let format = start.human_or_json()?;
+    start.gathers_no_facts("test")?;
     let chosen = choose(&options.checks)?;
     if start.global.dry_run {
         let names: Vec<_> = chosen.iter().map(|check| check.name).collect();
-        terminal::data(&format!("{}\n", names.join("\n")));
+        terminal::data(&match format {
+            Format::Json => format!("{}\n", serde_json::to_string_pretty(&names)?),
+            _ => format!("{}\n", names.join("\n")),
+        });
         return Ok(Exit::Done);
     }
     let shell = Shell::new()?;
     shell.change_dir(&start.root);
-    let bench = Bench { start, shell };
-    let lab_was_up = super::lab::is_up(start);
+    let bench = Bench { start, shell, ground: OnceCell::new() };
     let mut rows = Vec::new();
     for check in chosen {
         interrupt::check()?;
@@ -76,11 +86,7 @@ pub fn run(start: &Start, options: &Test) -> Result<Exit> {
             .say(&format!("  {}: {} ({:.1} s) {}", row.check, row.result, row.seconds, row.detail));
         rows.push(row);
     }
-    if rows.iter().any(|row| CHECKS.iter().any(|c| c.name == row.check && c.needs_lab))
-        && !lab_was_up
-    {
-        super::lab::leave(start)?;
-    }
+    bench.leave_lab()?;
     report(&rows, format)?;
     let failed = rows.iter().any(|row| row.result == "failed");
     Ok(if failed { Exit::Failed } else { Exit::Done })
@@ -125,9 +131,64 @@ fn report(rows: &[Row], format: Format) -> Result<()> {
 struct Bench<'s> {
     start: &'s Start,
     shell: Shell,
+    /// Where the checks of the lab run, once the first of them has asked.
+    ground: OnceCell<LabGround>,
+}
+
+struct LabGround {
+    ground: Ground,
+    /// Whether it was up before; then it stays.
+    was_up: bool,
 }
 
 impl Bench<'_> {
+    /// The lab, up as far as it is the lab's own.
+    fn ground(&self) -> Result<&Ground> {
+        if self.ground.get().is_none() {
+            let ground = lab::where_checks_run(self.start)?;
+            let was_up = ground != Ground::PrivateBySudo && lab::is_up(self.start);
+            let found = self.ground.get_or_init(|| LabGround { ground, was_up });
+            if matches!(found.ground, Ground::Private | Ground::PrivateBySudo) {
+                self.log("lab-up", self.xtask(&["lab", "up", "--engine=private"]))?;
+            }
+        }
+        let found = self.ground.get().context("where the lab is")?;
+        Ok(&found.ground)
+    }
+
+    /// `cargo` with `arguments`, as who owns the lab. What root makes is kept apart: its owner would be in
+    /// the way of others.
+    fn in_lab(&self, arguments: &[&str]) -> Cmd<'_> {
+        let by_sudo = self.ground.get().is_some_and(|found| found.ground == Ground::PrivateBySudo);
+        if !by_sudo {
+            return self.shell.cmd("cargo").args(arguments);
+        }
+        let mut sudo = self.shell.cmd("sudo").args(["--non-interactive", "env"]);
+        for name in ["PATH", "HOME", "CARGO_HOME", "RUSTUP_HOME"] {
+            if let Some(value) = environment::text(name) {
+                sudo = sudo.arg(format!("{name}={value}"));
+            }
+        }
+        let target = self.start.target.join("root");
+        sudo.arg(format!("CARGO_TARGET_DIR={}", target.display())).arg("cargo").args(arguments)
+    }
+
+    /// Our own command there.
+    fn xtask(&self, arguments: &[&str]) -> Cmd<'_> {
+        let no_install = self.start.global.no_install.then_some("--no-install");
+        self.in_lab(&["xtask"]).args(arguments).args(no_install)
+    }
+
+    /// Takes down what came up for the checks.
+    fn leave_lab(&self) -> Result<()> {
+        match self.ground.get() {
+            Some(found) if !found.was_up => {
+                self.log("lab-down", self.xtask(&["lab", "down"])).map(drop)
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn judge(&self, check: &Check) -> Row {
         let begun = Instant::now();
         let (result, detail) = match (check.run)(self) {
@@ -168,137 +229,7 @@ impl Bench<'_> {
         Ok(listed.lines().map(str::to_owned).collect())
     }
 
-    fn tool(&self, tool: Tool) -> Result<std::path::PathBuf> {
+    fn tool(&self, tool: Tool) -> Result<PathBuf> {
         tool.ready(&self.shell, &self.start.target, !self.start.global.no_install)
     }
-}
-
-fn format(bench: &Bench<'_>) -> Result<Outcome> {
-    let shell = &bench.shell;
-    bench.log("format", cmd!(shell, "cargo fmt --all --check"))?;
-    for manifest in bench.service_manifests()? {
-        bench.log("format-service", cmd!(shell, "cargo fmt --manifest-path {manifest} --check"))?;
-    }
-    Ok(Outcome::Passed(String::new()))
-}
-
-fn lint(bench: &Bench<'_>) -> Result<Outcome> {
-    let shell = &bench.shell;
-    let deny = ["--", "-D", "warnings"];
-    bench.log("lint", cmd!(shell, "cargo clippy --workspace --all-targets --locked {deny...}"))?;
-    for manifest in bench.service_manifests()? {
-        let target = bench.start.target.join("services");
-        bench.log(
-            "lint-service",
-            cmd!(shell, "cargo clippy --manifest-path {manifest} --target-dir {target} --all-targets --locked {deny...}"),
-        )?;
-    }
-    Ok(Outcome::Passed(String::new()))
-}
-
-fn tests(bench: &Bench<'_>) -> Result<Outcome> {
-    let log = bench.log("tests", cmd!(bench.shell, "cargo test --workspace --locked"))?;
-    Ok(Outcome::Passed(counted(&log)))
-}
-
-fn services(bench: &Bench<'_>) -> Result<Outcome> {
-    let shell = &bench.shell;
-    let mut logs = String::new();
-    for manifest in bench.service_manifests()? {
-        let target = bench.start.target.join("services");
-        let test =
-            cmd!(shell, "cargo test --manifest-path {manifest} --target-dir {target} --locked");
-        logs.push_str(&bench.log("services", test)?);
-    }
-    let scripts = cmd!(shell, "git ls-files services/*/tests/run.sh").quiet().read()?;
-    for script in scripts.lines() {
-        bench.log("services-scripts", cmd!(shell, "bash {script}"))?;
-    }
-    Ok(Outcome::Passed(format!("{}, {} scripts", counted(&logs), scripts.lines().count())))
-}
-
-fn shell(bench: &Bench<'_>) -> Result<Outcome> {
-    let shellcheck = bench.tool(SHELLCHECK)?;
-    let pattern = "^#!.*\\b(ba|da)?sh\\b";
-    let listed = cmd!(bench.shell, "git grep -lIE {pattern}").quiet().ignore_status().read()?;
-    let starts_as_script = |path: &&str| {
-        files::read(&bench.start.root.join(path)).is_ok_and(|text| text.starts_with("#!"))
-    };
-    let scripts: Vec<&str> = listed.lines().filter(starts_as_script).collect();
-    let passed = format!("{} scripts", scripts.len());
-    bench.log("shell", cmd!(bench.shell, "{shellcheck} --external-sources {scripts...}"))?;
-    Ok(Outcome::Passed(passed))
-}
-
-fn dockerfiles(bench: &Bench<'_>) -> Result<Outcome> {
-    let hadolint = bench.tool(HADOLINT)?;
-    let listed = cmd!(bench.shell, "git ls-files *Dockerfile").quiet().read()?;
-    let paths: Vec<&str> = listed.lines().collect();
-    let passed = format!("{} Dockerfiles", paths.len());
-    bench.log("dockerfiles", cmd!(bench.shell, "{hadolint} {paths...}"))?;
-    Ok(Outcome::Passed(passed))
-}
-
-fn workflows(bench: &Bench<'_>) -> Result<Outcome> {
-    let zizmor = bench.tool(ZIZMOR)?;
-    let command = cmd!(bench.shell, "{zizmor} --offline --no-progress --persona auditor .github");
-    bench.log("workflows", command)?;
-    Ok(Outcome::Passed(String::new()))
-}
-
-fn licences(bench: &Bench<'_>) -> Result<Outcome> {
-    let deny = bench.tool(CARGO_DENY)?;
-    let check = |manifest: &str, what: &[&str]| {
-        bench.log(
-            "licences",
-            cmd!(
-                bench.shell,
-                "{deny} --config deny.toml --manifest-path {manifest} check {what...}"
-            ),
-        )
-    };
-    check("Cargo.toml", &["licenses", "sources", "bans"])?;
-    let services = bench.service_manifests()?;
-    for manifest in &services {
-        // What is banned is banned for its compile time in xtask; a service may want it.
-        check(manifest, &["licenses", "sources"])?;
-    }
-    Ok(Outcome::Passed(format!("{} lock files", services.len() + 1)))
-}
-
-fn advisories(bench: &Bench<'_>) -> Result<Outcome> {
-    let deny = bench.tool(CARGO_DENY)?;
-    let check = cmd!(bench.shell, "{deny} --config deny.toml check advisories");
-    match bench.log("advisories", check) {
-        Ok(_) => Ok(Outcome::Passed(String::new())),
-        Err(error) if format!("{error:#}").contains("failed to fetch advisory database") => {
-            Ok(Outcome::Skipped("the advisory database cannot be fetched from here".to_owned()))
-        }
-        Err(error) => Err(error),
-    }
-}
-
-fn buildkit_checks(bench: &Bench<'_>) -> Result<Outcome> {
-    bench.log("buildkit-checks", cmd!(bench.shell, "cargo xtask build --check --lab"))?;
-    Ok(Outcome::Passed(String::new()))
-}
-
-fn lab(bench: &Bench<'_>) -> Result<Outcome> {
-    bench.log("lab-up", cmd!(bench.shell, "cargo xtask lab up"))?;
-    // One at a time: they share one engine and one registry, and empty them.
-    let only = ["--", "--ignored", "--test-threads=1"];
-    let log = bench.log(
-        "lab",
-        cmd!(bench.shell, "cargo test --workspace --locked --no-fail-fast {only...}"),
-    )?;
-    Ok(Outcome::Passed(counted(&log)))
-}
-
-/// `12 tests` from the closing lines of `cargo test`; a run of none is not a pass.
-fn counted(log: &str) -> String {
-    let passed = |line: &str| {
-        let rest = line.strip_prefix("test result: ok. ")?;
-        rest.split(' ').next()?.parse::<u64>().ok()
-    };
-    format!("{} tests", log.lines().filter_map(passed).sum::<u64>())
 }
