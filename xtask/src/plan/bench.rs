@@ -97,7 +97,7 @@ impl Subject<'_> {
 
 /// What [`dockerfile`] builds, in words.
 pub const IMAGE: &str = "a base of Debian, a layer as installed packages make one (three times the files \
-     of Debian's own, about 150 MB compressed), a program of 20 MB from another stage and a file of 300 kB \
+     of Debian's own, about 145 MB compressed), a program of 20 MB from another stage and a file of 300 kB \
      behind `COPY --link`";
 
 /// The image that is published, another one for each id. What a layer weighs to compress, move and unpack
