@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use support::{Fixture, Ran};
 use the_lab::Lab;
+use xtask::model::lab::Package;
 use xtask::outside::lab::install::install;
 use xtask::outside::process::Runner;
 
@@ -33,7 +34,8 @@ fn compose(lab: &Lab, arguments: &[&str]) -> Ran {
 fn lab_of(fixture: &Fixture) -> Lab {
     let lab = Lab::up(fixture);
     if lab.docker(&["compose", "version"]).code != Some(0) {
-        install(&Runner::new(&root(), false), &["docker-compose"], true).unwrap();
+        let compose = Package { name: "docker-compose", from_forky: true };
+        install(&Runner::new(&root(), false), &[compose]).unwrap();
     }
     lab
 }

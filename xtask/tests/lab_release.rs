@@ -239,7 +239,7 @@ fn a_promotion_of_one_bad_image_is_refused_before_anything_is_changed() {
     let index = lab.manifest(&web, "dev").unwrap().0;
     lab.delete(&web, index["manifests"][0]["digest"].as_str().unwrap());
     let told = promote();
-    assert!(told.contains("which is not there"), "{told}");
+    assert!(told.contains("is not whole"), "{told}");
     nothing_was_changed(&fixture, &lab);
 
     lab.delete(&web, "dev");

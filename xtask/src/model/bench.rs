@@ -83,6 +83,13 @@ impl Engine {
     }
 }
 
+/// What builds: a driver of buildx, and where it keeps images.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Driver {
+    pub name: String,
+    pub containerd_store: bool,
+}
+
 /// One measurement; bytes and requests are those that passed the registry.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Figures {

@@ -3,6 +3,7 @@
 //! `plan::lab`.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -72,6 +73,21 @@ pub struct Running {
     pub engine: bool,
 }
 
+/// A package of the distribution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Package {
+    pub name: &'static str,
+    /// Whether it comes from Debian testing, pinned so that nothing else is upgraded.
+    pub from_forky: bool,
+}
+
+/// As apt takes it.
+impl fmt::Display for Package {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}{}", self.name, if self.from_forky { "/forky" } else { "" })
+    }
+}
+
 /// A base image that cannot be pulled and is stood in for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StandIn {
@@ -86,17 +102,21 @@ pub struct StandIn {
 impl State {
     /// What plans need to know.
     pub fn facts(&self) -> Option<LabFacts> {
-        let engine_host = match &self.engine {
-            EngineState::Private { host, .. } => Some(host.clone()),
-            EngineState::Existing { host } => host.clone(),
-        };
         let image = |base: &StandIn| (!base.mirrored).then(|| base.image.clone());
         Some(LabFacts {
-            engine_host,
+            engine_host: self.engine_host().map(str::to_owned),
             registry: self.registry()?,
             github_api: format!("http://127.0.0.1:{}", self.ports.github_api),
             stand_ins: self.bases.iter().map(|(name, base)| (name.clone(), image(base))).collect(),
         })
+    }
+
+    /// A value for `DOCKER_HOST`; `None` when `docker` finds the engine by itself.
+    pub fn engine_host(&self) -> Option<&str> {
+        match &self.engine {
+            EngineState::Private { host, .. } => Some(host),
+            EngineState::Existing { host } => host.as_deref(),
+        }
     }
 
     /// Whether the engine is the lab's own.

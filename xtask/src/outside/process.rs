@@ -227,11 +227,17 @@ pub fn is_alive(pid: u32, marks: &[&str]) -> bool {
     command_line(pid).is_some_and(|line| marks.iter().any(|mark| line.contains(mark)))
 }
 
-/// The arguments of a process, each followed by a blank; `None` where there is no `/proc`.
+/// The arguments of a process, each followed by a blank.
 pub fn command_line(pid: u32) -> Option<String> {
-    let bytes = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-    let line = String::from_utf8_lossy(&bytes).replace('\0', " ");
-    (!line.is_empty()).then_some(line)
+    let line = if cfg!(target_os = "linux") {
+        let bytes = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+        String::from_utf8_lossy(&bytes).replace('\0', " ")
+    } else {
+        // Elsewhere on Unix there is no `/proc`; where there is no `ps` either, none of ours runs.
+        let ps = duct::cmd!("ps", "-o", "command=", "-p", pid.to_string());
+        format!("{} ", ps.stderr_null().read().ok()?)
+    };
+    (!line.trim().is_empty()).then_some(line)
 }
 
 /// The numbers of all processes that can be seen; empty where there is no `/proc`.

@@ -70,6 +70,11 @@ impl Tool {
             )),
             Source::Python { name, version } => {
                 let environment = folder.join("python");
+                let ensurepip = "import ensurepip";
+                // Debian has this part of Python in a package of its own.
+                if !succeeds(cmd!(shell, "python3 -c {ensurepip}")) {
+                    debian(shell, "python3-venv")?;
+                }
                 run(cmd!(shell, "python3 -m venv {environment}"))?;
                 let pip = environment.join("bin").join("pip");
                 run(cmd!(shell, "{pip} install --quiet --no-input {name}=={version}"))?;
@@ -78,12 +83,27 @@ impl Tool {
                 shell.copy_file(from, to)?;
                 Ok(())
             }
-            Source::Debian { name } => {
-                run(cmd!(shell, "apt-get update --quiet=2"))?;
-                run(cmd!(shell, "apt-get install --quiet=2 --yes --no-install-recommends {name}"))
-            }
+            Source::Debian { name } => debian(shell, name),
         }
     }
+}
+
+/// Installs a package of Debian or Ubuntu; by `sudo` where we are not root.
+fn debian(shell: &Shell, name: &str) -> Result<()> {
+    let sudo: &[&str] =
+        if super::lab::world::is_root() { &[] } else { &["sudo", "--non-interactive"] };
+    let apt = |arguments: &[&str]| {
+        let words = [sudo, &["apt-get"], arguments].concat();
+        let (program, arguments) = words.split_first().context("nothing to run")?;
+        run(shell.cmd(program).args(arguments))
+    };
+    apt(&["update", "--quiet=2"])?;
+    apt(&["install", "--quiet=2", "--yes", "--no-install-recommends", name])
+}
+
+fn succeeds(command: Cmd<'_>) -> bool {
+    let output = command.quiet().ignore_status().output();
+    output.is_ok_and(|output| output.status.success())
 }
 
 fn run(command: Cmd<'_>) -> Result<()> {

@@ -2,14 +2,18 @@
 
 use std::fmt;
 
+use serde::Serialize;
+
 use crate::model::failure::Failure;
-use crate::model::lab::{EngineChoice, Running};
+use crate::model::lab::{EngineChoice, Package, Running};
 
 /// What was seen of the machine.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct World {
     pub linux: bool,
     pub root: bool,
+    /// Whether `sudo` makes us root without asking for a password.
+    pub sudo: bool,
     /// `ID` and `VERSION_CODENAME` of /etc/os-release.
     pub distribution: Option<(String, String)>,
     /// Programs of [`Program`] that are on the PATH.
@@ -80,23 +84,25 @@ pub struct Base {
     pub present: bool,
 }
 
+impl Base {
+    /// Whether a build gets it as things are.
+    pub fn is_there(&self) -> bool {
+        self.pullable || self.present
+    }
+}
+
 /// One step; carried out by `outside::lab`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
 pub enum Action {
-    /// Installs packages; those of `from_forky` need Debian's pinned suite.
-    Install {
-        packages: Vec<&'static str>,
-        from_forky: bool,
-    },
+    Install { packages: Vec<Package> },
     StartRegistry,
     StartServers,
     StartEngine,
-    MakeBase {
-        reference: String,
-    },
+    MakeBase { reference: String },
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Step {
     pub action: Action,
     pub reason: String,
@@ -105,7 +111,7 @@ pub struct Step {
 impl fmt::Display for Action {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Install { packages, .. } => write!(formatter, "install {}", packages.join(" ")),
+            Self::Install { packages } => write!(formatter, "install {}", joined(packages)),
             Self::StartRegistry => formatter.write_str("start the registry"),
             Self::StartServers => formatter.write_str("start the stand-in servers"),
             Self::StartEngine => formatter.write_str("start a private engine"),
@@ -114,21 +120,77 @@ impl fmt::Display for Action {
     }
 }
 
+fn joined(packages: &[Package]) -> String {
+    packages.iter().map(Package::to_string).collect::<Vec<_>>().join(" ")
+}
+
 /// What will be done, and with which engine.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LabPlan {
     pub private: bool,
     pub engine_reason: String,
     pub steps: Vec<Step>,
 }
 
+impl LabPlan {
+    /// The engine, in words.
+    pub fn engine(&self) -> &'static str {
+        if self.private { "a private engine" } else { "the engine that is there" }
+    }
+}
+
 /// The oldest engine whose containerd store does all that plans ask of it.
 const OLDEST_ENGINE: u64 = 26;
+
+/// Whether all that the lab consists of runs, with an engine such as is asked for. This is asked with every
+/// `--lab`, and no process is asked for it.
+pub fn runs(running: Running, is_private: bool, choice: EngineChoice) -> bool {
+    let engine = match choice {
+        EngineChoice::Auto => running.engine || !is_private,
+        EngineChoice::Private => running.engine && is_private,
+        EngineChoice::Existing => !is_private,
+    };
+    running.registry && running.servers && engine
+}
+
+/// Where checks that empty the engine may run: on the lab's own, and on no other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ground {
+    Private,
+    /// The same, by root.
+    PrivateBySudo,
+    /// On an engine that is another's, and why there is no private one.
+    Existing(String),
+    /// Nowhere, and why.
+    Nowhere(String),
+}
+
+/// Decides where the checks of the lab run.
+pub fn ground(world: &World, may_install: bool) -> Ground {
+    let Err(no_private) = plan(world, EngineChoice::Private, may_install) else {
+        return Ground::Private;
+    };
+    let as_root = World { root: true, ..world.clone() };
+    if world.sudo && !world.root && plan(&as_root, EngineChoice::Private, may_install).is_ok() {
+        return Ground::PrivateBySudo;
+    }
+    match plan(world, EngineChoice::Existing, may_install) {
+        Ok(_) => Ground::Existing(no_private.message),
+        Err(_) => Ground::Nowhere(no_private.message),
+    }
+}
 
 /// Decides how to bring the lab up.
 pub fn plan(world: &World, choice: EngineChoice, may_install: bool) -> Result<LabPlan, Failure> {
     let (private, engine_reason) = engine(world, choice)?;
     let missing = missing(world, private);
+    if let Some(base) = world.bases.iter().find(|base| !base.is_there() && !world.root) {
+        return Err(Failure::failed(format!(
+            "the registry of a base does not answer, and to make a stand-in needs root: {}",
+            base.reference
+        ))
+        .hint("run it again as root"));
+    }
     let mut steps = Vec::new();
     if let Some(install) = install(world, &missing, may_install)? {
         steps.push(install);
@@ -143,7 +205,7 @@ pub fn plan(world: &World, choice: EngineChoice, may_install: bool) -> Result<La
     if private && !world.running.engine {
         step(Action::StartEngine, "it does not run");
     }
-    for base in world.bases.iter().filter(|base| !base.pullable && !base.present) {
+    for base in world.bases.iter().filter(|base| !base.is_there()) {
         step(
             Action::MakeBase { reference: base.reference.clone() },
             "its registry does not answer, and there is no stand-in from the same inputs",
@@ -171,7 +233,7 @@ fn engine(world: &World, choice: EngineChoice) -> Result<(bool, String), Failure
             Err(Failure::failed(format!("the lab cannot use an existing engine: {reason}"))
                 .hint("cargo xtask lab up --engine private"))
         }
-        (EngineChoice::Private, ..) => linux(world, "`--engine private` asks for one"),
+        (EngineChoice::Private, ..) => linux(world, "an engine of its own is asked for"),
         // What a running lab has is kept: its images are there.
         (EngineChoice::Auto, _, Some(true)) => linux(world, "the lab has one already"),
         (EngineChoice::Existing | EngineChoice::Auto, Ok(reason), _) => Ok((false, reason)),
@@ -195,7 +257,7 @@ fn linux(world: &World, reason: &str) -> Result<(bool, String), Failure> {
 }
 
 fn missing(world: &World, private: bool) -> Vec<Program> {
-    let stand_ins = world.bases.iter().any(|base| !base.pullable && !base.present);
+    let stand_ins = world.bases.iter().any(|base| !base.is_there());
     let needed = |program: &Program| match program {
         Program::Docker | Program::Buildx | Program::Registry => true,
         Program::Dockerd | Program::Ip => private,
@@ -221,136 +283,28 @@ fn install(world: &World, missing: &[Program], may_install: bool) -> Result<Opti
         }
     };
     let bookworm = id == "debian" && codename == "bookworm";
-    let package = |program: &Program| {
+    let mut packages: Vec<Package> = Vec::new();
+    for program in missing {
         let (name, later) = program.package();
         // Ubuntu's docker.io carries the client.
         let name = if id == "ubuntu" && *program == Program::Docker { "docker.io" } else { name };
-        (name, later && bookworm)
-    };
-    let mut packages: Vec<(&'static str, bool)> = missing.iter().map(package).collect();
-    packages.dedup();
-    let from_forky = packages.iter().any(|(_, later)| *later);
-    let names: Vec<&'static str> = packages.into_iter().map(|(name, _)| name).collect();
-    if !may_install || !world.root {
+        let package = Package { name, from_forky: later && bookworm };
+        if !packages.contains(&package) {
+            packages.push(package);
+        }
+    }
+    if !may_install || !(world.root || world.sudo) {
         let because = if may_install { "not root" } else { "`--no-install`" };
+        let sudo = if world.root { "" } else { "sudo " };
         return Err(Failure::failed(format!("{message} ({because} forbids to install)"))
-            .hint(format!("apt-get install --no-install-recommends {}", names.join(" "))));
+            .hint(format!("{sudo}apt-get install --no-install-recommends {}", joined(&packages))));
     }
     Ok(Some(Step {
         reason: format!("{} not found here", commands.join(", ")),
-        action: Action::Install { packages: names, from_forky },
+        action: Action::Install { packages },
     }))
 }
 
 #[cfg(test)]
-mod tests {
-    use expect_test::{Expect, expect};
-
-    use super::*;
-
-    fn bare_debian() -> World {
-        World {
-            linux: true,
-            root: true,
-            distribution: Some(("debian".to_owned(), "bookworm".to_owned())),
-            programs: vec![Program::Ip],
-            bases: vec![Base {
-                reference: "debian:bookworm".to_owned(),
-                pullable: false,
-                present: false,
-            }],
-            ..World::default()
-        }
-    }
-
-    fn check(world: &World, choice: EngineChoice, may_install: bool, expected: &Expect) {
-        let shown = match plan(world, choice, may_install) {
-            Ok(plan) => {
-                let engine = if plan.private { "private" } else { "existing" };
-                let head = format!("{engine}: {}", plan.engine_reason);
-                let steps = plan.steps.iter().map(|s| format!("\n{} ({})", s.action, s.reason));
-                std::iter::once(head).chain(steps).collect()
-            }
-            Err(failure) => {
-                format!("{failure}\nhint: {}", failure.hint.clone().unwrap_or_default())
-            }
-        };
-        expected.assert_eq(&shown);
-    }
-
-    #[test]
-    fn a_bare_machine_gets_everything() {
-        check(
-            &bare_debian(),
-            EngineChoice::Auto,
-            true,
-            &expect![[r"
-                private: no engine answers
-                install docker-cli docker-buildx docker.io docker-registry debootstrap (`docker`, `docker buildx`, `dockerd`, `docker-registry`, `debootstrap` not found here)
-                start the registry (it does not run)
-                start the stand-in servers (they do not run)
-                start a private engine (it does not run)
-                make a stand-in for debian:bookworm (its registry does not answer, and there is no stand-in from the same inputs)"]],
-        );
-    }
-
-    #[test]
-    fn a_lab_that_is_up_needs_nothing() {
-        let mut world = bare_debian();
-        world.programs = Program::ALL.to_vec();
-        world.running = Running { registry: true, servers: true, engine: true };
-        world.private_before = Some(true);
-        world.bases.iter_mut().for_each(|base| base.present = true);
-        check(&world, EngineChoice::Auto, true, &expect!["private: the lab has one already"]);
-    }
-
-    #[test]
-    fn an_engine_that_is_there_and_recent_is_used() {
-        let mut world = bare_debian();
-        world.programs = Program::ALL.to_vec();
-        world.bases.clear();
-        world.engine = Some(FoundEngine { version: "28.5.2+dfsg4".to_owned() });
-        let servers = expect![[r"
-            existing: engine 28.5.2+dfsg4 answers
-            start the registry (it does not run)
-            start the stand-in servers (they do not run)"]];
-        check(&world, EngineChoice::Auto, true, &servers);
-        world.engine = Some(FoundEngine { version: "20.10.24".to_owned() });
-        let old = expect![[r"
-            private: engine 20.10.24 is older than 26
-            start the registry (it does not run)
-            start the stand-in servers (they do not run)
-            start a private engine (it does not run)"]];
-        check(&world, EngineChoice::Auto, true, &old);
-        let refused = expect![[r"
-            the lab cannot use an existing engine: engine 20.10.24 is older than 26
-            hint: cargo xtask lab up --engine private"]];
-        check(&world, EngineChoice::Existing, true, &refused);
-    }
-
-    #[test]
-    fn what_may_not_be_installed_is_named_with_the_command() {
-        check(
-            &bare_debian(),
-            EngineChoice::Auto,
-            false,
-            &expect![[r"
-                the lab needs `docker`, `docker buildx`, `dockerd`, `docker-registry`, `debootstrap`, not found here (`--no-install` forbids to install)
-                hint: apt-get install --no-install-recommends docker-cli docker-buildx docker.io docker-registry debootstrap"]],
-        );
-    }
-
-    #[test]
-    fn a_machine_that_cannot_have_a_private_engine_says_why() {
-        let mac = World { linux: false, root: false, ..World::default() };
-        let desktop = expect![[r"
-            the lab's own engine runs on Linux only, and no engine answers
-            hint: start Docker Desktop, then run it again"]];
-        check(&mac, EngineChoice::Auto, true, &desktop);
-        let user = World { root: false, ..bare_debian() };
-        let root = expect![[r"
-            the lab's own engine needs root, and no engine answers
-            hint: run it again as root, or start a docker engine"]];
-        check(&user, EngineChoice::Auto, true, &root);
-    }
-}
+#[path = "lab_tests.rs"]
+mod tests;

@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use crate::model::bench::{Contender, Engine, Measured, Rate, Scenario};
-use crate::plan::bench::{Limit, cell, limits};
+use crate::model::bench::{Contender, Driver, Engine, Measured, Rate, Scenario};
+use crate::plan::bench::{IMAGE, Limit, cell, limits};
 
 use super::quantity::{bytes, seconds};
 use super::table::Table;
@@ -16,12 +16,15 @@ pub struct About {
     pub date: u64,
     pub machine: String,
     pub versions: String,
+    pub driver: Driver,
     pub bandwidth: Option<Rate>,
     pub rounds: u32,
     /// Who could not take part, and why.
     pub skipped: Vec<(Contender, String)>,
     /// Seconds of `cargo xtask build` and of the bare command, medians.
     pub overhead: (f64, f64),
+    /// Seconds of `cargo xtask build --dry-run` in this repository, the median.
+    pub dry_run: f64,
     /// Seconds of a cold compilation of xtask.
     pub compile: Option<f64>,
 }
@@ -51,11 +54,7 @@ pub fn page(measured: &[Measured], about: &About) -> String {
     let mut text = format!(
         "# Performance\n\nWritten by `cargo xtask lab bench` on {}; do not edit.\n\n\
          {}. {}. Registry on {link}. Medians of {}, in turns; bytes and requests are those that \
-         passed the registry, in both directions. The image has a base of Debian, 150 MB of packages, \
-         8 MB from another stage and a file of 300 kB behind `COPY --link`.\n\n\
-         Measured was the `docker` driver. On a `docker-container` or `remote` builder buildx is lazy by itself: it does not download what \
-         it only passes on. There the gain lies in changed files, skipped exports and the fast path, \
-         and the seed's flags move kilobytes, not megabytes, when nothing changed.\n",
+         passed the registry, in both directions. The image has {IMAGE}.\n\n{}\n",
         date.split('T').next().unwrap_or_default(),
         about.machine,
         about.versions,
@@ -63,6 +62,7 @@ pub fn page(measured: &[Measured], about: &About) -> String {
             1 => "one round".to_owned(),
             rounds => format!("{rounds} rounds"),
         },
+        measured_on(&about.driver),
     );
     for (contender, why) in &about.skipped {
         let _ = writeln!(text, "\nNot measured: `{}`: {why}.", contender.label(Scenario::Cold));
@@ -102,10 +102,33 @@ pub fn page(measured: &[Measured], about: &About) -> String {
         seconds(bare),
         ((ours - bare) * 1000.0).round()
     );
+    let _ = writeln!(
+        text,
+        "\n`cargo xtask build --dry-run` in this repository, the whole process with git: {}.",
+        seconds(about.dry_run)
+    );
     if let Some(compile) = about.compile {
         let _ = writeln!(text, "\nCompiling xtask from nothing: {}.", seconds(compile));
     }
     text
+}
+
+/// Which driver it was, and what that means.
+fn measured_on(driver: &Driver) -> String {
+    let Driver { name, containerd_store } = driver;
+    let lazy = "There the gain lies in changed files, skipped exports and the fast path, and the seed's \
+                flags move kilobytes, not megabytes, when nothing changed.";
+    if name != "docker" {
+        return format!(
+            "Measured was the `{name}` driver, on which buildx is lazy by itself: it does not download \
+             what it only passes on. {lazy}"
+        );
+    }
+    let store = if *containerd_store { "with" } else { "without" };
+    format!(
+        "Measured was the `docker` driver, {store} the containerd image store. On a `docker-container` or \
+         `remote` builder buildx is lazy by itself: it does not download what it only passes on. {lazy}"
+    )
 }
 
 /// What must hold, and whether it did in this run.
@@ -147,10 +170,12 @@ pub fn json(measured: &[Measured], about: &About) -> Value {
     };
     json!({
         "schema": 1, "date": about.date, "machine": about.machine, "versions": about.versions,
+        "driver": { "name": about.driver.name, "containerd-store": about.driver.containerd_store },
         "bandwidth": about.bandwidth.as_ref().map(Rate::to_string), "rounds": about.rounds,
         "measured": measured.iter().map(one).collect::<Vec<_>>(),
         "limits": limits(measured).iter().map(limit).collect::<Vec<_>>(),
         "overhead-seconds": { "xtask": about.overhead.0, "bare": about.overhead.1 },
+        "dry-run-seconds": about.dry_run,
         "compile-seconds": about.compile,
     })
 }
@@ -158,4 +183,20 @@ pub fn json(measured: &[Measured], about: &About) -> Value {
 /// How many times less than the seed's flags.
 fn ratio(seed: f64, ours: f64) -> String {
     if ours > 0.0 { format!("{:.1} ×", seed / ours) } else { "-".to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_says_which_driver_was_measured() {
+        let said = |name: &str, containerd_store| {
+            measured_on(&Driver { name: name.to_owned(), containerd_store })
+        };
+        assert!(said("docker", true).starts_with("Measured was the `docker` driver, with the "));
+        assert!(said("docker", false).contains("driver, without the containerd image store"));
+        let remote = said("remote", false);
+        assert!(remote.starts_with("Measured was the `remote` driver, on which buildx is lazy"));
+    }
 }

@@ -6,6 +6,7 @@ pub mod build;
 pub mod build_failure;
 pub mod ci;
 pub mod error;
+pub mod lab;
 pub mod plan;
 pub mod progress;
 pub mod publication;

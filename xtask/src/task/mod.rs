@@ -30,6 +30,7 @@ use anyhow::Result;
 use crate::cli::{Cli, Command, Format, Global, Lab};
 use crate::model::facts::{Facts, LabFacts};
 use crate::model::failure::{Exit, Failure};
+use crate::model::lab::EngineChoice;
 use crate::outside::gather::{self, Wanted};
 use crate::outside::process::Runner;
 use crate::outside::{environment, terminal};
@@ -85,8 +86,13 @@ impl Start {
 
     /// Brings the lab up when `--lab` asks for it; from then on children talk to its engine.
     pub fn enter_lab(&mut self) -> Result<()> {
+        self.enter_lab_with(EngineChoice::Auto)
+    }
+
+    /// The same with an engine of this kind.
+    fn enter_lab_with(&mut self, choice: EngineChoice) -> Result<()> {
         if self.global.lab && self.global.facts.is_none() {
-            let lab = lab::enter(self)?;
+            let lab = lab::enter(self, choice)?;
             if let Some(host) = &lab.engine_host {
                 self.runner = self.runner.clone().with_variable("DOCKER_HOST", host.clone());
             }
@@ -116,6 +122,21 @@ impl Start {
         match &self.global.record_facts {
             Some(path) => gather::save(facts, path),
             None => Ok(()),
+        }
+    }
+
+    /// Refuses options about facts where there are none.
+    fn gathers_no_facts(&self, command: &str) -> Result<()> {
+        let given = [
+            ("--facts", self.global.facts.is_some()),
+            ("--record-facts", self.global.record_facts.is_some()),
+        ];
+        match given.into_iter().find(|(_, is_given)| *is_given) {
+            None => Ok(()),
+            Some((option, _)) => {
+                let message = format!("`{command}` gathers no facts, and takes no `{option}`");
+                Err(Failure::usage(message).hint("cargo xtask build --record-facts FILE").into())
+            }
         }
     }
 

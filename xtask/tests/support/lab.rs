@@ -77,6 +77,9 @@ impl Lab {
     }
 
     pub fn docker(&self, arguments: &[&str]) -> Ran {
+        let is_private = self.status["engine"]["kind"] == "private";
+        // What is on another's engine is not ours to delete.
+        assert!(is_private || !arguments.contains(&"prune"), "the engine is not the lab's own");
         let mut command = Command::new("docker");
         if let Some(host) = self.engine() {
             command.env("DOCKER_HOST", host);

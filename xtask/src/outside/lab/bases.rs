@@ -11,7 +11,7 @@ use crate::model::reference::{Reference, Repository, Tag};
 use crate::outside::process::Runner;
 use crate::outside::{files, terminal};
 
-use super::{Place, hash};
+use super::{Place, hash, left_behind};
 
 /// Debian's releases that a stand-in can be; a tag that names none of them gets the first.
 const CODENAMES: [&str; 4] = ["bookworm", "trixie", "bullseye", "sid"];
@@ -113,9 +113,40 @@ fn debian(runner: &Runner, place: &Place, codename: &str) -> Result<String> {
     if std::fs::read_to_string(&made).is_ok_and(|text| text == inputs) {
         return Ok(reference);
     }
+    clear(runner, place)?;
+    let folder = tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(&place.folder)?;
+    let done = bootstrap(runner, folder.path(), codename, &reference);
+    // What is still mounted there must not be deleted with it.
+    if let Err(error) = left_behind::unmount(runner, &[folder.path()]) {
+        let _ = folder.keep();
+        return Err(error);
+    }
+    done?;
+    files::write_atomically(&made, inputs.as_bytes())?;
+    Ok(reference)
+}
+
+/// The start of the names of folders in which a Debian is made.
+const UNFINISHED: &str = "debootstrap-";
+
+/// Removes what was being made when an earlier command was killed.
+fn clear(runner: &Runner, place: &Place) -> Result<()> {
+    left_behind::end_debootstrap(place);
+    let entries = std::fs::read_dir(&place.folder).into_iter().flatten().flatten();
+    let unfinished =
+        entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(UNFINISHED));
+    for path in unfinished.map(|entry| entry.path()) {
+        left_behind::unmount(runner, &[&path])?;
+        std::fs::remove_dir_all(&path)
+            .with_context(|| format!("cannot delete `{}`", path.display()))?;
+    }
+    Ok(())
+}
+
+/// Makes a Debian in `folder`, and pushes it as `reference`.
+fn bootstrap(runner: &Runner, folder: &Path, codename: &str, reference: &str) -> Result<()> {
     let mirror = mirror(runner)?;
-    let folder = tempfile::Builder::new().prefix("debootstrap-").tempdir_in(&place.folder)?;
-    let root = folder.path().join("root");
+    let root = folder.join("root");
     let call = Invocation::new(
         &super::world::find("debootstrap").context("`debootstrap` is missing")?.to_string_lossy(),
         ["--variant=minbase", "--merged-usr", codename, &root.to_string_lossy(), &mirror],
@@ -123,7 +154,7 @@ fn debian(runner: &Runner, place: &Place, codename: &str) -> Result<String> {
     terminal::message(&format!("$ {call}"));
     runner.output(&call)?;
     complete(runner, &root, codename, &mirror)?;
-    let archive = folder.path().join("root.tar");
+    let archive = folder.join("root.tar");
     let tar = ["--create", "--numeric-owner", "--file", &archive.to_string_lossy(), "--directory"]
         .map(str::to_owned)
         .into_iter()
@@ -131,11 +162,12 @@ fn debian(runner: &Runner, place: &Place, codename: &str) -> Result<String> {
     runner.output(&Invocation::new("tar", tar))?;
     let label = format!("--change=LABEL {STAND_IN_LABEL}=debian:{codename}");
     let import =
-        ["import", &label, "--change=CMD [\"bash\"]", &archive.to_string_lossy(), &reference];
+        ["import", &label, "--change=CMD [\"bash\"]", &archive.to_string_lossy(), reference];
     runner.output(&Invocation::new("docker", import))?;
-    runner.output(&Invocation::new("docker", ["push", "--quiet", &reference]))?;
-    files::write_atomically(&made, inputs.as_bytes())?;
-    Ok(reference)
+    let pushed = runner.output(&Invocation::new("docker", ["push", "--quiet", reference]));
+    // The engine may be one that is not ours, and the registry has it now.
+    runner.clean_up(&Invocation::new("docker", ["image", "rm", reference]))?;
+    pushed.map(drop)
 }
 
 /// What a minimal Debian lacks to install packages in a build: sources, this machine's settings of
@@ -150,7 +182,7 @@ fn complete(runner: &Runner, root: &Path, codename: &str, mirror: &str) -> Resul
         files::write_atomically(&bundle, &certificates)?;
     }
     for path in [root.join("etc/apt/sources.list"), settings, bundle] {
-        super::install::readable(&path)?;
+        readable(&path)?;
     }
     for folder in ["var/cache/apt/archives", "var/lib/apt/lists", "var/log"] {
         let folder = root.join(folder);
@@ -158,6 +190,14 @@ fn complete(runner: &Runner, root: &Path, codename: &str, mirror: &str) -> Resul
     }
     std::fs::create_dir_all(root.join("var/cache/apt/archives/partial"))?;
     std::fs::create_dir_all(root.join("var/lib/apt/lists/partial"))?;
+    Ok(())
+}
+
+/// apt reads its configuration as another user.
+fn readable(path: &Path) -> Result<()> {
+    #[cfg(unix)]
+    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o644))
+        .with_context(|| format!("cannot make `{}` readable", path.display()))?;
     Ok(())
 }
 

@@ -1,5 +1,5 @@
 //! Takes the lab down: what `up` started ends, and its mounts, links and packet rules go. Only what
-//! is ours is touched: processes by their number and command line, links and rules by our names.
+//! is ours is touched: processes by their number and program, links and rules by our names.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,8 +10,29 @@ use crate::model::invocation::Invocation;
 use crate::model::lab::{EngineState, State};
 use crate::outside::process::{self, Runner};
 
-use super::Place;
 use super::engine::ip;
+use super::{Place, left_behind};
+
+/// What [`down`] and with `purge` [`purge`] would do now, a line each.
+pub fn foreseen(place: &Place, with_data: bool) -> Vec<String> {
+    let processes = PROCESSES
+        .into_iter()
+        .filter_map(|name| place.process(name).map(|pid| format!("end {name} (process {pid})")));
+    let state = place.state();
+    let bridge = state.as_ref().and_then(|state| match &state.engine {
+        EngineState::Private { bridge, .. } => Some(bridge),
+        EngineState::Existing { .. } => None,
+    });
+    let link =
+        bridge.filter(|bridge| is_link(bridge)).map(|bridge| format!("delete link {bridge}"));
+    let data = with_data.then_some(&place.folder);
+    let folders = [Some(&place.run), data].into_iter().flatten().filter(|folder| folder.is_dir());
+    let folders = folders.map(|folder| format!("delete {}", folder.display()));
+    processes.chain(link).chain(folders).collect()
+}
+
+/// What of ours outlives a command, in the order in which it ends.
+const PROCESSES: [&str; 4] = ["dockerd", "containerd", "servers", "registry"];
 
 /// Ends everything. It goes on where something fails, and is done when run again.
 pub fn down(runner: &Runner, place: &Place) -> Result<()> {
@@ -20,15 +41,17 @@ pub fn down(runner: &Runner, place: &Place) -> Result<()> {
     if let Some(state) = private {
         empty_engine(&super::runner_for(runner, state));
     }
-    for name in ["dockerd", "containerd", "servers", "registry"] {
+    for name in PROCESSES {
         if let Some(pid) = place.process(name) {
             process::end_process(pid, &place.marks(), Duration::from_secs(30));
         }
         let _ = std::fs::remove_file(place.pid_file(name));
     }
-    end_what_is_left(place);
+    left_behind::end_engine(place);
+    left_behind::end_debootstrap(place);
+    // A debootstrap that was killed leaves its own, whichever engine there is.
+    left_behind::unmount(runner, &[&place.run, &place.folder])?;
     if let Some(state) = private {
-        unmount(runner, place)?;
         remove_links(runner, place, state)?;
         if !another_engine_runs() {
             super::engine::restore_forwarding(place);
@@ -71,33 +94,6 @@ fn empty_engine(runner: &Runner) {
     let _ = runner.clean_up(&Invocation::new("docker", ["network", "prune", "--force"]));
 }
 
-/// Shims of an engine that was killed outlive it.
-fn end_what_is_left(place: &Place) {
-    let ours = std::process::id();
-    let marks = [place.run.to_str().unwrap_or(&place.id)];
-    for pid in process::all() {
-        if pid != ours && process::is_alive(pid, &marks) {
-            process::end_process(pid, &marks, Duration::from_secs(1));
-        }
-    }
-}
-
-/// Mounts below our folders, the deepest first.
-fn unmount(runner: &Runner, place: &Place) -> Result<()> {
-    let table = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    let ours = |path: &&str| {
-        let path = Path::new(path);
-        path.starts_with(&place.run) || path.starts_with(&place.folder)
-    };
-    let mut paths: Vec<&str> =
-        table.lines().filter_map(|line| line.split(' ').nth(4)).filter(ours).collect();
-    paths.sort_unstable_by_key(|path| std::cmp::Reverse(path.len()));
-    for path in paths {
-        runner.clean_up(&Invocation::new("umount", ["--lazy", path]))?;
-    }
-    Ok(())
-}
-
 /// The bridge, those of networks that a killed engine left, and the packet rules that name them.
 fn remove_links(runner: &Runner, place: &Place, state: &State) -> Result<()> {
     let EngineState::Private { bridge, subnet, .. } = &state.engine else { return Ok(()) };
@@ -112,11 +108,15 @@ fn remove_links(runner: &Runner, place: &Place, state: &State) -> Result<()> {
     links.push(bridge.clone());
     remove_rules(runner, &links, subnet);
     for link in links {
-        if Path::new("/sys/class/net").join(&link).exists() {
+        if is_link(&link) {
             runner.clean_up(&ip(&["link", "delete", &link]))?;
         }
     }
     Ok(())
+}
+
+fn is_link(name: &str) -> bool {
+    Path::new("/sys/class/net").join(name).exists()
 }
 
 fn links() -> Vec<String> {

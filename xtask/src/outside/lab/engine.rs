@@ -39,11 +39,21 @@ pub fn choose(runner: &Runner, place: &Place, before: &EngineState) -> Result<En
     let first = u32::from_str_radix(place.id.get(..4).unwrap_or("0"), 16).unwrap_or(0);
     let numbers = (0..55).map(|offset| 200 + (first + offset) % 55);
     let free = numbers.map(|number| format!("10.{number}.77")).find(|prefix| is_free(prefix));
-    Ok(EngineState::Private {
+    let prefix = free.context("no 10.x subnet is free for the lab's bridge")?;
+    Ok(private(place, format!("{prefix}.1/24")))
+}
+
+/// The same before it can be known which subnets are free.
+pub fn to_be(place: &Place) -> EngineState {
+    private(place, String::new())
+}
+
+fn private(place: &Place, subnet: String) -> EngineState {
+    EngineState::Private {
         host: format!("unix://{}", place.run.join("docker.sock").display()),
         bridge: format!("lab{}", place.id),
-        subnet: format!("{}.1/24", free.context("no 10.x subnet is free for the lab's bridge")?),
-    })
+        subnet,
+    }
 }
 
 /// Starts containerd and dockerd, and waits until the engine answers.

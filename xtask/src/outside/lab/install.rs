@@ -5,8 +5,11 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use crate::model::invocation::Invocation;
+use crate::model::lab::Package;
 use crate::outside::process::Runner;
 use crate::outside::{files, terminal};
+
+use super::world;
 
 const SOURCES: &str = "/etc/apt/sources.list.d/autogit-lab.sources";
 const PREFERENCES: &str = "/etc/apt/preferences.d/autogit-lab";
@@ -22,25 +25,17 @@ Pin: release n=forky
 Pin-Priority: 50
 ";
 
-/// Installs `packages`; with `from_forky` those that Debian 12 has too old come from Debian testing,
-/// pinned so that nothing else is upgraded.
-pub fn install(runner: &Runner, packages: &[&str], from_forky: bool) -> Result<()> {
+/// Installs `packages`; by `sudo` where we are not root.
+pub fn install(runner: &Runner, packages: &[Package]) -> Result<()> {
     let apt = runner.clone().with_variable("DEBIAN_FRONTEND", "noninteractive");
-    if from_forky {
+    if packages.iter().any(|package| package.from_forky) {
         add_forky(&apt)?;
     }
-    run(&apt, &["update", "--quiet=2"])?;
-    let later = ["docker.io", "docker-cli", "docker-buildx", "docker-compose"];
-    let names: Vec<String> = packages
-        .iter()
-        .map(|name| {
-            let suite = if from_forky && later.contains(name) { "/forky" } else { "" };
-            format!("{name}{suite}")
-        })
-        .collect();
-    let mut arguments = vec!["install", "--quiet=2", "--yes", "--no-install-recommends"];
-    arguments.extend(names.iter().map(String::as_str));
-    run(&apt, &arguments)
+    run(&apt, &["apt-get", "update", "--quiet=2"])?;
+    let names: Vec<String> = packages.iter().map(Package::to_string).collect();
+    let mut words = vec!["apt-get", "install", "--quiet=2", "--yes", "--no-install-recommends"];
+    words.extend(names.iter().map(String::as_str));
+    run(&apt, &words)
 }
 
 /// Adds Debian testing from the mirror that this machine uses already.
@@ -62,24 +57,25 @@ fn add_forky(apt: &Runner) -> Result<()> {
         "Types: deb\nURIs: {uri}\nSuites: forky\nComponents: main\n\
          Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg\n"
     );
+    let folder = tempfile::tempdir()?;
     for (path, text) in [(PREFERENCES, PINS), (SOURCES, &sources)] {
-        terminal::message(&format!("write {path}"));
-        files::write_atomically(Path::new(path), text.as_bytes())?;
-        readable(Path::new(path))?;
+        let file = folder.path().join("file");
+        files::write_atomically(&file, text.as_bytes())?;
+        run(apt, &["install", "-D", "--mode=644", &file.to_string_lossy(), path])?;
     }
     Ok(())
 }
 
-/// apt reads its configuration as another user.
-pub(super) fn readable(path: &Path) -> Result<()> {
-    #[cfg(unix)]
-    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o644))
-        .with_context(|| format!("cannot make `{}` readable", path.display()))?;
-    Ok(())
-}
-
-fn run(apt: &Runner, arguments: &[&str]) -> Result<()> {
-    let call = Invocation::new("apt-get", arguments.iter().copied());
+/// Runs as root what is shown before.
+fn run(runner: &Runner, words: &[&str]) -> Result<()> {
+    let sudo: &[&str] = if world::is_root() {
+        &[]
+    } else {
+        &["sudo", "--non-interactive", "--preserve-env=DEBIAN_FRONTEND"]
+    };
+    let words = [sudo, words].concat();
+    let (program, arguments) = words.split_first().context("nothing to run")?;
+    let call = Invocation::new(program, arguments.iter().copied());
     terminal::message(&format!("$ {call}"));
-    apt.output(&call).map(drop)
+    runner.output(&call).map(drop)
 }

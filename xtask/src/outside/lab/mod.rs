@@ -5,6 +5,7 @@ pub mod bases;
 pub mod down;
 pub mod engine;
 pub mod install;
+mod left_behind;
 pub mod servers;
 pub mod world;
 
@@ -13,7 +14,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use crate::model::invocation::Invocation;
-use crate::model::lab::{EngineState, STATE_SCHEMA, State};
+use crate::model::lab::{STATE_SCHEMA, State};
 
 use super::files;
 use super::process::{Runner, is_alive};
@@ -96,12 +97,8 @@ impl Place {
 
 /// A runner whose children talk to the lab's engine.
 pub fn runner_for(runner: &Runner, state: &State) -> Runner {
-    let host = match &state.engine {
-        EngineState::Private { host, .. } => Some(host),
-        EngineState::Existing { host } => host.as_ref(),
-    };
-    match host {
-        Some(host) => runner.clone().with_variable("DOCKER_HOST", host.clone()),
+    match state.engine_host() {
+        Some(host) => runner.clone().with_variable("DOCKER_HOST", host),
         None => runner.clone(),
     }
 }

@@ -28,12 +28,18 @@ pub fn running(place: &Place, state: Option<&State>) -> Running {
     }
 }
 
-/// Whether this is Linux, and whether we are root there.
-pub fn linux_and_root() -> (bool, bool) {
-    #[cfg(target_os = "linux")]
-    return (true, rustix::process::geteuid().is_root());
-    #[cfg(not(target_os = "linux"))]
-    (false, false)
+/// Whether we may do everything on this machine.
+pub fn is_root() -> bool {
+    #[cfg(unix)]
+    return rustix::process::geteuid().is_root();
+    #[cfg(not(unix))]
+    false
+}
+
+/// Whether `sudo` makes us root without asking for a password.
+pub fn has_sudo(runner: &Runner) -> bool {
+    let call = Invocation::new("sudo", ["--non-interactive", "true"]);
+    find("sudo").is_some() && runner.finish(&call).is_ok_and(|finished| finished.success())
 }
 
 /// `ID` and `VERSION_CODENAME` of /etc/os-release.

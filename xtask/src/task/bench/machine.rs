@@ -2,9 +2,12 @@
 
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Context, Result, bail};
 
+use crate::model::bench::Driver;
+use crate::model::facts::Engine;
 use crate::model::invocation::Invocation;
+use crate::outside::docker;
 use crate::outside::lab::world;
 
 use super::Start;
@@ -21,12 +24,23 @@ pub(super) fn machine() -> String {
     format!("{count} × {}, {system}", model.map_or("unknown processor", |(_, name)| name))
 }
 
-/// The engine, its driver and buildx.
+/// The engine and buildx.
 pub(super) fn versions(start: &Start) -> Result<String> {
     let engine = world::engine_version(&start.runner).unwrap_or_default();
     let buildx = start.runner.output(&Invocation::new("docker", ["buildx", "version"]))?;
     let buildx = buildx.split_whitespace().nth(1).unwrap_or_default().to_owned();
-    Ok(format!("Docker Engine {engine} (containerd image store, `docker` driver), buildx {buildx}"))
+    Ok(format!("Docker Engine {engine}, buildx {buildx}"))
+}
+
+/// The builder that everything was measured on: buildx's current one.
+pub(super) fn driver(start: &Start) -> Result<Driver> {
+    let Engine::Ready { builders, .. } = docker::read(&start.runner)? else {
+        bail!("buildx does not tell of a builder that is ready");
+    };
+    let current = builders.into_iter().find(|builder| builder.current);
+    let current = current.context("buildx does not tell which builder is its current one")?;
+    let containerd_store = current.nodes.iter().all(|node| node.containerd_store);
+    Ok(Driver { name: current.driver, containerd_store })
 }
 
 /// Seconds of a compilation of xtask from nothing, its crates downloaded.

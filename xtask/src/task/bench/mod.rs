@@ -5,20 +5,31 @@ mod machine;
 mod world;
 
 use anyhow::Result;
+use serde_json::json;
 
 use crate::cli::{Bench, Format};
 use crate::model::bench::{Contender, Engine, Scenario};
-use crate::model::failure::Exit;
+use crate::model::failure::{Exit, Failure};
+use crate::model::lab::EngineChoice;
 use crate::outside::{clock, files, terminal};
-use crate::report;
+use crate::{plan, report};
 
 use super::Start;
 use world::World;
 
 pub fn run(mut start: Start, options: &Bench) -> Result<Exit> {
     let format = start.human_or_json()?;
+    start.gathers_no_facts("lab bench")?;
+    if start.global.builder.is_some() {
+        let message = "the benchmark empties the engine that it measures, and takes no `--builder`";
+        return Err(Failure::usage(message).hint("cargo xtask lab bench").into());
+    }
     start.global.lab = true;
-    start.enter_lab()?;
+    if start.global.dry_run {
+        return foreseen(options, format);
+    }
+    // On an engine that is another's, to empty it would be a loss.
+    start.enter_lab_with(EngineChoice::Private)?;
     let world = World::new(&start)?;
     let (contenders, skipped) = world.contenders()?;
     for (contender, why) in &skipped {
@@ -45,21 +56,42 @@ pub fn run(mut start: Start, options: &Bench) -> Result<Exit> {
         bandwidth: options.bandwidth.clone(),
         rounds: options.rounds,
         skipped,
+        driver: machine::driver(&start)?,
         overhead: world.overhead(options.rounds)?,
+        dry_run: world.dry_run(options.rounds)?,
         compile: if options.no_compile { None } else { Some(machine::compile_seconds(&start)?) },
     };
     let page = report::bench::page(&measured, &about);
-    if !start.global.dry_run {
-        let name = if about.bandwidth.is_some() { "performance-link.md" } else { "performance.md" };
-        let path = start.root.join("docs").join(name);
-        files::write_atomically(&path, page.as_bytes())?;
-        start.say(&format!("wrote {}", path.display()));
-    }
+    let path = start.root.join("docs").join(page_name(options));
+    files::write_atomically(&path, page.as_bytes())?;
+    start.say(&format!("wrote {}", path.display()));
     terminal::data(&match format {
         Format::Json => {
             format!("{}\n", serde_json::to_string_pretty(&report::bench::json(&measured, &about))?)
         }
         _ => page,
+    });
+    Ok(Exit::Done)
+}
+
+fn page_name(options: &Bench) -> &'static str {
+    if options.bandwidth.is_some() { "performance-link.md" } else { "performance.md" }
+}
+
+/// What would be measured, and where it would be written.
+fn foreseen(options: &Bench, format: Format) -> Result<Exit> {
+    let runs = plan::bench::runs();
+    let page = format!("docs/{}", page_name(options));
+    terminal::data(&match format {
+        Format::Json => {
+            let listed = json!({ "rounds": options.rounds, "runs": runs, "writes": page });
+            format!("{}\n", serde_json::to_string_pretty(&listed)?)
+        }
+        _ => format!(
+            "# on the lab's own engine, in each of {} rounds\n{}\n# then write {page}\n",
+            options.rounds,
+            runs.join("\n"),
+        ),
     });
     Ok(Exit::Done)
 }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use ureq::http::Method;
 
 use crate::model::bench::{Contender, Engine, Figures, Measured, Rate, Scenario};
+use crate::model::failure::Failure;
 use crate::model::invocation::Invocation;
 use crate::outside::files;
 use crate::outside::lab::{Place, runner_for};
@@ -42,6 +43,12 @@ impl<'s> World<'s> {
     pub fn new(start: &'s Start) -> Result<Self> {
         let place = Place::new(&start.target);
         let state = place.state().context("the lab has no state")?;
+        if !state.is_private() {
+            let message = "a benchmark empties the engine, and the lab's is not its own";
+            return Err(Failure::refused(message)
+                .hint("cargo xtask lab up --engine private")
+                .into());
+        }
         Ok(Self {
             start,
             runner: runner_for(&start.runner, &state),
@@ -107,6 +114,17 @@ impl<'s> World<'s> {
             theirs.push(timed(&bare)?);
         }
         Ok((median(ours), median(theirs)))
+    }
+
+    /// Seconds of a dry run in this repository, the whole process with git; the median.
+    pub fn dry_run(&self, rounds: u32) -> Result<f64> {
+        let call = self.own(["build", "--lab", "--dry-run", "--quiet"]);
+        let one = |_| -> Result<f64> {
+            let begun = Instant::now();
+            self.runner.output(&call)?;
+            Ok(begun.elapsed().as_secs_f64())
+        };
+        (0..rounds.max(5) * 2).map(one).collect::<Result<_>>().map(median)
     }
 
     fn repository(&self, name: &str) -> Result<Repository> {

@@ -1,0 +1,175 @@
+//! How the lab comes up: on a bare machine, beside an engine, without root.
+
+use expect_test::{Expect, expect};
+
+use super::*;
+
+fn bare_debian() -> World {
+    World {
+        linux: true,
+        root: true,
+        distribution: Some(("debian".to_owned(), "bookworm".to_owned())),
+        programs: vec![Program::Ip],
+        bases: vec![Base {
+            reference: "debian:bookworm".to_owned(),
+            pullable: false,
+            present: false,
+        }],
+        ..World::default()
+    }
+}
+
+fn check(world: &World, choice: EngineChoice, may_install: bool, expected: &Expect) {
+    let shown = match plan(world, choice, may_install) {
+        Ok(plan) => {
+            let engine = if plan.private { "private" } else { "existing" };
+            let head = format!("{engine}: {}", plan.engine_reason);
+            let steps = plan.steps.iter().map(|s| format!("\n{} ({})", s.action, s.reason));
+            std::iter::once(head).chain(steps).collect()
+        }
+        Err(failure) => {
+            format!("{failure}\nhint: {}", failure.hint.clone().unwrap_or_default())
+        }
+    };
+    expected.assert_eq(&shown);
+}
+
+#[test]
+fn a_bare_machine_gets_everything() {
+    check(
+        &bare_debian(),
+        EngineChoice::Auto,
+        true,
+        &expect![[r"
+            private: no engine answers
+            install docker-cli/forky docker-buildx/forky docker.io/forky docker-registry debootstrap (`docker`, `docker buildx`, `dockerd`, `docker-registry`, `debootstrap` not found here)
+            start the registry (it does not run)
+            start the stand-in servers (they do not run)
+            start a private engine (it does not run)
+            make a stand-in for debian:bookworm (its registry does not answer, and there is no stand-in from the same inputs)"]],
+    );
+}
+
+#[test]
+fn a_lab_that_is_up_needs_nothing() {
+    let mut world = bare_debian();
+    world.programs = Program::ALL.to_vec();
+    world.running = Running { registry: true, servers: true, engine: true };
+    world.private_before = Some(true);
+    world.bases.iter_mut().for_each(|base| base.present = true);
+    check(&world, EngineChoice::Auto, true, &expect!["private: the lab has one already"]);
+}
+
+#[test]
+fn an_engine_that_is_there_and_recent_is_used() {
+    let mut world = bare_debian();
+    world.programs = Program::ALL.to_vec();
+    world.bases.clear();
+    world.engine = Some(FoundEngine { version: "28.5.2+dfsg4".to_owned() });
+    let servers = expect![[r"
+        existing: engine 28.5.2+dfsg4 answers
+        start the registry (it does not run)
+        start the stand-in servers (they do not run)"]];
+    check(&world, EngineChoice::Auto, true, &servers);
+    world.engine = Some(FoundEngine { version: "20.10.24".to_owned() });
+    let old = expect![[r"
+        private: engine 20.10.24 is older than 26
+        start the registry (it does not run)
+        start the stand-in servers (they do not run)
+        start a private engine (it does not run)"]];
+    check(&world, EngineChoice::Auto, true, &old);
+    let refused = expect![[r"
+        the lab cannot use an existing engine: engine 20.10.24 is older than 26
+        hint: cargo xtask lab up --engine private"]];
+    check(&world, EngineChoice::Existing, true, &refused);
+}
+
+#[test]
+fn what_may_not_be_installed_is_named_with_the_command() {
+    check(
+        &bare_debian(),
+        EngineChoice::Auto,
+        false,
+        &expect![[r"
+            the lab needs `docker`, `docker buildx`, `dockerd`, `docker-registry`, `debootstrap`, not found here (`--no-install` forbids to install)
+            hint: apt-get install --no-install-recommends docker-cli/forky docker-buildx/forky docker.io/forky docker-registry debootstrap"]],
+    );
+}
+
+#[test]
+fn a_machine_that_cannot_have_a_private_engine_says_why() {
+    let mac = World { linux: false, root: false, ..World::default() };
+    let desktop = expect![[r"
+        the lab's own engine runs on Linux only, and no engine answers
+        hint: start Docker Desktop, then run it again"]];
+    check(&mac, EngineChoice::Auto, true, &desktop);
+    let user = World { root: false, ..bare_debian() };
+    let root = expect![[r"
+        the lab's own engine needs root, and no engine answers
+        hint: run it again as root, or start a docker engine"]];
+    check(&user, EngineChoice::Auto, true, &root);
+}
+
+#[test]
+fn who_is_not_root_installs_by_sudo_and_makes_no_stand_in() {
+    let mut user = World { root: false, sudo: true, ..bare_debian() };
+    user.engine = Some(FoundEngine { version: "28.0.4".to_owned() });
+    user.programs = vec![Program::Docker, Program::Buildx, Program::Dockerd];
+    user.bases.iter_mut().for_each(|base| base.pullable = true);
+    let by_sudo = expect![[r"
+        existing: engine 28.0.4 answers
+        install docker-registry (`docker-registry` not found here)
+        start the registry (it does not run)
+        start the stand-in servers (they do not run)"]];
+    check(&user, EngineChoice::Auto, true, &by_sudo);
+    user.sudo = false;
+    let by_hand = expect![[r"
+        the lab needs `docker-registry`, not found here (not root forbids to install)
+        hint: sudo apt-get install --no-install-recommends docker-registry"]];
+    check(&user, EngineChoice::Auto, true, &by_hand);
+    user.bases.iter_mut().for_each(|base| base.pullable = false);
+    let stand_in = expect![[r"
+        the registry of a base does not answer, and to make a stand-in needs root: debian:bookworm
+        hint: run it again as root"]];
+    check(&user, EngineChoice::Auto, true, &stand_in);
+}
+
+#[test]
+fn no_package_is_named_twice() {
+    let distribution = Some(("ubuntu".to_owned(), "noble".to_owned()));
+    let ubuntu = World { distribution, ..bare_debian() };
+    let plan = plan(&ubuntu, EngineChoice::Auto, true).unwrap();
+    let install = plan.steps.first().unwrap().action.to_string();
+    assert_eq!(install, "install docker.io docker-buildx docker-registry debootstrap");
+}
+
+#[test]
+fn checks_that_empty_the_engine_run_on_the_labs_own_only() {
+    let mut world = bare_debian();
+    assert_eq!(ground(&world, true), Ground::Private);
+    world.root = false;
+    world.sudo = true;
+    assert_eq!(ground(&world, true), Ground::PrivateBySudo);
+    world.sudo = false;
+    let why = "the lab's own engine needs root, and an engine of its own is asked for";
+    assert_eq!(ground(&world, true), Ground::Nowhere(why.to_owned()));
+    world.engine = Some(FoundEngine { version: "28.0.4".to_owned() });
+    world.programs = Program::ALL.to_vec();
+    world.bases.clear();
+    assert_eq!(ground(&world, true), Ground::Existing(why.to_owned()));
+}
+
+#[test]
+fn a_lab_is_ready_when_what_is_asked_for_runs() {
+    let all = Running { registry: true, servers: true, engine: true };
+    let none = Running { engine: false, ..all };
+    let check = |running, is_private, choice, expected| {
+        assert_eq!(runs(running, is_private, choice), expected, "{running:?} {choice:?}");
+    };
+    check(all, true, EngineChoice::Auto, true);
+    check(none, true, EngineChoice::Auto, false);
+    check(none, false, EngineChoice::Auto, true);
+    check(none, false, EngineChoice::Private, false);
+    check(all, true, EngineChoice::Existing, false);
+    check(Running { servers: false, ..all }, true, EngineChoice::Private, false);
+}

@@ -1,0 +1,173 @@
+//! The checks themselves, one function each.
+
+use std::collections::BTreeSet;
+
+use anyhow::Result;
+use xshell::cmd;
+
+use crate::model::failure::Failure;
+use crate::outside::files;
+use crate::outside::tools::{CARGO_DENY, HADOLINT, SHELLCHECK, ZIZMOR};
+use crate::plan::lab::Ground;
+
+use super::{Bench, Outcome};
+
+pub(super) fn format(bench: &Bench<'_>) -> Result<Outcome> {
+    let shell = &bench.shell;
+    bench.log("format", cmd!(shell, "cargo fmt --all --check"))?;
+    for manifest in bench.service_manifests()? {
+        bench.log("format-service", cmd!(shell, "cargo fmt --manifest-path {manifest} --check"))?;
+    }
+    Ok(Outcome::Passed(String::new()))
+}
+
+pub(super) fn lint(bench: &Bench<'_>) -> Result<Outcome> {
+    let shell = &bench.shell;
+    let deny = ["--", "-D", "warnings"];
+    bench.log("lint", cmd!(shell, "cargo clippy --workspace --all-targets --locked {deny...}"))?;
+    for manifest in bench.service_manifests()? {
+        let target = bench.start.target.join("services");
+        bench.log(
+            "lint-service",
+            cmd!(shell, "cargo clippy --manifest-path {manifest} --target-dir {target} --all-targets --locked {deny...}"),
+        )?;
+    }
+    Ok(Outcome::Passed(String::new()))
+}
+
+pub(super) fn tests(bench: &Bench<'_>) -> Result<Outcome> {
+    let log = bench.log("tests", cmd!(bench.shell, "cargo test --workspace --locked"))?;
+    Ok(Outcome::Passed(counted(&log)))
+}
+
+pub(super) fn services(bench: &Bench<'_>) -> Result<Outcome> {
+    let shell = &bench.shell;
+    let mut logs = String::new();
+    for manifest in bench.service_manifests()? {
+        let target = bench.start.target.join("services");
+        let test =
+            cmd!(shell, "cargo test --manifest-path {manifest} --target-dir {target} --locked");
+        logs.push_str(&bench.log("services", test)?);
+    }
+    let scripts = cmd!(shell, "git ls-files services/*/tests/run.sh").quiet().read()?;
+    for script in scripts.lines() {
+        bench.log("services-scripts", cmd!(shell, "bash {script}"))?;
+    }
+    Ok(Outcome::Passed(format!("{}, {} scripts", counted(&logs), scripts.lines().count())))
+}
+
+pub(super) fn shell(bench: &Bench<'_>) -> Result<Outcome> {
+    let shellcheck = bench.tool(SHELLCHECK)?;
+    let pattern = "^#!.*\\b(ba|da)?sh\\b";
+    let listed = cmd!(bench.shell, "git grep -lIE {pattern}").quiet().ignore_status().read()?;
+    let starts_as_script = |path: &&str| {
+        files::read(&bench.start.root.join(path)).is_ok_and(|text| text.starts_with("#!"))
+    };
+    let scripts: Vec<&str> = listed.lines().filter(starts_as_script).collect();
+    let passed = format!("{} scripts", scripts.len());
+    bench.log("shell", cmd!(bench.shell, "{shellcheck} --external-sources {scripts...}"))?;
+    Ok(Outcome::Passed(passed))
+}
+
+pub(super) fn dockerfiles(bench: &Bench<'_>) -> Result<Outcome> {
+    let hadolint = bench.tool(HADOLINT)?;
+    let listed = cmd!(bench.shell, "git ls-files *Dockerfile").quiet().read()?;
+    let paths: Vec<&str> = listed.lines().collect();
+    let passed = format!("{} Dockerfiles", paths.len());
+    bench.log("dockerfiles", cmd!(bench.shell, "{hadolint} {paths...}"))?;
+    Ok(Outcome::Passed(passed))
+}
+
+pub(super) fn workflows(bench: &Bench<'_>) -> Result<Outcome> {
+    let zizmor = bench.tool(ZIZMOR)?;
+    let command = cmd!(bench.shell, "{zizmor} --offline --no-progress --persona auditor .github");
+    bench.log("workflows", command)?;
+    Ok(Outcome::Passed(String::new()))
+}
+
+pub(super) fn licences(bench: &Bench<'_>) -> Result<Outcome> {
+    let deny = bench.tool(CARGO_DENY)?;
+    let check = |manifest: &str, what: &[&str]| {
+        bench.log(
+            "licences",
+            cmd!(
+                bench.shell,
+                "{deny} --config deny.toml --manifest-path {manifest} check {what...}"
+            ),
+        )
+    };
+    check("Cargo.toml", &["licenses", "sources", "bans"])?;
+    let services = bench.service_manifests()?;
+    for manifest in &services {
+        // What is banned is banned for its compile time in xtask; a service may want it.
+        check(manifest, &["licenses", "sources"])?;
+    }
+    Ok(Outcome::Passed(format!("{} lock files", services.len() + 1)))
+}
+
+pub(super) fn advisories(bench: &Bench<'_>) -> Result<Outcome> {
+    let deny = bench.tool(CARGO_DENY)?;
+    let check = cmd!(bench.shell, "{deny} --config deny.toml check advisories");
+    match bench.log("advisories", check) {
+        Ok(_) => Ok(Outcome::Passed(String::new())),
+        Err(error) if format!("{error:#}").contains("failed to fetch advisory database") => {
+            Ok(Outcome::Skipped("the advisory database cannot be fetched from here".to_owned()))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// What every user and every CI job compiles has a limit. How long things take is measured by `cargo bench`
+/// and `lab bench`: a clock fails no check.
+pub(super) fn limits(bench: &Bench<'_>) -> Result<Outcome> {
+    let tree = cmd!(
+        bench.shell,
+        "cargo tree --package xtask --edges normal --prefix none --no-dedupe --locked"
+    );
+    let listed = tree.quiet().read()?;
+    let crates: BTreeSet<&str> = listed.lines().map(|line| line.trim_end_matches(" (*)")).collect();
+    if crates.len() > MOST_CRATES {
+        let message = format!("xtask compiles {} crates, more than {MOST_CRATES}", crates.len());
+        return Err(Failure::failed(message).hint("cargo tree --package xtask").into());
+    }
+    Ok(Outcome::Passed(format!("{} crates", crates.len())))
+}
+
+const MOST_CRATES: usize = 100;
+
+pub(super) fn buildkit_checks(bench: &Bench<'_>) -> Result<Outcome> {
+    if let Ground::Nowhere(why) = bench.ground()? {
+        return Ok(Outcome::Skipped(why.clone()));
+    }
+    bench.log("buildkit-checks", bench.xtask(&["build", "--check", "--lab"]))?;
+    Ok(Outcome::Passed(String::new()))
+}
+
+/// The images of this repository: built, started, healthy, and answering as they must.
+pub(super) fn images(bench: &Bench<'_>) -> Result<Outcome> {
+    if let Ground::Nowhere(why) = bench.ground()? {
+        return Ok(Outcome::Skipped(why.clone()));
+    }
+    bench.log("images", bench.xtask(&["build", "--test", "--lab", "--progress=plain"]))?;
+    Ok(Outcome::Passed(String::new()))
+}
+
+pub(super) fn lab(bench: &Bench<'_>) -> Result<Outcome> {
+    if let Ground::Existing(why) | Ground::Nowhere(why) = bench.ground()? {
+        return Ok(Outcome::Skipped(format!("these tests empty the engine: {why}")));
+    }
+    // One at a time: they share one engine and one registry, and empty them.
+    let test = ["test", "--workspace", "--locked", "--no-fail-fast"];
+    let only = ["--", "--ignored", "--test-threads=1"];
+    let log = bench.log("lab", bench.in_lab(&[&test[..], &only].concat()))?;
+    Ok(Outcome::Passed(counted(&log)))
+}
+
+/// `12 tests` from the closing lines of `cargo test`; a run of none is not a pass.
+fn counted(log: &str) -> String {
+    let passed = |line: &str| {
+        let rest = line.strip_prefix("test result: ok. ")?;
+        rest.split(' ').next()?.parse::<u64>().ok()
+    };
+    format!("{} tests", log.lines().filter_map(passed).sum::<u64>())
+}

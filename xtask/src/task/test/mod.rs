@@ -1,0 +1,235 @@
+//! `cargo xtask test`: everything CI checks, on any machine, by one line.
+//!
+//! Each check passes, fails, or is skipped with its reason and counted. The checks that need no
+//! engine come first, so that a slip is seen in seconds; then the lab comes up and the tests that
+//! need the real thing run against it. Those empty its engine, so it is the lab's own: where that cannot
+//! be had they are skipped.
+
+mod checks;
+
+use std::cell::OnceCell;
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+use xshell::{Cmd, Shell, cmd};
+
+use crate::cli::{Format, Test};
+use crate::model::failure::{Exit, Failure};
+use crate::outside::tools::Tool;
+use crate::outside::{environment, files, interrupt, terminal};
+use crate::plan::lab::Ground;
+use crate::report::test_log;
+
+use super::{Start, lab};
+
+/// One check: a name to call it by, and what it does.
+struct Check {
+    name: &'static str,
+    run: fn(&Bench<'_>) -> Result<Outcome>,
+}
+
+/// What a check that did not fail came to.
+enum Outcome {
+    Passed(String),
+    Skipped(String),
+}
+
+const CHECKS: [Check; 13] = [
+    Check { name: "format", run: checks::format },
+    Check { name: "lint", run: checks::lint },
+    Check { name: "limits", run: checks::limits },
+    Check { name: "tests", run: checks::tests },
+    Check { name: "services", run: checks::services },
+    Check { name: "shell", run: checks::shell },
+    Check { name: "dockerfiles", run: checks::dockerfiles },
+    Check { name: "workflows", run: checks::workflows },
+    Check { name: "licences", run: checks::licences },
+    Check { name: "advisories", run: checks::advisories },
+    Check { name: "buildkit-checks", run: checks::buildkit_checks },
+    Check { name: "images", run: checks::images },
+    Check { name: "lab", run: checks::lab },
+];
+
+/// A check's result, as `--format json` prints it.
+#[derive(Serialize)]
+struct Row {
+    check: &'static str,
+    result: &'static str,
+    seconds: f64,
+    detail: String,
+}
+
+pub fn run(start: &Start, options: &Test) -> Result<Exit> {
+    let format = start.human_or_json()?;
+    start.gathers_no_facts("test")?;
+    let chosen = choose(&options.checks)?;
+    if start.global.dry_run {
+        let names: Vec<_> = chosen.iter().map(|check| check.name).collect();
+        terminal::data(&match format {
+            Format::Json => format!("{}\n", serde_json::to_string_pretty(&names)?),
+            _ => format!("{}\n", names.join("\n")),
+        });
+        return Ok(Exit::Done);
+    }
+    let shell = Shell::new()?;
+    shell.change_dir(&start.root);
+    let bench = Bench { start, shell, ground: OnceCell::new() };
+    let mut rows = Vec::new();
+    for check in chosen {
+        interrupt::check()?;
+        start.say(&format!("· {} …", check.name));
+        let row = bench.judge(check);
+        start
+            .say(&format!("  {}: {} ({:.1} s) {}", row.check, row.result, row.seconds, row.detail));
+        rows.push(row);
+    }
+    bench.leave_lab()?;
+    report(&rows, format)?;
+    let failed = rows.iter().any(|row| row.result == "failed");
+    Ok(if failed { Exit::Failed } else { Exit::Done })
+}
+
+fn choose(names: &[String]) -> Result<Vec<&'static Check>> {
+    if names.is_empty() {
+        return Ok(CHECKS.iter().collect());
+    }
+    let find = |name: &String| {
+        CHECKS.iter().find(|check| check.name == name).ok_or_else(|| {
+            let known: Vec<_> = CHECKS.iter().map(|check| check.name).collect();
+            Failure::usage(format!("there is no check `{name}`"))
+                .hint(format!("name one of {}", known.join(", ")))
+                .into()
+        })
+    };
+    names.iter().map(find).collect()
+}
+
+fn report(rows: &[Row], format: Format) -> Result<()> {
+    let count = |result| rows.iter().filter(|row| row.result == result).count();
+    let (passed, failed, skipped) = (count("passed"), count("failed"), count("skipped"));
+    if format == Format::Json {
+        terminal::data(&format!("{}\n", serde_json::to_string_pretty(rows)?));
+        return Ok(());
+    }
+    let mut text = String::from("\n");
+    for row in rows {
+        let _ = writeln!(
+            text,
+            "{:<16} {:<8} {:>7.1} s  {}",
+            row.check, row.result, row.seconds, row.detail
+        );
+    }
+    let _ = writeln!(text, "\nchecks: {passed} passed, {failed} failed, {skipped} skipped");
+    terminal::data(&text);
+    Ok(())
+}
+
+/// Where the checks run.
+struct Bench<'s> {
+    start: &'s Start,
+    shell: Shell,
+    /// Where the checks of the lab run, once the first of them has asked.
+    ground: OnceCell<LabGround>,
+}
+
+struct LabGround {
+    ground: Ground,
+    /// Whether it was up before; then it stays.
+    was_up: bool,
+}
+
+impl Bench<'_> {
+    /// The lab, up as far as it is the lab's own.
+    fn ground(&self) -> Result<&Ground> {
+        if self.ground.get().is_none() {
+            let ground = lab::where_checks_run(self.start)?;
+            let was_up = ground != Ground::PrivateBySudo && lab::is_up(self.start);
+            let found = self.ground.get_or_init(|| LabGround { ground, was_up });
+            if matches!(found.ground, Ground::Private | Ground::PrivateBySudo) {
+                self.log("lab-up", self.xtask(&["lab", "up", "--engine=private"]))?;
+            }
+        }
+        let found = self.ground.get().context("where the lab is")?;
+        Ok(&found.ground)
+    }
+
+    /// `cargo` with `arguments`, as who owns the lab. What root makes is kept apart: its owner would be in
+    /// the way of others.
+    fn in_lab(&self, arguments: &[&str]) -> Cmd<'_> {
+        let by_sudo = self.ground.get().is_some_and(|found| found.ground == Ground::PrivateBySudo);
+        if !by_sudo {
+            return self.shell.cmd("cargo").args(arguments);
+        }
+        let mut sudo = self.shell.cmd("sudo").args(["--non-interactive", "env"]);
+        for name in ["PATH", "HOME", "CARGO_HOME", "RUSTUP_HOME"] {
+            if let Some(value) = environment::text(name) {
+                sudo = sudo.arg(format!("{name}={value}"));
+            }
+        }
+        let target = self.start.target.join("root");
+        sudo.arg(format!("CARGO_TARGET_DIR={}", target.display())).arg("cargo").args(arguments)
+    }
+
+    /// Our own command there.
+    fn xtask(&self, arguments: &[&str]) -> Cmd<'_> {
+        let no_install = self.start.global.no_install.then_some("--no-install");
+        self.in_lab(&["xtask"]).args(arguments).args(no_install)
+    }
+
+    /// Takes down what came up for the checks.
+    fn leave_lab(&self) -> Result<()> {
+        match self.ground.get() {
+            Some(found) if !found.was_up => {
+                self.log("lab-down", self.xtask(&["lab", "down"])).map(drop)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn judge(&self, check: &Check) -> Row {
+        let begun = Instant::now();
+        let (result, detail) = match (check.run)(self) {
+            Ok(Outcome::Passed(detail)) => ("passed", detail),
+            Ok(Outcome::Skipped(reason)) => ("skipped", reason),
+            Err(error) => {
+                let text = format!("{error:#}");
+                terminal::message(&text);
+                let names = test_log::failed(&text).join(", ");
+                ("failed", if names.is_empty() { "see above".to_owned() } else { names })
+            }
+        };
+        Row { check: check.name, result, seconds: begun.elapsed().as_secs_f64(), detail }
+    }
+
+    /// Runs a command with its output kept in a log; a failure shows the end of it.
+    fn log(&self, name: &str, command: Cmd<'_>) -> Result<String> {
+        if self.start.global.verbose {
+            terminal::message(&format!("$ {command}"));
+        }
+        let shown = command.to_string();
+        let output = command.quiet().ignore_status().output()?;
+        let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
+        text.push_str(&String::from_utf8_lossy(&output.stderr));
+        let path = self.start.target.join("xtask").join("test").join(format!("{name}.log"));
+        files::write_atomically(&path, text.as_bytes())?;
+        if output.status.success() {
+            return Ok(text);
+        }
+        Err(Failure::failed(format!("`{shown}` failed\n{}", test_log::failures(&text)))
+            .hint(format!("the whole log is {}", path.display()))
+            .into())
+    }
+
+    /// The manifests of services that are Rust crates; each is its own workspace.
+    fn service_manifests(&self) -> Result<Vec<String>> {
+        let listed = cmd!(self.shell, "git ls-files services/*/Cargo.toml").quiet().read()?;
+        Ok(listed.lines().map(str::to_owned).collect())
+    }
+
+    fn tool(&self, tool: Tool) -> Result<PathBuf> {
+        tool.ready(&self.shell, &self.start.target, !self.start.global.no_install)
+    }
+}
