@@ -9,6 +9,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use xtask::model::failure::Failure;
 use xtask::model::reference::Registry;
 use xtask::model::token::Secret;
 use xtask::outside::login::Login;
@@ -52,10 +53,10 @@ fn a_token_that_is_refused_is_told_with_the_permission_and_not_with_the_token() 
     let runner = runner(folder.path(), 1);
     let registry = Registry::new("ghcr.io").unwrap();
     let refused = Login::new(&runner, &registry, "octocat", &Secret::new("ghs_secret"));
-    let error = format!("{:?}", refused.err().unwrap());
-    assert!(error.contains("denied: no such token"), "{error}");
-    assert!(error.contains("packages: write"), "{error}");
-    assert!(!error.contains("ghs_secret"), "{error}");
+    let failure = refused.err().unwrap().downcast::<Failure>().unwrap();
+    assert!(failure.message.contains("denied: no such token"), "{failure}");
+    assert!(failure.hint.clone().unwrap().contains("packages: write"), "{failure:?}");
+    assert!(!format!("{failure:?}").contains("ghs_secret"), "{failure:?}");
     let private = std::fs::read_to_string(folder.path().join("folder")).unwrap();
     assert!(!Path::new(private.trim()).exists());
 }
