@@ -171,7 +171,7 @@ impl Aim {
             }
             Some(tagged) => Err(Failure::refused(format!("this commit is v{tagged} already"))
                 .hint(format!(
-                    "cargo xtask release v{tagged} to finish it, or v{version} to release it again"
+                    "to finish it: cargo xtask release v{tagged}; or name another version"
                 ))),
             None if asked.next == Some(Next::Auto)
                 && last.is_some()

@@ -91,15 +91,18 @@ fn show(start: &Start, explanation: &Explanation<'_>, publication: &Publication<
 fn tag(start: &Start, facts: &Facts, plan: &ReleasePlan) -> Result<()> {
     let (runner, name) = (&start.runner, plan.name());
     match plan.git_tag {
-        GitTag::There => return Ok(()),
-        GitTag::OnlyHere => git_tags::push(runner, &name)?,
+        GitTag::There => {}
+        GitTag::OnlyHere => {
+            git_tags::push(runner, &name)?;
+            start.say(&format!("pushed the git tag {name}"));
+        }
         GitTag::Missing => {
             // What happens in the lab stays there: its GitHub gets the tag, and `origin` does not.
             let push = facts.lab.is_none() && git_tags::has_origin(runner)?;
             let in_job = facts.environment.github.is_some();
             git_tags::create(runner, &name, &plan.revision, push, in_job)?;
+            start.say(&format!("created the git tag {name}"));
         }
     }
-    start.say(&format!("created the git tag {name}"));
     Ok(())
 }
