@@ -171,7 +171,8 @@ fn check_exports(channel: Channel, looks: &[(CacheTier, Seen)], expected: &Expec
     let looks: Vec<_> = looks.iter().map(|(tier, seen)| look(*tier, seen.clone())).collect();
     let (exports, without) = exports(channel, Some(&place()), &looks);
     let with = exports.iter().map(|export| format!("{:?}: {}", export.when, export.argument));
-    let without = without.iter().map(|(tier, reason)| format!("not {tier}: {reason}"));
+    let without =
+        without.iter().map(|NotExported { tier, reason }| format!("not {tier}: {reason}"));
     expected.assert_eq(&with.chain(without).collect::<Vec<_>>().join("\n"));
 }
 
@@ -208,4 +209,33 @@ fn a_pull_request_writes_the_actions_cache_alone_and_only_with_a_token_that_may(
 #[test]
 fn a_local_build_writes_no_cache() {
     check_exports(Channel::Local, &[(CacheTier::Gha, usable(true, true))], &expect![""]);
+}
+
+#[test]
+fn a_tier_that_does_not_answer_is_not_exported_to() {
+    check_exports(
+        Channel::Dev,
+        &[(CacheTier::Cache, Seen::Hung { after_seconds: 3.0 }), (CacheTier::Gha, Seen::NotThere)],
+        &expect![[r"
+            WithImage: type=inline
+            not :cache: it does not answer
+            not gha: it was not looked at"]],
+    );
+}
+
+#[test]
+fn an_export_is_made_when_it_adds_something_and_never_to_a_tier_that_hung() {
+    let check = |when, executed, lost: Option<TierOutcome>, expected: &str| {
+        let (argument, reason) = ("to".to_owned(), String::new());
+        let export = Export { tier: CacheTier::Cache, when, argument, reason };
+        let after = after(&[export], executed, |_| lost);
+        assert_eq!(after[0].to.is_some(), after[0].outcome == ExportOutcome::Exported);
+        assert_eq!(format!("{}: {}", after[0].outcome, after[0].detail), expected);
+    };
+    check(When::IfExecuted, false, None, "not needed: no step was executed");
+    check(When::IfExecuted, true, None, "exported: a step was executed");
+    check(When::Always, false, None, "exported: it was empty");
+    check(When::IfExecuted, true, Some(TierOutcome::Hung), "left out: its import hung");
+    check(When::Always, true, Some(TierOutcome::Hung), "left out: its import hung");
+    check(When::IfExecuted, false, Some(TierOutcome::Failed), "exported: it could not be read");
 }

@@ -131,9 +131,6 @@ fn build(text: &mut String, record: &Record) {
         tiers.row([tier.tier.to_string(), outcome, tier.detail.clone(), time]);
     }
     text.push_str(&tiers.markdown());
-    if let Some(error) = &record.export_error {
-        let _ = writeln!(text, "\n> the cache was not exported: {}", one_line(error));
-    }
     let mut slowest: Vec<_> = record.steps.iter().filter(|step| !step.cached).collect();
     slowest.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
     slowest.truncate(SLOWEST);

@@ -2,14 +2,14 @@
 
 use std::fmt::Write;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use crate::cli::Format;
 use crate::model::build::BuildSpec;
-use crate::model::facts::{Engine, Facts};
+use crate::model::facts::Facts;
 use crate::model::failure::{Exit, Failure};
-use crate::outside::{docker, terminal};
+use crate::outside::terminal;
 use crate::plan::build::BuildPlan;
 use crate::plan::verify::{self, Level};
 use crate::report::workflow;
@@ -29,17 +29,15 @@ pub(super) struct Finding {
 pub fn run(start: &Start, facts: &Facts, plan: &BuildPlan) -> Result<Exit> {
     let mut findings = Vec::new();
     for service in &plan.services {
-        match checked(start, &service.build)? {
+        let checked = checked(start, &service.build)
+            .and_then(|checked| checked.map_err(|said| Failure::failed(said).into()));
+        match checked {
             Ok(found) => findings.extend(found),
-            Err(said) => {
-                if facts.engine == Engine::Unasked
-                    && let Some(problem) =
-                        crate::plan::builder::problem(&docker::read(&start.runner)?)
-                {
+            Err(error) => {
+                if let Some(problem) = start.engine_problem()? {
                     return Err(problem.into());
                 }
-                return Err(Failure::failed(said))
-                    .with_context(|| format!("cannot check {}", service.build.dockerfile));
+                return Err(error.context(format!("cannot check {}", service.build.dockerfile)));
             }
         }
     }

@@ -238,10 +238,11 @@ pub(super) fn again<T>(mut call: impl FnMut() -> Result<T, RegistryError>) -> Re
             Err(error) => error,
         };
         number += 1;
-        if !error.may_pass() || number > retry::ATTEMPTS {
-            return Err(remedy(error)).context("the registry did not do what was asked");
+        let wait = retry::wait(number, clock::chance(), error.asked_to_wait());
+        match wait.filter(|_| error.may_pass() && number <= retry::ATTEMPTS) {
+            Some(wait) => clock::sleep(wait)?,
+            None => return Err(remedy(error)).context("the registry did not do what was asked"),
         }
-        clock::sleep(retry::wait(number, clock::chance(), error.asked_to_wait()))?;
     }
 }
 

@@ -7,17 +7,22 @@ mod explanation;
 use std::sync::Mutex;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::cli::Progress;
+use crate::model::build::BuildSpec;
 use crate::model::facts::Facts;
 use crate::model::failure::Interrupted;
-use crate::model::record::{self, BuildResult, ImageRecord, Record, TierRecord};
-use crate::model::solve::Solve;
-use crate::outside::build::{self, Built};
+use crate::model::record::{self, BuildResult, ExportOutcome, ExportRecord};
+use crate::model::record::{ImageRecord, Record, TierRecord};
+use crate::model::solve::{Solve, Stall, Steps};
+use crate::model::tier::CacheTier;
+use crate::outside::build::{Built, End};
 use crate::outside::display::{Display, Kind};
-use crate::outside::{clock, parallel, records, smoke, terminal};
-use crate::plan::build::{BuildPlan, ServicePlan};
+use crate::outside::records::{self, Log};
+use crate::outside::{clock, parallel, smoke, terminal};
+use crate::plan::build::{BuildPlan, ServicePlan, exporting};
+use crate::plan::cache::{self, NotExported, TierPlan};
 use crate::report::{self, WIDTH, workflow};
 
 use super::Start;
@@ -65,7 +70,7 @@ impl<'w> Work<'w> {
     }
 
     /// What `done` makes of each service, in their order.
-    pub fn each<T: Send>(&self, done: impl Fn(&ServicePlan) -> Result<T> + Sync) -> Vec<Result<T>> {
+    pub fn each<T: Send>(&self, done: impl Fn(&ServicePlan) -> T + Sync) -> Vec<T> {
         // buildx's own display needs the terminal for itself.
         let jobs = if self.progress == Progress::Native { 1 } else { self.jobs };
         parallel::at_once(&self.plan.services, usize::from(jobs), done)
@@ -78,94 +83,91 @@ impl<'w> Work<'w> {
         service: &ServicePlan,
         then: impl Fn(&Built) -> Result<()>,
     ) -> Result<Record> {
-        let started = clock::now();
-        if self.progress == Progress::Native {
-            build::hand_over(&self.start.runner, &service.build)?;
-        }
-        let mut attempts = Vec::new();
-        let built = match self.attempted(service, &mut attempts) {
-            Err(error) if error.is::<Interrupted>() => None,
-            other => Some(other.with_context(|| format!("cannot build {}", service.service))?),
-        };
-        let mut record = self.record(service, built.as_ref(), started)?;
-        record.attempts = attempts;
-        let mut done = Ok(());
-        if let Some(built) = &built {
-            if built.success() {
-                self.test(service, built, &mut record);
-                if record.result == BuildResult::Built {
-                    done = then(built);
-                }
-                if done.is_ok() {
-                    self.export(service, &mut record);
-                }
-            } else {
-                self.explain(service, built)?;
-            }
-        }
-        let path = records::save(&self.start.target, &service.service, &record)?;
-        if self.start.global.verbose {
-            self.display.message(&format!("{}: record {}", service.service, path.display()));
-        }
-        let title = workflow::group(&format!("{}: {}", service.service, record.result));
-        self.display.finish(service.service.as_str(), (&title, workflow::END_GROUP));
+        let (record, done) = self.recorded(service, then);
         done.map(|()| record)
     }
 
-    fn record(&self, service: &ServicePlan, built: Option<&Built>, started: u64) -> Result<Record> {
-        let none = Solve::default();
-        let solve = built.map_or(&none, |built| &built.solve);
-        let result = match built {
-            None => BuildResult::Interrupted,
-            Some(built) if built.success() => BuildResult::Built,
-            Some(built) if built.code.is_none() => BuildResult::Hung,
-            Some(_) => BuildResult::Failed,
+    /// The same, with the record also of what ended with an error.
+    pub fn recorded(
+        &self,
+        service: &ServicePlan,
+        then: impl Fn(&Built) -> Result<()>,
+    ) -> (Record, Result<()>) {
+        let name = &service.service;
+        let mut record = self.begun(service);
+        let done = self.carried_out(service, &mut record, then);
+        if let Err(error) = &done {
+            if error.is::<Interrupted>() {
+                record.result = BuildResult::Interrupted;
+            }
+            record.error.get_or_insert_with(|| format!("{error:#}"));
+        }
+        match records::save(&self.start.target, name, &record) {
+            Ok(path) if self.start.global.verbose => {
+                self.display.message(&format!("{name}: record {}", path.display()));
+            }
+            Ok(_) => {}
+            Err(error) => self.display.error(&format!("{name}: no record is kept: {error:#}")),
+        }
+        let title = workflow::group(&format!("{name}: {}", record.result));
+        self.display.finish(name.as_str(), (&title, workflow::END_GROUP));
+        (record, done)
+    }
+
+    fn carried_out(
+        &self,
+        service: &ServicePlan,
+        record: &mut Record,
+        then: impl Fn(&Built) -> Result<()>,
+    ) -> Result<()> {
+        let log = Log::create(&self.start.target, &service.service)?;
+        record.log = log.shown(&self.start.root);
+        let (built, spec) = self.attempted(service, &log, record)?;
+        fill(record, &built);
+        if !built.success() {
+            self.explain(service, &built, &record.log);
+            return Ok(());
+        }
+        self.test(service, &built, record);
+        if record.result == BuildResult::Built {
+            then(&built)?;
+        }
+        self.export(service, &spec, &log, record);
+        Ok(())
+    }
+
+    /// The record of a build that has not begun.
+    fn begun(&self, service: &ServicePlan) -> Record {
+        let tier = |plan: &TierPlan| TierRecord {
+            tier: plan.tier,
+            reference: plan.reference.clone(),
+            outcome: plan.outcome,
+            detail: plan.reason.clone(),
+            seconds: plan.seconds,
         };
-        let tiers = service.tiers.iter().map(|plan| {
-            let mut tier = TierRecord {
-                tier: plan.tier,
-                reference: plan.reference.clone(),
-                outcome: plan.outcome,
-                detail: plan.reason.clone(),
-                seconds: plan.seconds,
-            };
-            tier.imported(solve);
-            tier
-        });
-        let image = built.and_then(|built| built.image.as_ref()).map(|image| ImageRecord {
-            digest: image.digest.clone(),
-            id: image.id.clone(),
-            size: image.size,
-            reference: None,
-        });
-        Ok(Record {
+        Record {
             schema: record::SCHEMA,
             service: service.service.clone(),
             root: self.start.root.display().to_string(),
             channel: self.plan.channel,
             revision: self.facts.git.as_ref().map(crate::plan::labels::revision),
-            started,
-            seconds: built.map_or(0.0, |built| built.seconds),
-            result,
-            error: (result == BuildResult::Failed)
-                .then(|| solve.error().unwrap_or_default().to_owned()),
-            tiers: tiers.collect(),
-            export_error: None,
+            started: clock::now(),
+            seconds: 0.0,
+            result: BuildResult::Failed,
             attempts: Vec::new(),
-            steps: Record::steps(solve),
-            totals: solve.steps(),
-            bytes_pulled: solve.bytes_pulled(),
-            warnings: solve.warnings.clone(),
-            image,
-            log: self.log(service),
-            plan: serde_json::to_value(service)?,
-        })
-    }
-
-    /// The log's path as a person would type it.
-    fn log(&self, service: &ServicePlan) -> String {
-        let path = records::log_path(&self.start.target, &service.service);
-        path.strip_prefix(&self.start.root).unwrap_or(&path).display().to_string()
+            error: None,
+            tiers: service.tiers.iter().map(tier).collect(),
+            exports: Vec::new(),
+            steps: Vec::new(),
+            bases: Vec::new(),
+            totals: Steps::default(),
+            bytes_pulled: 0,
+            warnings: Vec::new(),
+            image: None,
+            log: String::new(),
+            // It is data that becomes JSON with `--dry-run` too.
+            plan: serde_json::to_value(service).unwrap_or_default(),
+        }
     }
 
     fn test(&self, service: &ServicePlan, built: &Built, record: &mut Record) {
@@ -188,21 +190,107 @@ impl<'w> Work<'w> {
         }
     }
 
-    /// Exports the cache after the build. What goes wrong there fails no build, and is told.
-    fn export(&self, service: &ServicePlan, record: &mut Record) {
-        let executed = record.totals.cached < record.totals.total;
-        let Some(spec) = service.export(executed) else { return };
-        let exported = self.build(service, &spec);
-        let problem = match &exported {
-            Ok(built) => built.solve.export_error().map(str::to_owned).or_else(|| {
-                (!built.success()).then(|| built.solve.error().unwrap_or_default().to_owned())
-            }),
-            Err(error) => Some(format!("{error:#}")),
+    /// Exports the cache after the build, which was `spec`. What goes wrong there fails no build, and is
+    /// told.
+    fn export(&self, service: &ServicePlan, spec: &BuildSpec, log: &Log, record: &mut Record) {
+        // Of a build with buildx's own display nothing is known.
+        let executed = record.totals.cached < record.totals.total || record.totals.total == 0;
+        let lost = |tier| {
+            let planned = service.tiers.iter().find(|plan| plan.tier == tier)?.outcome;
+            let now = record.tiers.iter().find(|record| record.tier == tier)?.outcome;
+            (now != planned).then_some(now)
         };
-        if let Some(problem) = problem {
-            self.display
-                .error(&format!("{}: the cache was not exported: {problem}", service.service));
-            record.export_error = Some(problem);
+        let mut exports = cache::after(&service.exports, executed, lost);
+        if let Some(spec) = exporting(spec, &exports) {
+            log.heading("export of the cache");
+            let exported = self.build(service, &spec, log);
+            let problem = self.export_problem(service, exported.as_ref());
+            let none = Solve::default();
+            let solve = exported.as_ref().map_or(&none, |built| &built.solve);
+            for export in exports.iter_mut().filter(|export| export.to.is_some()) {
+                export.exported(solve, problem.as_deref());
+                if export.outcome == ExportOutcome::Failed {
+                    let ExportRecord { tier, detail, .. } = &export;
+                    let name = &service.service;
+                    let line = format!("{name}: the cache was not exported to {tier}: {detail}");
+                    self.display.error(&line);
+                }
+            }
+        }
+        record.exports = with_image(service).chain(exports).chain(left_out(service)).collect();
+    }
+
+    /// Why an export as a whole did not come to its end.
+    fn export_problem(
+        &self,
+        service: &ServicePlan,
+        exported: Result<&Built, &anyhow::Error>,
+    ) -> Option<String> {
+        let built = match exported {
+            Ok(built) => built,
+            Err(error) => return Some(format!("{error:#}")),
+        };
+        match built.end {
+            End::Exited(0) => None,
+            End::Exited(_) => Some(built.solve.whole_error()),
+            End::Interrupted => Some("it was interrupted".to_owned()),
+            End::Stalled(Stall::Export) => Some("the tier does not answer".to_owned()),
+            End::Stalled(stall) => {
+                let freed = self.free_builder(service, stall, &built.solve);
+                Some(match freed {
+                    Ok(_) => format!("an import hung: {}", built.solve.open_imports().join(", ")),
+                    Err(error) => format!("{error:#}"),
+                })
+            }
         }
     }
+}
+
+/// What a build came to.
+fn fill(record: &mut Record, built: &Built) {
+    let Built { end, seconds, solve, image } = built;
+    let stopped = |why: &str| {
+        let open = solve.open_steps().join(", ");
+        if open.is_empty() { why.to_owned() } else { format!("{why} in {open}") }
+    };
+    (record.result, record.error) = match end {
+        End::Exited(0) => (BuildResult::Built, None),
+        End::Exited(_) => (BuildResult::Failed, Some(solve.whole_error())),
+        End::Interrupted => (BuildResult::Interrupted, Some(stopped("stopped by an interrupt"))),
+        End::Stalled(stall) => (BuildResult::Hung, Some(attempt::stalled(*stall, solve))),
+    };
+    record.seconds = *seconds;
+    record.steps = Record::steps(solve);
+    record.bases = Record::bases(solve);
+    record.totals = solve.steps();
+    record.bytes_pulled = solve.bytes_pulled();
+    record.warnings.clone_from(&solve.warnings);
+    record.image = image.as_ref().map(|image| ImageRecord {
+        digest: image.digest.clone(),
+        id: image.id.clone(),
+        size: image.size,
+        reference: None,
+    });
+}
+
+/// The exports that went with the image.
+fn with_image(service: &ServicePlan) -> impl Iterator<Item = ExportRecord> {
+    service.build.cache_to.iter().map(|argument| ExportRecord {
+        tier: CacheTier::Dev,
+        to: Some(argument.clone()),
+        outcome: ExportOutcome::WithImage,
+        detail: "so that the image itself is a cache tier".to_owned(),
+        seconds: 0.0,
+    })
+}
+
+/// The tiers that are not written.
+fn left_out(service: &ServicePlan) -> impl Iterator<Item = ExportRecord> {
+    service.not_exported.iter().map(|NotExported { tier, reason }| ExportRecord {
+        tier: *tier,
+        to: None,
+        outcome: ExportOutcome::LeftOut,
+        detail: reason.clone(),
+        seconds: 0.0,
+    })
 }
