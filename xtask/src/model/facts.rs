@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::channel::Channel;
 use super::config::{Config, SecretSource};
 use super::platform::Platform;
 use super::published::PublishedState;
@@ -81,9 +82,16 @@ pub struct ServiceFacts {
     /// Relative to the root, with `/` between its parts.
     pub folder: String,
     pub dockerfile: String,
-    /// Seconds that earlier builds took, newest first.
+    /// Earlier builds that succeeded, newest first.
     #[serde(default)]
-    pub earlier_seconds: Vec<f64>,
+    pub earlier: Vec<EarlierBuild>,
+}
+
+/// A build that is over.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct EarlierBuild {
+    pub channel: Channel,
+    pub seconds: f64,
 }
 
 /// The checkout. `None` in [`Facts`] when the folder is no git repository or has no commit.

@@ -158,6 +158,7 @@ impl ImageManifest {
 pub struct CacheManifest {
     pub config: Descriptor,
     pub layers: Vec<Descriptor>,
+    pub annotations: BTreeMap<String, String>,
 }
 
 impl CacheManifest {
@@ -214,7 +215,8 @@ impl Manifest {
         match (document.manifests, document.config, document.layers) {
             (Some(manifests), None, None) => Ok(Self::of_entries(manifests, document.annotations)),
             (None, Some(config), layers) => {
-                Ok(Self::of_layers(config, layers.unwrap_or_default(), document.subject))
+                let layers = layers.unwrap_or_default();
+                Ok(Self::of_layers(config, layers, document.subject, document.annotations))
             }
             (Some(_), ..) => Err(ManifestError("it is an index and an image at once".to_owned())),
             (None, None, _) => {
@@ -230,14 +232,21 @@ impl Manifest {
             .into_iter()
             .partition(|entry| entry.media_type == media_type::CACHE_CONFIGURATION);
         match configs.pop() {
-            Some(config) => Self::Cache(CacheManifest { config, layers }),
+            Some(config) => Self::Cache(CacheManifest { config, layers, annotations }),
             None => Self::Index(Index { manifests: layers, annotations }),
         }
     }
 
-    fn of_layers(config: Descriptor, layers: Vec<Descriptor>, subject: Option<Descriptor>) -> Self {
+    fn of_layers(
+        config: Descriptor,
+        layers: Vec<Descriptor>,
+        subject: Option<Descriptor>,
+        annotations: BTreeMap<String, String>,
+    ) -> Self {
         match config.media_type.as_str() {
-            media_type::CACHE_CONFIGURATION => Self::Cache(CacheManifest { config, layers }),
+            media_type::CACHE_CONFIGURATION => {
+                Self::Cache(CacheManifest { config, layers, annotations })
+            }
             media_type::OCI_CONFIGURATION | media_type::DOCKER_CONFIGURATION => {
                 Self::Image(ImageManifest { config, layers, subject })
             }
@@ -250,7 +259,7 @@ impl Manifest {
         match self {
             Self::Index(index) => index.manifests.iter().collect(),
             Self::Image(ImageManifest { config, layers, .. })
-            | Self::Cache(CacheManifest { config, layers }) => {
+            | Self::Cache(CacheManifest { config, layers, .. }) => {
                 std::iter::once(config).chain(layers).collect()
             }
             Self::Other { .. } => Vec::new(),

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::channel::Channel;
+use super::facts::EarlierBuild;
 use super::reference::{Digest, Reference};
 use super::service::ServiceName;
 use super::solve::{Solve, Steps, Vertex, VertexKind, Warning};
@@ -244,10 +245,11 @@ impl TierRecord {
     }
 }
 
-/// How long the next build may take: the median of earlier ones, so that a cold one among many warm
-/// ones does not frighten.
-pub fn expected_seconds(earlier: &[f64]) -> Option<f64> {
-    let mut sorted = earlier.to_vec();
+/// How long the next build of a channel may take: the median of earlier ones, newest first, so that a
+/// cold one among many warm ones does not frighten.
+pub fn expected_seconds(earlier: &[EarlierBuild], channel: Channel) -> Option<f64> {
+    let same = earlier.iter().filter(|build| build.channel == channel);
+    let mut sorted: Vec<f64> = same.map(|build| build.seconds).take(5).collect();
     sorted.sort_by(f64::total_cmp);
     sorted.get(sorted.len() / 2).copied()
 }
@@ -257,9 +259,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_median_of_earlier_builds_is_expected() {
-        assert_eq!(expected_seconds(&[]), None);
-        assert_eq!(expected_seconds(&[100.0, 1.0, 2.0]), Some(2.0));
+    fn the_median_of_earlier_builds_of_the_channel_is_expected() {
+        let of = |channel| move |seconds| EarlierBuild { channel, seconds };
+        let local = [100.0, 1.0, 2.0].map(of(Channel::Local));
+        let earlier = [&[of(Channel::Pr)(50.0)][..], &local].concat();
+        assert_eq!(expected_seconds(&[], Channel::Local), None);
+        assert_eq!(expected_seconds(&earlier, Channel::Local), Some(2.0));
+        assert_eq!(expected_seconds(&earlier, Channel::Pr), Some(50.0));
+        assert_eq!(expected_seconds(&earlier, Channel::Dev), None);
     }
 
     #[test]

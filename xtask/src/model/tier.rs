@@ -125,6 +125,11 @@ pub enum Seen {
         /// When its newest result was made, in seconds since 1970.
         created: Option<u64>,
     },
+    /// The empty cache that `cache invalidate` put there, at this second since 1970.
+    Invalidated {
+        digest: Digest,
+        at: u64,
+    },
     /// An image that the inputs at hand have made, and that carries inline cache data: each of its steps
     /// is a step of this build too.
     ImageOfSameInputs {
@@ -138,6 +143,10 @@ pub enum Seen {
     InlineImage {
         digest: Digest,
         records: CacheRecords,
+        /// Bytes of the image's layers as they travel, of all platforms that were read.
+        #[serde(default)]
+        layers_bytes: u64,
+        /// When its newest result was made, in seconds since 1970.
         created: Option<u64>,
     },
     /// An image without cache data: it was not pushed with `--cache-to type=inline`.

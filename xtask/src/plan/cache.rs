@@ -64,13 +64,41 @@ pub enum When {
 pub fn sources(place: Option<&CachePlace>, looks: &[TierLook]) -> Vec<TierPlan> {
     let mut offered: Vec<&CacheRecords> = Vec::new();
     let mut plans = Vec::new();
+    let invalidated = looks.iter().find_map(|look| match look.seen {
+        Seen::Invalidated { at, .. } => Some(at),
+        _ => None,
+    });
     for look in looks {
-        let (outcome, reason, argument) = source(place, look, &mut offered);
+        let (outcome, reason, argument) = match outdated(&look.seen, invalidated) {
+            Some(reason) => (TierOutcome::Inert, reason, None),
+            None => source(place, look, &mut offered),
+        };
         let TierLook { tier, reference, seconds, .. } = look;
         let (tier, reference) = (*tier, reference.clone());
         plans.push(TierPlan { tier, reference, outcome, reason, seconds: *seconds, argument });
     }
     plans
+}
+
+/// Why a tier is left out since `:cache` was invalidated, at this second since 1970; the next export
+/// ends that. A tier whose age is not known may be older.
+fn outdated(seen: &Seen, invalidated: Option<u64>) -> Option<String> {
+    let at = invalidated?;
+    let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(at);
+    let time = humantime::format_rfc3339_seconds(time);
+    match seen {
+        Seen::InlineImage { created: Some(created), .. } if *created >= at => None,
+        Seen::InlineImage { created: Some(_), .. } => {
+            Some(format!("older than the invalidation of {time}"))
+        }
+        Seen::InlineImage { .. }
+        | Seen::ImageOfSameInputs { .. }
+        | Seen::Unread { .. }
+        | Seen::GhaUsable { has_index: true, .. } => {
+            Some(format!("it may be older than the invalidation of {time}"))
+        }
+        _ => None,
+    }
 }
 
 fn source<'l>(
@@ -80,14 +108,14 @@ fn source<'l>(
 ) -> (TierOutcome, String, Option<String>) {
     let no = |outcome, reason: &str| (outcome, reason.to_owned(), None);
     match &look.seen {
-        Seen::Cache { config_bytes, .. } if *config_bytes > IMPORT_LIMIT => no(
-            TierOutcome::Inert,
-            &format!(
-                "its configuration has {config_bytes} bytes, and BuildKit imports at most {IMPORT_LIMIT}"
-            ),
-        ),
+        Seen::Cache { config_bytes, .. } if *config_bytes > IMPORT_LIMIT => {
+            no(TierOutcome::Inert, &nearly_full(*config_bytes).unwrap_or_default())
+        }
         Seen::Cache { records, .. } | Seen::InlineImage { records, .. } => {
             registry_source(look, records, offered)
+        }
+        Seen::Invalidated { .. } => {
+            no(TierOutcome::Empty, "it was invalidated, and nothing was exported since")
         }
         Seen::ImageOfSameInputs { .. } => match &look.reference {
             Some(reference) => (
@@ -297,11 +325,24 @@ pub fn after(
     exports.iter().map(after).collect()
 }
 
+/// A cache configuration of this size grows past what BuildKit imports before long, in bytes.
+pub const NEARLY_FULL: u64 = 800 << 10;
+
+/// A warning about a cache configuration that grows too large.
+pub fn nearly_full(config_bytes: u64) -> Option<String> {
+    (config_bytes > NEARLY_FULL).then(|| {
+        format!(
+            "its configuration has {config_bytes} bytes, and BuildKit imports at most {IMPORT_LIMIT}"
+        )
+    })
+}
+
 /// A tier that holds nothing is filled whatever was executed; one that could not be read may be full.
 fn when(seen: Option<&Seen>) -> When {
     match seen {
         Some(
             Seen::NotThere
+            | Seen::Invalidated { .. }
             | Seen::ImageInsteadOfCache { .. }
             | Seen::GhaUsable { has_index: false, .. },
         ) => When::Always,

@@ -38,7 +38,11 @@ fn cache(steps: &[&str]) -> Seen {
 }
 
 fn inline(steps: &[&str]) -> Seen {
-    Seen::InlineImage { digest: digest(), records: records(steps), created: None }
+    inline_of(steps, None)
+}
+
+fn inline_of(steps: &[&str], created: Option<u64>) -> Seen {
+    Seen::InlineImage { digest: digest(), records: records(steps), layers_bytes: 3000, created }
 }
 
 fn usable(has_index: bool, can_write: bool) -> Seen {
@@ -72,6 +76,45 @@ fn a_tier_is_offered_only_for_what_no_earlier_one_holds() {
             :dev: covered (its one result is in a tier before it)
             :latest: offered (1 of 2 results are in no tier before it) → type=registry,ref=ghcr.io/o/r/web:latest
             gha: offered (it has an index for this service) → type=gha,version=2,url_v2=https://results.example/,scope=web,timeout=60s"]],
+    );
+}
+
+#[test]
+fn what_is_older_than_an_invalidation_is_left_out_until_the_next_export() {
+    let invalidated = || Seen::Invalidated { digest: digest(), at: 1_767_323_045 };
+    check_sources(
+        &[
+            (CacheTier::Cache, invalidated()),
+            (CacheTier::Dev, inline_of(&["a"], Some(1_767_323_045))),
+            (CacheTier::Latest, inline_of(&["b"], Some(1_767_323_044))),
+            (CacheTier::Gha, usable(true, true)),
+        ],
+        &expect![[r"
+            :cache: empty (it was invalidated, and nothing was exported since)
+            :dev: offered (1 result) → type=registry,ref=ghcr.io/o/r/web:dev
+            :latest: inert (older than the invalidation of 2026-01-02T03:04:05Z)
+            gha: inert (it may be older than the invalidation of 2026-01-02T03:04:05Z)"]],
+    );
+    check_sources(
+        &[
+            (CacheTier::Cache, invalidated()),
+            (CacheTier::Dev, Seen::ImageOfSameInputs { digest: digest() }),
+            (CacheTier::Latest, Seen::Unread { digest: digest() }),
+            (CacheTier::Gha, usable(false, true)),
+        ],
+        &expect![[r"
+            :cache: empty (it was invalidated, and nothing was exported since)
+            :dev: inert (it may be older than the invalidation of 2026-01-02T03:04:05Z)
+            :latest: inert (it may be older than the invalidation of 2026-01-02T03:04:05Z)
+            gha: empty (no entry for this service in the refs this job may read)"]],
+    );
+    check_exports(
+        Channel::Dev,
+        &[(CacheTier::Cache, invalidated())],
+        &expect![[r"
+            WithImage: type=inline
+            Always: type=registry,ref=ghcr.io/o/r/web:cache,mode=max,image-manifest=true,oci-mediatypes=true,compression=zstd,ignore-error=true
+            not gha: it was not looked at"]],
     );
 }
 

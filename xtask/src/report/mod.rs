@@ -13,6 +13,7 @@ pub use crate::model::quantity;
 pub mod retention;
 pub mod table;
 pub mod test_log;
+pub mod tiers;
 pub mod verify;
 pub mod workflow;
 

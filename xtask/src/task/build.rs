@@ -119,8 +119,12 @@ fn report(work: &Work<'_>, records: &[Record]) -> Result<Exit> {
             terminal::data(&format!("{text}\n"));
         }
         _ if records.is_empty() => work.display.message("nothing to build"),
-        _ => terminal::data(&report::build::table(records).text(work.width)),
+        _ => {
+            let tiers = report::tiers::below(records.iter(), work.width);
+            terminal::data(&format!("{}{tiers}", report::build::table(records).text(work.width)));
+        }
     }
+    github::summary(&report::build::summary(records))?;
     let has = |result| records.iter().any(|record| record.result == result);
     if interrupt::wanted() || has(BuildResult::Interrupted) {
         return Err(Interrupted.into());

@@ -11,6 +11,7 @@ use crate::model::failure::Failure;
 use crate::model::inputs::{self, INPUTS, Inputs};
 use crate::model::lab::STAND_IN_LABEL;
 use crate::model::platform::Platform;
+use crate::model::record;
 use crate::model::reference::{Digest, Reference, Repository, Tag};
 use crate::plan::Choice;
 use crate::plan::builder::BuilderPlan;
@@ -100,7 +101,7 @@ impl Context<'_> {
             command: build.invocation(),
             build,
             smoke_test: self.options.test.then(|| config.smoke_test.unwrap_or_default()),
-            expected_seconds: crate::model::record::expected_seconds(&service.earlier_seconds),
+            expected_seconds: record::expected_seconds(&service.earlier, self.channel),
         })
     }
 }

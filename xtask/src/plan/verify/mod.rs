@@ -85,7 +85,7 @@ mod tests {
             name,
             folder: "services/web".to_owned(),
             dockerfile: "FROM scratch\n".to_owned(),
-            earlier_seconds: Vec::new(),
+            earlier: Vec::new(),
         };
         Facts {
             schema: 1,

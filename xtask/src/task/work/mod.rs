@@ -5,7 +5,7 @@ mod attempt;
 mod explanation;
 
 use std::sync::Mutex;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
@@ -13,8 +13,10 @@ use crate::cli::Progress;
 use crate::model::build::BuildSpec;
 use crate::model::facts::Facts;
 use crate::model::failure::Interrupted;
+use crate::model::manifest::Manifest;
 use crate::model::record::{self, BuildResult, ExportOutcome, ExportRecord};
 use crate::model::record::{ImageRecord, Record, TierRecord};
+use crate::model::service::ServiceName;
 use crate::model::solve::{Solve, Stall, Steps};
 use crate::model::tier::CacheTier;
 use crate::outside::build::{Built, End};
@@ -59,10 +61,11 @@ impl<'w> Work<'w> {
         Self { start, facts, plan, display: Display::new(kind), width, progress, jobs, freed }
     }
 
-    /// Creates the builder, where the plan wants a new one.
+    /// Creates the builder, where the plan wants a new one, and says which it is, where it is not the one
+    /// that buildx takes by itself.
     pub fn prepare(&self) -> Result<()> {
         let builder = &self.plan.builder;
-        if builder.create.is_some() || self.start.global.verbose {
+        if builder.name.is_some() || self.start.global.verbose {
             let choice = &builder.choice;
             self.display.message(&format!("builder: {} ({})", choice.value, choice.reason));
         }
@@ -175,7 +178,8 @@ impl<'w> Work<'w> {
         let name = &service.service;
         let image = built.image.as_ref().map_or("", |image| image.id.as_str());
         self.display.lines(name.as_str(), vec![format!("{name} | smoke test of {image}")]);
-        match smoke::test(&self.start.runner, name, image, contract) {
+        let waits = |elapsed| self.waits(name, elapsed);
+        match smoke::test(&self.start.runner, name, image, contract, waits) {
             Ok(passed) => {
                 let time = report::quantity::seconds(passed.seconds_to_healthy);
                 self.display.message(&format!("{name}: healthy after {time}"));
@@ -187,6 +191,18 @@ impl<'w> Work<'w> {
                 record.error = Some(format!("{error:#}"));
                 self.display.error(&format!("{name}: the smoke test failed: {error:#}"));
             }
+        }
+    }
+
+    /// Shows that a smoke test still waits.
+    fn waits(&self, name: &ServiceName, elapsed: Duration) {
+        match self.display.kind() {
+            Kind::Live => {
+                let time = report::quantity::seconds(elapsed.as_secs_f64());
+                self.display.block(name.as_str(), &[format!("{name}  smoke test · {time}")]);
+            }
+            // No line is new, but that it is at work is told from time to time.
+            _ => self.display.lines(name.as_str(), Vec::new()),
         }
     }
 
@@ -209,15 +225,31 @@ impl<'w> Work<'w> {
             let solve = exported.as_ref().map_or(&none, |built| &built.solve);
             for export in exports.iter_mut().filter(|export| export.to.is_some()) {
                 export.exported(solve, problem.as_deref());
+                let (name, tier) = (&service.service, export.tier);
                 if export.outcome == ExportOutcome::Failed {
-                    let ExportRecord { tier, detail, .. } = &export;
-                    let name = &service.service;
-                    let line = format!("{name}: the cache was not exported to {tier}: {detail}");
-                    self.display.error(&line);
+                    let detail = &export.detail;
+                    self.display
+                        .error(&format!("{name}: the cache was not exported to {tier}: {detail}"));
+                } else if tier == CacheTier::Cache
+                    && let Some(warning) = self.nearly_full(service)
+                {
+                    self.display.error(&format!("{name}: {tier}: {warning}"));
+                    export.detail = format!("{}; {warning}", export.detail);
                 }
             }
         }
         record.exports = with_image(service).chain(exports).chain(left_out(service)).collect();
+    }
+
+    /// A warning when the cache that was just exported nears what BuildKit imports.
+    fn nearly_full(&self, service: &ServicePlan) -> Option<String> {
+        let reference = self.facts.cache_place(&service.service)?.cache().ok()?;
+        // That it cannot be read is told by the next look at the tiers.
+        let stored = super::gate::client(self.facts).manifest(&reference).ok()?;
+        match stored.parse().ok()? {
+            Manifest::Cache(cache) => cache::nearly_full(cache.config.size),
+            _ => None,
+        }
     }
 
     /// Why an export as a whole did not come to its end.
