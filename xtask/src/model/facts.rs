@@ -66,7 +66,7 @@ impl Facts {
     /// Where a service's cache is.
     pub fn cache_place(&self, service: &ServiceName) -> Option<CachePlace> {
         let repository = self.published(service)?;
-        Some(CachePlace { repository, service: service.clone(), platform: None })
+        Some(CachePlace { repository, service: service.clone() })
     }
 
     /// What was seen of a service's cache tiers.

@@ -11,7 +11,6 @@ fn place() -> CachePlace {
     CachePlace {
         repository: "ghcr.io/o/r/web".parse().unwrap(),
         service: ServiceName::new("web").unwrap(),
-        platform: None,
     }
 }
 

@@ -71,9 +71,9 @@ mod tests {
         expect![[r"
 
             service  cache        outcome     seconds  detail
-            web      from :cache  offered      250 ms  5 results
-            web      from gha     inert        250 ms  no token
-            web      to :cache    not needed   250 ms  no step was executed
+            web      from :cache  offered      0.25 s  5 results
+            web      from gha     inert        0.25 s  no token
+            web      to :cache    not needed   0.25 s  no step was executed
         "]]
         .assert_eq(&told);
     }

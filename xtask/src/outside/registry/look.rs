@@ -27,7 +27,7 @@ pub const LIMIT: Duration = Duration::from_secs(3);
 pub struct Looker<'a> {
     pub client: &'a Client,
     pub actions: &'a ActionsRuntime,
-    /// The platforms to be built, where a place has none of its own.
+    /// The platforms to be built.
     pub platforms: &'a [Platform],
     /// Seconds since 1970.
     pub now: u64,
@@ -93,8 +93,7 @@ impl Looker<'_> {
                 (reference, seen.unwrap_or_else(Seen::of_error))
             }
             (None, _) => {
-                let platforms =
-                    place.platform.as_ref().map_or(self.platforms, std::slice::from_ref);
+                let platforms = self.platforms;
                 let reading = Reading { client, once, reference: &reference, platforms };
                 let seen = reading.tier(tier).unwrap_or_else(Seen::of_error);
                 (reference, seen)

@@ -187,3 +187,6 @@ pub fn no_repository() -> Failure {
     Failure::usage("no repository is known to publish to")
         .hint("set `repository = \"OWNER/REPO\"` under [workspace.metadata.images] in Cargo.toml")
 }
+
+#[cfg(test)]
+mod tests;
