@@ -3,6 +3,8 @@
 use base64::Engine;
 use expect_test::{Expect, expect};
 
+use crate::model::channel::Channel;
+use crate::model::record::ExportOutcome;
 use crate::model::service::ServiceName;
 
 use super::*;
