@@ -24,7 +24,7 @@ fn facts(count: usize) -> Facts {
         ServiceFacts {
             folder: format!("services/{name}"),
             dockerfile: dockerfile.clone(),
-            earlier_seconds: vec![1.0; 5],
+            earlier: Vec::new(),
             name,
         }
     };

@@ -88,7 +88,12 @@ fn a_job_gets_its_outputs_and_its_summary() {
     let output = std::fs::read_to_string(output).unwrap();
     assert!(output.contains("web-digest<<") && output.contains("\nsha256:"), "{output}");
     let summary = std::fs::read_to_string(summary).unwrap();
-    for part in ["| web | built |", "| :cache | not there |", "```mermaid\ngantt\n"] {
+    for part in [
+        "| web | built |",
+        "| web | from :cache | not there |",
+        "| web | to :cache | exported |",
+        "```mermaid\ngantt\n",
+    ] {
         assert!(summary.contains(part), "no {part:?} in {summary}");
     }
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::channel::Channel;
 use super::config::{Config, SecretSource};
 use super::platform::Platform;
 use super::published::PublishedState;
@@ -84,7 +85,7 @@ impl Facts {
     /// Where a service's cache is.
     pub fn cache_place(&self, service: &ServiceName) -> Option<CachePlace> {
         let repository = self.published(service)?;
-        Some(CachePlace { repository, service: service.clone(), platform: None })
+        Some(CachePlace { repository, service: service.clone() })
     }
 
     /// What was seen of a service's cache tiers.
@@ -100,9 +101,16 @@ pub struct ServiceFacts {
     /// Relative to the root, with `/` between its parts.
     pub folder: String,
     pub dockerfile: String,
-    /// Seconds that earlier builds took, newest first.
+    /// Earlier builds that succeeded, newest first.
     #[serde(default)]
-    pub earlier_seconds: Vec<f64>,
+    pub earlier: Vec<EarlierBuild>,
+}
+
+/// A build that is over.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct EarlierBuild {
+    pub channel: Channel,
+    pub seconds: f64,
 }
 
 /// The checkout. `None` in [`Facts`] when the folder is no git repository or has no commit.
@@ -239,7 +247,7 @@ impl ServiceFacts {
             name: ServiceName::new(name).unwrap(),
             folder: format!("services/{name}"),
             dockerfile: dockerfile.to_owned(),
-            earlier_seconds: Vec::new(),
+            earlier: Vec::new(),
         }
     }
 }

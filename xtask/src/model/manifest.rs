@@ -160,6 +160,7 @@ impl ImageManifest {
 pub struct CacheManifest {
     pub config: Descriptor,
     pub layers: Vec<Descriptor>,
+    pub annotations: BTreeMap<String, String>,
 }
 
 impl CacheManifest {
@@ -218,7 +219,8 @@ impl Manifest {
                 Ok(Self::of_entries(manifests, document.subject, document.annotations))
             }
             (None, Some(config), layers) => {
-                Ok(Self::of_layers(config, layers.unwrap_or_default(), document.subject))
+                let layers = layers.unwrap_or_default();
+                Ok(Self::of_layers(config, layers, document.subject, document.annotations))
             }
             (Some(_), ..) => Err(ManifestError("it is an index and an image at once".to_owned())),
             (None, None, _) => {
@@ -238,14 +240,21 @@ impl Manifest {
             .into_iter()
             .partition(|entry| entry.media_type == media_type::CACHE_CONFIGURATION);
         match configs.pop() {
-            Some(config) => Self::Cache(CacheManifest { config, layers }),
+            Some(config) => Self::Cache(CacheManifest { config, layers, annotations }),
             None => Self::Index(Index { manifests: layers, subject, annotations }),
         }
     }
 
-    fn of_layers(config: Descriptor, layers: Vec<Descriptor>, subject: Option<Descriptor>) -> Self {
+    fn of_layers(
+        config: Descriptor,
+        layers: Vec<Descriptor>,
+        subject: Option<Descriptor>,
+        annotations: BTreeMap<String, String>,
+    ) -> Self {
         match config.media_type.as_str() {
-            media_type::CACHE_CONFIGURATION => Self::Cache(CacheManifest { config, layers }),
+            media_type::CACHE_CONFIGURATION => {
+                Self::Cache(CacheManifest { config, layers, annotations })
+            }
             media_type::OCI_CONFIGURATION | media_type::DOCKER_CONFIGURATION => {
                 Self::Image(ImageManifest { config, layers, subject })
             }
@@ -262,7 +271,7 @@ impl Manifest {
         match self {
             Self::Index(index) => index.manifests.iter().collect(),
             Self::Image(ImageManifest { config, layers, .. })
-            | Self::Cache(CacheManifest { config, layers }) => {
+            | Self::Cache(CacheManifest { config, layers, .. }) => {
                 std::iter::once(config).chain(layers).collect()
             }
             Self::Other { blobs, .. } => blobs.iter().collect(),

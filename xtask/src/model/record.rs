@@ -4,9 +4,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::channel::Channel;
+use super::facts::EarlierBuild;
 use super::reference::{Digest, Reference};
 use super::service::ServiceName;
-use super::solve::{Solve, Steps, VertexKind, Warning};
+use super::solve::{Solve, Steps, Vertex, VertexKind, Warning};
 use super::tier::{CacheTier, TierOutcome};
 
 /// Version of the record's shape.
@@ -29,15 +30,18 @@ pub struct Record {
     /// Attempts before the last one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attempts: Vec<Attempt>,
-    /// The error of a build that failed, in buildx's words.
+    /// The error of a build that failed, in buildx's words, or why it was stopped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     pub tiers: Vec<TierRecord>,
-    /// Why the cache was not exported, where that failed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub export_error: Option<String>,
+    /// Where the cache was exported to, or why not.
+    #[serde(default)]
+    pub exports: Vec<ExportRecord>,
     /// The steps that were needed, in the order in which BuildKit named them.
     pub steps: Vec<StepRecord>,
+    /// The base images that were needed.
+    #[serde(default)]
+    pub bases: Vec<StepRecord>,
     pub totals: Steps,
     /// Compressed bytes downloaded, by BuildKit's progress stream.
     pub bytes_pulled: u64,
@@ -58,7 +62,7 @@ pub enum BuildResult {
     Failed,
     /// The image was built, and its smoke test failed.
     TestFailed,
-    /// A builder that hung in a cache import was freed.
+    /// It was stopped, because the builder waited for what may never come.
     Hung,
     Interrupted,
 }
@@ -84,6 +88,9 @@ pub struct Attempt {
     pub seconds: f64,
     /// Seconds before the next one.
     pub waited: f64,
+    /// The cache sources that the next one did without, as `--cache-from` takes them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dropped: Vec<String>,
 }
 
 /// The image that came out.
@@ -109,6 +116,63 @@ pub struct TierRecord {
     pub seconds: f64,
 }
 
+/// One place that a cache can be exported to, and what became of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ExportRecord {
+    pub tier: CacheTier,
+    /// The value of `--cache-to`, where it was passed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    pub outcome: ExportOutcome,
+    pub detail: String,
+    pub seconds: f64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ExportOutcome {
+    Exported,
+    /// It went with the image.
+    WithImage,
+    /// It would only have written what is there.
+    NotNeeded,
+    /// It cannot be written, or must not be.
+    LeftOut,
+    Failed,
+}
+
+impl std::fmt::Display for ExportOutcome {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Exported => "exported",
+            Self::WithImage => "with the image",
+            Self::NotNeeded => "not needed",
+            Self::LeftOut => "left out",
+            Self::Failed => "failed",
+        })
+    }
+}
+
+impl ExportRecord {
+    /// What BuildKit said of the export, of which `otherwise` is the error when it says nothing.
+    pub fn exported(&mut self, solve: &Solve, otherwise: Option<&str>) {
+        let names = match self.tier {
+            CacheTier::Gha => "GitHub Actions",
+            _ => "registry",
+        };
+        let ours = |vertex: &&Vertex| {
+            vertex.kind == VertexKind::CacheExport && vertex.name.contains(names)
+        };
+        let vertex = solve.vertices.iter().find(ours);
+        self.seconds = vertex.map_or(0.0, |vertex| vertex.seconds);
+        self.outcome = ExportOutcome::Exported;
+        let error = vertex.and_then(|vertex| vertex.error.as_deref()).or(otherwise);
+        if let Some(error) = error {
+            (self.outcome, self.detail) = (ExportOutcome::Failed, error.to_owned());
+        }
+    }
+}
+
 /// One step of a Dockerfile.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StepRecord {
@@ -125,23 +189,35 @@ pub struct StepRecord {
 impl Record {
     /// The steps of a solve that were needed.
     pub fn steps(solve: &Solve) -> Vec<StepRecord> {
-        let needed = solve.vertices.iter().filter(|vertex| vertex.is_needed_step());
-        needed
-            .map(|vertex| StepRecord {
-                name: vertex.name.clone(),
-                cached: vertex.is_hit(),
-                started: vertex.started,
-                seconds: vertex.seconds,
-                bytes: vertex.transfers.values().map(|transfer| transfer.current).sum(),
-                error: vertex.error.clone(),
-            })
-            .collect()
+        solve.vertices.iter().filter(|vertex| vertex.is_needed_step()).map(StepRecord::of).collect()
+    }
+
+    /// The base images of a solve that were needed.
+    pub fn bases(solve: &Solve) -> Vec<StepRecord> {
+        let needed = |vertex: &&Vertex| {
+            vertex.kind == VertexKind::From && (vertex.started.is_some() || vertex.cached)
+        };
+        solve.vertices.iter().filter(needed).map(StepRecord::of).collect()
+    }
+}
+
+impl StepRecord {
+    fn of(vertex: &Vertex) -> Self {
+        Self {
+            name: vertex.name.clone(),
+            cached: vertex.is_hit(),
+            started: vertex.started,
+            seconds: vertex.seconds,
+            bytes: vertex.pulled().map(|(_, bytes)| bytes).sum(),
+            error: vertex.error.clone(),
+        }
     }
 }
 
 impl TierRecord {
-    /// Corrects what was planned by what BuildKit said: an import that failed, and how long it took.
-    pub fn imported(&mut self, solve: &Solve) {
+    /// Corrects what was planned by what BuildKit said in `seconds`: an import that failed or hung, and
+    /// how long it took.
+    pub fn imported(&mut self, solve: &Solve, seconds: f64) {
         let reference = self.reference.as_ref().map(ToString::to_string);
         let import = solve.vertices.iter().find(|vertex| match (&vertex.kind, &reference) {
             (VertexKind::Import { reference }, Some(ours)) => reference == ours,
@@ -154,16 +230,26 @@ impl TierRecord {
                 (self.outcome, self.detail) = (TierOutcome::Failed, error.clone());
             } else if import.is_open() {
                 self.outcome = TierOutcome::Hung;
+                self.seconds += (seconds - import.started.unwrap_or(seconds)).max(0.0);
                 "BuildKit waited for it and got no answer".clone_into(&mut self.detail);
             }
         }
     }
+
+    /// Notes that the next attempt does without it, unless it is known to have failed.
+    pub fn dropped(&mut self, reason: &str) {
+        if self.outcome == TierOutcome::Offered {
+            self.outcome = TierOutcome::Failed;
+            self.detail = format!("{reason}; the build went on without it");
+        }
+    }
 }
 
-/// How long the next build may take: the median of earlier ones, so that a cold one among many warm
-/// ones does not frighten.
-pub fn expected_seconds(earlier: &[f64]) -> Option<f64> {
-    let mut sorted = earlier.to_vec();
+/// How long the next build of a channel may take: the median of earlier ones, newest first, so that a
+/// cold one among many warm ones does not frighten.
+pub fn expected_seconds(earlier: &[EarlierBuild], channel: Channel) -> Option<f64> {
+    let same = earlier.iter().filter(|build| build.channel == channel);
+    let mut sorted: Vec<f64> = same.map(|build| build.seconds).take(5).collect();
     sorted.sort_by(f64::total_cmp);
     sorted.get(sorted.len() / 2).copied()
 }
@@ -173,25 +259,82 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_median_of_earlier_builds_is_expected() {
-        assert_eq!(expected_seconds(&[]), None);
-        assert_eq!(expected_seconds(&[100.0, 1.0, 2.0]), Some(2.0));
+    fn the_median_of_earlier_builds_of_the_channel_is_expected() {
+        let of = |channel| move |seconds| EarlierBuild { channel, seconds };
+        let local = [100.0, 1.0, 2.0].map(of(Channel::Local));
+        let earlier = [&[of(Channel::Pr)(50.0)][..], &local].concat();
+        assert_eq!(expected_seconds(&[], Channel::Local), None);
+        assert_eq!(expected_seconds(&earlier, Channel::Local), Some(2.0));
+        assert_eq!(expected_seconds(&earlier, Channel::Pr), Some(50.0));
+        assert_eq!(expected_seconds(&earlier, Channel::Dev), None);
     }
 
     #[test]
-    fn an_offered_tier_that_could_not_be_read_is_told_as_failed() {
+    fn an_offered_tier_that_could_not_be_read_is_told_as_failed_and_one_without_an_answer_as_hung()
+    {
         let mut solve = Solve::default();
         let line = r#"{"vertexes":[{"digest":"a","name":"importing cache manifest from r.io/o/s:cache","started":"2026-01-01T00:00:00Z","completed":"2026-01-01T00:00:02Z","error":"unexpected EOF"}]}"#;
         solve.absorb(line, 0.0);
-        let mut tier = TierRecord {
+        let offered = TierRecord {
             tier: CacheTier::Cache,
             reference: Some("r.io/o/s:cache".parse().unwrap()),
             outcome: TierOutcome::Offered,
             detail: "3 results".to_owned(),
             seconds: 0.5,
         };
-        tier.imported(&solve);
+        let mut tier = offered.clone();
+        tier.imported(&solve, 9.0);
         assert_eq!((tier.outcome, tier.detail.as_str()), (TierOutcome::Failed, "unexpected EOF"));
         assert!((tier.seconds - 2.5).abs() < 1e-9);
+
+        let mut solve = Solve::default();
+        let line = r#"{"vertexes":[{"digest":"a","name":"importing cache manifest from r.io/o/s:cache","started":"2026-01-01T00:00:00Z"}]}"#;
+        solve.absorb(line, 0.0);
+        let mut tier = offered.clone();
+        tier.imported(&solve, 20.0);
+        assert_eq!(tier.outcome, TierOutcome::Hung);
+        assert!((tier.seconds - 20.5).abs() < 1e-9);
+        // A later attempt without it changes nothing.
+        tier.imported(&Solve::default(), 1.0);
+        tier.dropped("a cache import hung");
+        assert_eq!(tier.outcome, TierOutcome::Hung);
+
+        let mut tier = offered;
+        tier.dropped("a layer of the cache is gone");
+        assert_eq!(tier.detail, "a layer of the cache is gone; the build went on without it");
+    }
+
+    #[test]
+    fn an_export_is_told_by_its_own_vertex() {
+        let mut solve = Solve::default();
+        for line in [
+            r#"{"vertexes":[{"digest":"a","name":"exporting cache to registry","started":"2026-01-01T00:00:00Z","completed":"2026-01-01T00:00:02Z"}]}"#,
+            r#"{"vertexes":[{"digest":"b","name":"exporting to GitHub Actions Cache","started":"2026-01-01T00:00:00Z","completed":"2026-01-01T00:00:01Z","error":"no"}]}"#,
+        ] {
+            solve.absorb(line, 0.0);
+        }
+        let told = |tier, otherwise| {
+            let (outcome, detail) = (ExportOutcome::LeftOut, "empty".to_owned());
+            let mut export = ExportRecord { tier, to: None, outcome, detail, seconds: 0.0 };
+            export.exported(&solve, otherwise);
+            format!("{} {} {}", export.outcome, export.detail, export.seconds)
+        };
+        assert_eq!(told(CacheTier::Cache, None), "exported empty 2");
+        assert_eq!(told(CacheTier::Gha, None), "failed no 1");
+        assert_eq!(told(CacheTier::Cache, Some("denied")), "failed denied 2");
+    }
+
+    #[test]
+    fn the_bytes_of_a_base_are_told_with_it() {
+        let mut solve = Solve::default();
+        for line in [
+            r#"{"vertexes":[{"digest":"a","name":"[stage-0 1/2] FROM debian","started":"2026-01-01T00:00:00Z","completed":"2026-01-01T00:00:02Z"}]}"#,
+            r#"{"statuses":[{"id":"sha256:1","vertex":"a","current":7,"total":7},{"id":"extracting sha256:1","vertex":"a","current":9,"total":9}]}"#,
+        ] {
+            solve.absorb(line, 0.0);
+        }
+        let bases = Record::bases(&solve);
+        assert_eq!((bases.len(), bases[0].bytes, solve.bytes_pulled()), (1, 7, 7));
+        assert_eq!(Record::steps(&solve), []);
     }
 }

@@ -6,7 +6,6 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::cache_records::CacheRecords;
-use super::platform::Platform;
 use super::reference::{Digest, Reference, Tag};
 use super::service::ServiceName;
 use super::text::{TextError, checked_text};
@@ -66,21 +65,17 @@ pub struct CachePlace {
     /// The image's repository.
     pub repository: Reference,
     pub service: ServiceName,
-    /// Set where several nodes build one platform each: nodes that export to one place overwrite each
-    /// other, and the last one wins, so that each platform has a place of its own.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub platform: Option<Platform>,
 }
 
 impl CachePlace {
-    /// `REPOSITORY:cache`, or `REPOSITORY:cache-OS-ARCHITECTURE`.
+    /// `REPOSITORY:cache`.
     pub fn cache(&self) -> Result<Reference, TextError> {
-        Ok(self.repository.with_tag(Tag::new(format!("cache{}", self.suffix()))?))
+        Ok(self.repository.with_tag(Tag::new("cache")?))
     }
 
-    /// `SERVICE`, or `SERVICE-OS-ARCHITECTURE`.
+    /// The service: without a scope all services would have one, and overwrite each other.
     pub fn scope(&self) -> Result<CacheScope, TextError> {
-        CacheScope::new(format!("{}{}", self.service, self.suffix()))
+        CacheScope::new(self.service.as_str())
     }
 
     /// The reference of a tier that is in the registry.
@@ -91,11 +86,6 @@ impl CachePlace {
             CacheTier::Latest => Some(self.repository.with_tag(Tag::new("latest")?)),
             CacheTier::Gha => None,
         })
-    }
-
-    fn suffix(&self) -> String {
-        let dashed = |platform: &Platform| format!("-{}", platform.as_str().replace('/', "-"));
-        self.platform.as_ref().map(dashed).unwrap_or_default()
     }
 }
 
@@ -125,6 +115,11 @@ pub enum Seen {
         /// When its newest result was made, in seconds since 1970.
         created: Option<u64>,
     },
+    /// The empty cache that `cache invalidate` put there, at this second since 1970.
+    Invalidated {
+        digest: Digest,
+        at: u64,
+    },
     /// An image that the inputs at hand have made, and that carries inline cache data: each of its steps
     /// is a step of this build too.
     ImageOfSameInputs {
@@ -138,6 +133,10 @@ pub enum Seen {
     InlineImage {
         digest: Digest,
         records: CacheRecords,
+        /// Bytes of the image's layers as they travel, of all platforms that were read.
+        #[serde(default)]
+        layers_bytes: u64,
+        /// When its newest result was made, in seconds since 1970.
         created: Option<u64>,
     },
     /// An image without cache data: it was not pushed with `--cache-to type=inline`.
@@ -254,26 +253,6 @@ fn cache_scope(text: &str) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn place(platform: Option<&str>) -> CachePlace {
-        CachePlace {
-            repository: "ghcr.io/o/r/s".parse().unwrap(),
-            service: ServiceName::new("s").unwrap(),
-            platform: platform.map(|text| Platform::new(text).unwrap()),
-        }
-    }
-
-    #[test]
-    fn each_platform_of_several_nodes_has_a_cache_of_its_own() {
-        let names = |place: CachePlace| {
-            (place.cache().unwrap().to_string(), place.scope().unwrap().to_string())
-        };
-        assert_eq!(names(place(None)), ("ghcr.io/o/r/s:cache".into(), "s".into()));
-        assert_eq!(
-            names(place(Some("linux/arm/v7"))),
-            ("ghcr.io/o/r/s:cache-linux-arm-v7".into(), "s-linux-arm-v7".into())
-        );
-    }
 
     #[test]
     fn a_comma_a_quote_or_a_newline_never_enters_an_address_or_a_scope() {

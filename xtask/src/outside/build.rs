@@ -1,7 +1,6 @@
 //! Runs one `docker buildx build`, follows its progress stream, and reads what it leaves behind. It
 //! decides nothing: what to build stands in the [`BuildSpec`].
 
-use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -9,27 +8,37 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 
 use crate::model::build::{BuildSpec, Output};
+use crate::model::failure::Interrupted;
 use crate::model::invocation::Invocation;
 use crate::model::reference::Digest;
 use crate::model::solve::{Solve, Stall};
 
 use super::process::{Runner, Watch};
+use super::records::Log;
 
 /// What one build came to.
 #[derive(Debug)]
 pub struct Built {
-    /// buildx's exit code; `None` when it was stopped.
-    pub code: Option<i32>,
-    /// What the builder waited for, when it was stopped for that.
-    pub stall: Option<Stall>,
+    pub end: End,
     pub seconds: f64,
     pub solve: Solve,
     pub image: Option<Image>,
 }
 
+/// How a build ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// buildx ended by itself, with this exit code.
+    Exited(i32),
+    /// It was stopped, because the builder waited for what may never come.
+    Stalled(Stall),
+    /// The user stopped it.
+    Interrupted,
+}
+
 impl Built {
     pub fn success(&self) -> bool {
-        self.code == Some(0)
+        self.end == End::Exited(0)
     }
 }
 
@@ -49,22 +58,23 @@ fn patience(stall: Stall) -> Duration {
     match stall {
         Stall::Import => Duration::from_secs(20),
         Stall::Beginning => Duration::from_secs(60),
+        // A layer of some gigabytes is sent without a word in between.
+        Stall::Export => Duration::from_secs(15 * 60),
     }
 }
 
-/// Builds. Each line of progress is written to the file `log` and then folded into a [`Solve`],
-/// which `follow` sees. The engine is not asked about an image that is the `known` one again.
+/// Builds. Each line of progress is written to `log` and then folded into a [`Solve`], which `follow`
+/// sees. The engine is not asked about an image that is the `known` one again.
 pub fn build(
     runner: &Runner,
     spec: &BuildSpec,
-    log: &Path,
+    log: &Log,
     known: Option<Image>,
     mut follow: impl FnMut(&Solve),
 ) -> Result<Built> {
-    let metadata = tempfile::Builder::new().prefix("xtask-metadata-").suffix(".json").tempfile()?;
-    let metadata_file = format!("--metadata-file={}", metadata.path().display());
-    let call = watched(&spec.invocation(), vec!["--progress=rawjson".to_owned(), metadata_file]);
-    let mut log = create(log)?;
+    let metadata = Metadata::file()?;
+    let flags = vec!["--progress=rawjson".to_owned(), Metadata::flag(&metadata)];
+    let call = watched(&spec.invocation(), flags);
     let begun = Instant::now();
     let mut solve = Solve::default();
     let mut stall = None;
@@ -73,8 +83,7 @@ pub fn build(
         if let Some(line) = line {
             solve.absorb(line, now);
             if let Some(text) = solve.take_log() {
-                // A log that cannot be written must not end the build.
-                let _ = log.write_all(text.as_bytes());
+                log.write(&text);
             }
         }
         follow(&solve);
@@ -83,30 +92,44 @@ pub fn build(
             .filter(|(stall, seconds)| *seconds > patience(*stall).as_secs_f64())
             .map(|(stall, _)| stall);
         if stall.is_some() { Watch::Stop } else { Watch::Continue }
-    })?;
+    });
     let seconds = begun.elapsed().as_secs_f64();
-    let image = match code {
-        Some(0) => read_image(runner, spec, metadata.path(), known)?,
+    let end = ended(code, stall)?;
+    let image = match end {
+        End::Exited(0) => read_image(runner, spec, metadata.path(), known)?,
         _ => None,
     };
-    Ok(Built { code, stall, seconds, solve, image })
+    Ok(Built { end, seconds, solve, image })
 }
 
-/// Runs the build with buildx's own display on the terminal.
-pub fn hand_over(runner: &Runner, spec: &BuildSpec) -> Result<()> {
-    runner.hand_over(&spec.invocation())
+/// Runs the build with buildx's own display on the terminal. Nothing is known of its steps then.
+pub fn hand_over(runner: &Runner, spec: &BuildSpec, known: Option<Image>) -> Result<Built> {
+    let metadata = Metadata::file()?;
+    let call = watched(&spec.invocation(), vec![Metadata::flag(&metadata)]);
+    let begun = Instant::now();
+    let code = runner.hand_over_for_code(&call);
+    let seconds = begun.elapsed().as_secs_f64();
+    let end = ended(code.map(|code| code.or(Some(-1))), None)?;
+    let image = match end {
+        End::Exited(0) => read_image(runner, spec, metadata.path(), known)?,
+        _ => None,
+    };
+    Ok(Built { end, seconds, solve: Solve::default(), image })
+}
+
+fn ended(code: Result<Option<i32>>, stall: Option<Stall>) -> Result<End> {
+    match (code, stall) {
+        (Err(error), _) if error.is::<Interrupted>() => Ok(End::Interrupted),
+        (Err(error), _) => Err(error),
+        (Ok(Some(code)), _) => Ok(End::Exited(code)),
+        (Ok(None), Some(stall)) => Ok(End::Stalled(stall)),
+        (Ok(None), None) => Ok(End::Interrupted),
+    }
 }
 
 /// The command with what is needed to watch it, which changes nothing of what it builds.
 fn watched(call: &Invocation, flags: Vec<String>) -> Invocation {
     call.clone().with_arguments_at(2, flags)
-}
-
-fn create(path: &Path) -> Result<std::fs::File> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder)
-        .and_then(|()| std::fs::File::create(path))
-        .with_context(|| format!("cannot write the log `{}`", path.display()))
 }
 
 /// The part of `--metadata-file` that is read.
@@ -116,6 +139,17 @@ struct Metadata {
     digest: Option<Digest>,
     #[serde(rename = "containerimage.config.digest")]
     config: Option<String>,
+}
+
+impl Metadata {
+    fn file() -> Result<tempfile::NamedTempFile> {
+        let mut builder = tempfile::Builder::new();
+        builder.prefix("xtask-metadata-").suffix(".json").tempfile().context("no temporary file")
+    }
+
+    fn flag(file: &tempfile::NamedTempFile) -> String {
+        format!("--metadata-file={}", file.path().display())
+    }
 }
 
 fn read_image(

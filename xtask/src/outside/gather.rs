@@ -6,9 +6,10 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use crate::model::config::{Config, SecretSource};
-use crate::model::facts::{Facts, LabFacts, SCHEMA, ServiceFacts};
+use crate::model::facts::{EarlierBuild, Facts, LabFacts, SCHEMA, ServiceFacts};
 use crate::model::failure::Failure;
 use crate::model::platform::Platform;
+use crate::model::record::{BuildResult, Record};
 use crate::model::reference::Digest;
 use crate::model::service::ServiceName;
 use crate::model::tier::TierLook;
@@ -125,15 +126,21 @@ fn services(root: &Path, target: &Path) -> Result<Vec<ServiceFacts>> {
         services.push(ServiceFacts {
             folder: format!("{SERVICES}/{name}"),
             dockerfile: files::read(&dockerfile)?,
-            earlier_seconds: records::newest(target, root, &name, 5)
-                .iter()
-                .map(|record| record.seconds)
-                .collect(),
+            earlier: earlier(&records::newest(target, root, &name, EARLIER)),
             name,
         });
     }
     services.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(services)
+}
+
+/// How many records an expectation is made from, at most.
+const EARLIER: usize = 12;
+
+/// One that failed or was stopped tells nothing of how long the next one takes.
+fn earlier(records: &[Record]) -> Vec<EarlierBuild> {
+    let built = records.iter().filter(|record| record.result == BuildResult::Built);
+    built.map(|&Record { channel, seconds, .. }| EarlierBuild { channel, seconds }).collect()
 }
 
 /// Reads facts that `--record-facts` saved.

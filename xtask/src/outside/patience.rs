@@ -10,14 +10,15 @@ use super::registry::{RegistryError, Result};
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
     pub attempts: u32,
-    /// Of the number of the next attempt, a chance from 0 to 1, and the wait that was asked for.
-    pub wait: fn(u32, f64, Option<Duration>) -> Duration,
+    /// Of the number of the next attempt, a chance from 0 to 1, and the wait that was asked for; `None` when
+    /// that is too long.
+    pub wait: fn(u32, f64, Option<Duration>) -> Option<Duration>,
 }
 
 impl Patience {
     /// The wait after `done` attempts; `None` when there is no next one.
     pub fn after(&self, done: u32, asked: Option<Duration>) -> Option<Duration> {
-        (done < self.attempts).then(|| (self.wait)(done + 1, clock::chance(), asked))
+        if done < self.attempts { (self.wait)(done + 1, clock::chance(), asked) } else { None }
     }
 
     /// Does one thing at a registry, and tries again what is worth it.
@@ -55,7 +56,7 @@ mod tests {
 
     #[test]
     fn what_may_pass_is_tried_again_and_nothing_else() {
-        let patience = Patience { attempts: 3, wait: |_, _, _| Duration::ZERO };
+        let patience = Patience { attempts: 3, wait: |_, _, _| Some(Duration::ZERO) };
         let broken = RegistryError::Server { status: 502, message: String::new() };
         for (errors, expected, calls) in [
             (vec![broken.clone()], Ok(()), 2),

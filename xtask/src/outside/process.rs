@@ -116,16 +116,7 @@ impl Runner {
         Err(failure(call, &finished))
     }
 
-    /// Runs to the end with the terminal handed over; any exit code but 0 is an error.
-    pub fn hand_over(&self, call: &Invocation) -> Result<()> {
-        match self.hand_over_for_code(call)? {
-            Some(0) => Ok(()),
-            Some(code) => bail!("`{}` exited with {code}", call.program),
-            None => bail!("`{}` was ended by a signal", call.program),
-        }
-    }
-
-    /// The same for one whose exit code says something; `None` when a signal ended it.
+    /// Runs to the end with the terminal handed over; `None` when a signal ended it.
     pub fn hand_over_for_code(&self, call: &Invocation) -> Result<Option<i32>> {
         let handle = start(call, &self.expression(call).stdin_null())?;
         loop {

@@ -1,6 +1,8 @@
 //! Records of builds and their logs, under `target/xtask/`. The newest [`KEPT`] of each service
 //! stay; their shape is `model::record`'s.
 
+use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -18,9 +20,39 @@ fn folder(target: &Path, service: &ServiceName) -> PathBuf {
     target.join("xtask").join("records").join(service.as_str())
 }
 
-/// Where the full log of a service's build goes; the last one is kept.
-pub fn log_path(target: &Path, service: &ServiceName) -> PathBuf {
-    target.join("xtask").join("logs").join(format!("{service}.log"))
+/// The full log of one build of a service: all its attempts, and the export of its cache. The last
+/// build's is kept.
+#[derive(Debug)]
+pub struct Log {
+    path: PathBuf,
+    file: File,
+}
+
+impl Log {
+    pub fn create(target: &Path, service: &ServiceName) -> Result<Self> {
+        let path = target.join("xtask").join("logs").join(format!("{service}.log"));
+        let open = || -> std::io::Result<File> {
+            std::fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
+            File::create(&path)
+        };
+        let file = open().with_context(|| format!("cannot write the log `{}`", path.display()))?;
+        Ok(Self { path, file })
+    }
+
+    /// Its path below `root`, as a person there would type it.
+    pub fn shown(&self, root: &Path) -> String {
+        self.path.strip_prefix(root).unwrap_or(&self.path).display().to_string()
+    }
+
+    pub fn write(&self, text: &str) {
+        // A log that cannot be written must not end the build.
+        let _ = (&self.file).write_all(text.as_bytes());
+    }
+
+    /// Begins the next part.
+    pub fn heading(&self, title: &str) {
+        self.write(&format!("\n==== {title}\n\n"));
+    }
 }
 
 /// Saves a record under the time it began, and deletes the oldest ones beyond [`KEPT`].

@@ -23,21 +23,22 @@ pub struct Passed {
 }
 
 /// Tests `image`, an id or a digest that the engine has. The error tells what was expected and ends
-/// with the container's last words.
+/// with the container's last words. While it waits it calls `waits` again and again.
 pub fn test(
     runner: &Runner,
     service: &ServiceName,
     image: &str,
     smoke_test: &SmokeTest,
+    waits: impl Fn(Duration),
 ) -> Result<Passed> {
     let name = format!("xtask-smoke-{service}-{}", std::process::id());
     let start = smoke_test.start(&name, image);
     let container = Container { runner, name };
     let begun = Instant::now();
     runner.output(&start).context("the image does not start")?;
-    let tested = container.healthy(begun, smoke_test).and_then(|()| {
+    let tested = container.healthy(begun, smoke_test, &waits).and_then(|()| {
         let seconds_to_healthy = begun.elapsed().as_secs_f64();
-        container.answers(begun, smoke_test)?;
+        container.answers(begun, smoke_test, &waits)?;
         container.stops(smoke_test.stop_timeout)?;
         Ok(Passed { seconds_to_healthy })
     });
@@ -87,7 +88,12 @@ impl Container<'_> {
         serde_json::from_str(&text).context("`docker inspect` answered in an unknown form")
     }
 
-    fn healthy(&self, begun: Instant, smoke_test: &SmokeTest) -> Result<()> {
+    fn healthy(
+        &self,
+        begun: Instant,
+        smoke_test: &SmokeTest,
+        waits: impl Fn(Duration),
+    ) -> Result<()> {
         loop {
             let state = self.state()?;
             if !state.running {
@@ -109,11 +115,17 @@ impl Container<'_> {
             if begun.elapsed() > limit {
                 bail!("it was not healthy after {} s (`timeout-seconds`)", limit.as_secs());
             }
+            waits(begun.elapsed());
             clock::sleep(Duration::from_millis(200))?;
         }
     }
 
-    fn answers(&self, begun: Instant, smoke_test: &SmokeTest) -> Result<()> {
+    fn answers(
+        &self,
+        begun: Instant,
+        smoke_test: &SmokeTest,
+        waits: impl Fn(Duration),
+    ) -> Result<()> {
         let Some(port) = smoke_test.port else { return Ok(()) };
         let mapping = self.runner.output(&Invocation::new(
             "docker",
@@ -129,6 +141,7 @@ impl Container<'_> {
             if begun.elapsed() > smoke_test.timeout {
                 bail!("port {port}, `{}`: {problem}", smoke_test.path);
             }
+            waits(begun.elapsed());
             clock::sleep(Duration::from_millis(200))?;
         }
     }

@@ -1,6 +1,8 @@
 //! What builds came to, in one table.
 
-use crate::model::record::Record;
+use std::fmt::Write;
+
+use crate::model::record::{BuildResult, Record};
 
 use super::quantity::{bytes, percent, seconds};
 use super::table::Table;
@@ -25,4 +27,16 @@ pub fn table(records: &[Record]) -> Table {
         ]);
     }
     table
+}
+
+/// The page that a GitHub job shows: what was built, what each tier gave, and where time went.
+pub fn summary(records: &[Record]) -> String {
+    let mut text = format!("## Builds\n\n{}", table(records).markdown());
+    for record in records {
+        super::publication::build(&mut text, record);
+        if let (true, Some(error)) = (record.result != BuildResult::Built, &record.error) {
+            let _ = writeln!(text, "\n> {}", super::one_line(error));
+        }
+    }
+    text
 }

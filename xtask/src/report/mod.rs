@@ -15,6 +15,7 @@ pub mod release;
 pub mod retention;
 pub mod table;
 pub mod test_log;
+pub mod tiers;
 pub mod verify;
 pub mod workflow;
 

@@ -28,7 +28,7 @@ pub fn block(
     }
     match solve.bytes_pulled() {
         0 => {}
-        pulled => parts.push(bytes(pulled)),
+        pulled => parts.push(format!("{} pulled", bytes(pulled))),
     }
     parts.push(match expected {
         Some(expected) => format!("{} of about {}", seconds(elapsed), seconds(expected)),
@@ -125,10 +125,10 @@ mod tests {
     #[test]
     fn a_block_shows_how_far_it_is_and_what_runs() {
         let service = ServiceName::new("web").unwrap();
-        let block = block(&service, &solve(), 14.0, Some(40.0), 60);
+        let block = block(&service, &solve(), 14.0, Some(40.0), 70);
         expect![[r"
-            web  1/2 steps · 1 cached · 12.3 MB · 14.0 s of about 40.0 s
-                13.0 s  [build 3/4] RUN make a very long step that does…
+            web  1/2 steps · 1 cached · 12.3 MB pulled · 14.0 s of about 40.0 s
+                13.0 s  [build 3/4] RUN make a very long step that does not fit
                 13.0 s  [stage-1 1/2] FROM debian"]]
         .assert_eq(&block.join("\n"));
     }

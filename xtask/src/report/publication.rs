@@ -121,7 +121,7 @@ fn change(published: &Published) -> String {
     }
 }
 
-fn build(text: &mut String, record: &Record) {
+pub(super) fn build(text: &mut String, record: &Record) {
     let hits = record.totals.hit_rate().map_or("-".to_owned(), percent);
     let _ = writeln!(
         text,
@@ -132,15 +132,7 @@ fn build(text: &mut String, record: &Record) {
         seconds(record.seconds),
         bytes(record.bytes_pulled)
     );
-    let mut tiers = Table::new(["cache tier", "outcome", "detail", ">seconds"]);
-    for tier in &record.tiers {
-        let (outcome, time) = (tier.outcome.to_string(), seconds(tier.seconds));
-        tiers.row([tier.tier.to_string(), outcome, tier.detail.clone(), time]);
-    }
-    text.push_str(&tiers.markdown());
-    if let Some(error) = &record.export_error {
-        let _ = writeln!(text, "\n> the cache was not exported: {}", one_line(error));
-    }
+    text.push_str(&super::tiers::table(std::iter::once(record)).markdown());
     let mut slowest: Vec<_> = record.steps.iter().filter(|step| !step.cached).collect();
     slowest.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
     slowest.truncate(SLOWEST);

@@ -1,5 +1,7 @@
 //! `cargo xtask build`: gather, plan, then build each service, and show what came of it.
 
+use std::collections::BTreeSet;
+
 use anyhow::Result;
 use serde_json::json;
 
@@ -70,8 +72,18 @@ pub fn run(mut start: Start, options: &cli::Build) -> Result<Exit> {
     }
     let work = Work::new(&start, &facts, &plan, options.progress, options.jobs);
     work.prepare()?;
-    let records = work.each(|service| work.service(service, |_| Ok(())));
-    report(&work, &records.into_iter().collect::<Result<Vec<Record>>>()?)
+    let (records, errors): (Vec<Record>, Vec<Result<()>>) =
+        work.each(|service| work.recorded(service, |_| Ok(()))).into_iter().unzip();
+    tell(&work, &errors);
+    report(&work, &records)
+}
+
+/// Tells what kept services from being built. That there is no engine is told once for all.
+fn tell(work: &Work<'_>, errors: &[Result<()>]) {
+    let errors = errors.iter().filter_map(|done| done.as_ref().err());
+    let told = errors.filter(|error| !error.is::<Interrupted>());
+    let texts: BTreeSet<String> = told.map(|error| report::error::rendered(error).1).collect();
+    texts.iter().for_each(|text| work.display.error(text));
 }
 
 /// The engine, where the plan needs to know it; else as the facts have it.
@@ -116,8 +128,12 @@ fn report(work: &Work<'_>, records: &[Record]) -> Result<Exit> {
             terminal::data(&format!("{text}\n"));
         }
         _ if records.is_empty() => work.display.message("nothing to build"),
-        _ => terminal::data(&report::build::table(records).text(work.width)),
+        _ => {
+            let tiers = report::tiers::below(records.iter(), work.width);
+            terminal::data(&format!("{}{tiers}", report::build::table(records).text(work.width)));
+        }
     }
+    github::summary(&report::build::summary(records))?;
     let has = |result| records.iter().any(|record| record.result == result);
     if interrupt::wanted() || has(BuildResult::Interrupted) {
         return Err(Interrupted.into());

@@ -4,22 +4,24 @@ use anyhow::{Context, Result};
 
 use crate::cli::{Cache, Format};
 use crate::model::cache_records::IMPORT_LIMIT;
+use crate::model::channel::Channel;
 use crate::model::facts::Facts;
-use crate::model::failure::Exit;
+use crate::model::failure::{Exit, Failure};
 use crate::model::reference::Reference;
 use crate::model::service::ServiceName;
-use crate::model::tier::{CacheTier, Seen, TierLook};
+use crate::model::tier::{Seen, TierLook};
 use crate::outside::gather::Wanted;
-use crate::outside::registry::{Client, Options, empty_cache};
+use crate::outside::registry::{Client, empty_cache};
 use crate::outside::{clock, terminal};
 use crate::plan::cache::sources;
+use crate::plan::channel::channel;
 use crate::plan::selection::select;
 use crate::report::quantity::bytes;
 use crate::report::table::Table;
 use crate::report::{self, WIDTH};
 
-use super::Start;
 use super::publish::again;
+use super::{Start, gate};
 
 pub fn run(mut start: Start, command: &Cache) -> Result<Exit> {
     let format = start.human_or_json()?;
@@ -83,25 +85,31 @@ impl Contents {
                 size: Some(*layers_bytes),
                 results: (*config_bytes <= IMPORT_LIMIT).then(|| records.results()),
             },
-            Seen::InlineImage { records, created, .. } => {
-                Self { created: *created, size: None, results: Some(records.results()) }
-            }
+            Seen::InlineImage { records, layers_bytes, created, .. } => Self {
+                created: *created,
+                size: Some(*layers_bytes),
+                results: Some(records.results()),
+            },
             _ => Self::default(),
         }
     }
 }
 
-/// Points `:cache` at a cache without records. What it was stays in the registry, and images that
-/// share its layers lose nothing.
+/// Points `:cache` at a cache without records that tells the time, by which older tiers are left out.
+/// What it was stays in the registry, and images that share its layers lose nothing.
 fn invalidate(start: &Start, facts: &Facts, services: &[ServiceName]) -> Result<Exit> {
-    let client = Client::new(Options::default());
+    if channel(Some(Channel::Dev), facts.environment.github.as_ref()).is_err() {
+        return Err(Failure::refused("a pull request never writes the registry cache")
+            .hint("cargo xtask cache status")
+            .into());
+    }
+    let client = gate::client(facts);
     for service in services {
         let place = facts.cache_place(service).context("no repository is known")?;
         let reference = place.cache()?;
-        let there = facts
-            .looks(service)
-            .iter()
-            .any(|look| look.tier == CacheTier::Cache && !matches!(look.seen, Seen::NotThere));
+        let in_registry = |look: &&TierLook| look.reference.is_some();
+        let mut looks = facts.looks(service).iter().filter(in_registry);
+        let there = looks.any(|look| look.seen != Seen::NotThere);
         if start.global.dry_run {
             terminal::data(&format!("# would point {reference} at an empty cache\n"));
             continue;
@@ -109,20 +117,19 @@ fn invalidate(start: &Start, facts: &Facts, services: &[ServiceName]) -> Result<
         if there {
             empty(&client, &reference)?;
         }
-        let said = if there { "points at an empty cache now" } else { "is not there" };
+        let said = if there { "points at an empty cache now" } else { "has nothing beside it" };
         start.say(&format!("{reference} {said}"));
     }
     start.say(
-        "the next build executes what no other tier has: `:dev` and `:latest` stay, because their \
-         images are in use; to leave them out too: cargo xtask build --no-cache. The Actions cache \
-         is per ref: gh cache delete --all",
+        "builds leave out what is older in the other tiers too, until this fills the cache again: \
+         cargo xtask push --rebuild. A builder keeps what it has itself: docker buildx prune",
     );
     Ok(Exit::Done)
 }
 
 /// Replaces a cache by one that holds nothing.
 fn empty(client: &Client, reference: &Reference) -> Result<()> {
-    let (configuration, stored) = empty_cache()?;
+    let (configuration, stored) = empty_cache(clock::now())?;
     again(|| client.put_blob(reference, configuration))?;
     again(|| client.put_manifest(reference, &stored)).map(drop)
 }

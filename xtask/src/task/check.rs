@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use crate::cli::Format;
@@ -30,9 +30,11 @@ pub(super) struct Finding {
 pub fn run(start: &Start, facts: &Facts, plan: &BuildPlan) -> Result<Exit> {
     let mut findings = Vec::new();
     for service in &plan.services {
-        match checked(start, &service.build)? {
+        let checked = checked(start, &service.build)
+            .and_then(|checked| checked.map_err(|said| Failure::failed(said).into()));
+        match checked {
             Ok(found) => findings.extend(found),
-            Err(said) => {
+            Err(error) => {
                 let engine = match &facts.engine {
                     Engine::Unasked => docker::read(&start.runner)?,
                     looked_at => looked_at.clone(),
@@ -40,8 +42,7 @@ pub fn run(start: &Start, facts: &Facts, plan: &BuildPlan) -> Result<Exit> {
                 if let Some(problem) = problem_of_check(&engine) {
                     return Err(problem.into());
                 }
-                return Err(Failure::failed(said))
-                    .with_context(|| format!("cannot check {}", service.build.dockerfile));
+                return Err(error.context(format!("cannot check {}", service.build.dockerfile)));
             }
         }
     }

@@ -33,7 +33,7 @@ use crate::model::failure::{Exit, Failure};
 use crate::model::lab::EngineChoice;
 use crate::outside::gather::{self, Wanted};
 use crate::outside::process::Runner;
-use crate::outside::{environment, terminal};
+use crate::outside::{docker, environment, terminal};
 use crate::report::plan::Place;
 
 /// Runs what was typed.
@@ -149,6 +149,12 @@ impl Start {
                 Err(Failure::usage(message).hint("cargo xtask build --format matrix").into())
             }
         }
+    }
+
+    /// Why nothing can be built here; `None` when docker, buildx and an engine are there. A build that
+    /// any builder can do looks only once it failed, because a look takes a tenth of a second.
+    fn engine_problem(&self) -> Result<Option<Failure>> {
+        Ok(crate::plan::builder::problem(&docker::read(&self.runner)?))
     }
 
     /// Shows a message unless `--quiet`.

@@ -131,7 +131,7 @@ fn smoked(
     let subject = format!("{}:{tag}", service.name);
     let contract = facts.config.service(&service.name).smoke_test.unwrap_or_default();
     let image = package.repository.at(digest.clone()).to_string();
-    Some(match smoke::test(&start.runner, &service.name, &image, &contract) {
+    Some(match smoke::test(&start.runner, &service.name, &image, &contract, |_| ()) {
         Ok(passed) => {
             let time = report::quantity::seconds(passed.seconds_to_healthy);
             let detail = format!("healthy after {time}, answers, and stops");

@@ -65,6 +65,8 @@ pub enum Stall {
     Beginning,
     /// Nothing is open but imports of caches. A builder that waits so waits for ever.
     Import,
+    /// Nothing is open but the export of a cache.
+    Export,
 }
 
 /// What a vertex is to a person.
@@ -122,6 +124,12 @@ impl Vertex {
         matches!(self.kind, VertexKind::Step { .. })
     }
 
+    /// The blobs it downloaded, with their bytes. Other transfers move nothing over the network.
+    pub fn pulled(&self) -> impl Iterator<Item = (&str, u64)> {
+        let blobs = self.transfers.iter().filter(|(id, _)| id.starts_with("sha256:"));
+        blobs.map(|(id, transfer)| (id.as_str(), transfer.current))
+    }
+
     /// Began and did not end.
     pub fn is_open(&self) -> bool {
         self.started.is_some() && self.completed.is_none() && !self.cached
@@ -153,15 +161,19 @@ impl Solve {
         self.vertices.iter().filter(|vertex| vertex.is_step()).count()
     }
 
+    /// The steps that are under way.
+    pub fn open_steps(&self) -> Vec<&str> {
+        let open = self.vertices.iter().filter(|vertex| vertex.is_step() && vertex.is_open());
+        open.map(|vertex| vertex.name.as_str()).collect()
+    }
+
     /// Bytes that were downloaded, each blob once. What is pushed is not in the stream.
     pub fn bytes_pulled(&self) -> u64 {
         let mut blobs: BTreeMap<&str, u64> = BTreeMap::new();
         for vertex in &self.vertices {
-            for (id, transfer) in &vertex.transfers {
-                if id.starts_with("sha256:") {
-                    let seen = blobs.entry(id).or_default();
-                    *seen = (*seen).max(transfer.current);
-                }
+            for (id, bytes) in vertex.pulled() {
+                let seen = blobs.entry(id).or_default();
+                *seen = (*seen).max(bytes);
             }
         }
         blobs.values().sum()
@@ -206,10 +218,14 @@ impl Solve {
         if self.vertices.is_empty() {
             return Some((Stall::Beginning, now - self.last_line));
         }
-        let open = || self.vertices.iter().filter(|vertex| vertex.is_open());
-        let import = |vertex: &Vertex| matches!(vertex.kind, VertexKind::Import { .. });
-        let hangs = open().any(import) && open().all(import);
-        hangs.then_some((Stall::Import, now - self.last_line))
+        let mut open = self.vertices.iter().filter(|vertex| vertex.is_open());
+        let of = |vertex: &Vertex| match vertex.kind {
+            VertexKind::Import { .. } => Some(Stall::Import),
+            VertexKind::CacheExport => Some(Stall::Export),
+            _ => None,
+        };
+        let stall = of(open.next()?)?;
+        open.all(|vertex| of(vertex) == Some(stall)).then_some((stall, now - self.last_line))
     }
 
     /// The references of the caches whose import is open.
@@ -220,12 +236,6 @@ impl Solve {
             _ => None,
         })
         .collect()
-    }
-
-    /// The error of a cache export that `ignore-error` turned into a success.
-    pub fn export_error(&self) -> Option<&str> {
-        let mut exports = self.vertices.iter().filter(|v| v.kind == VertexKind::CacheExport);
-        exports.find_map(|vertex| vertex.error.as_deref())
     }
 
     /// What was added to the log since the last call.
@@ -240,7 +250,13 @@ fn kind(name: &str) -> VertexKind {
         return VertexKind::Import { reference: reference.to_owned() };
     }
     let begins = |starts: &[&str]| starts.iter().any(|start| name.starts_with(start));
-    if begins(&["exporting cache", "preparing build cache", "writing cache"]) {
+    let exports_cache = [
+        "exporting cache",
+        "preparing build cache",
+        "writing cache",
+        "exporting to GitHub Actions",
+    ];
+    if begins(&exports_cache) {
         return VertexKind::CacheExport;
     }
     if begins(&["exporting ", "pushing ", "importing to docker", "resolving provenance"]) {

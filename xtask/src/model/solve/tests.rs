@@ -169,6 +169,18 @@ fn a_build_is_stalled_when_only_imports_are_open() {
 }
 
 #[test]
+fn a_build_is_stalled_when_only_exports_of_caches_are_open() {
+    for name in ["exporting cache to registry", "exporting to GitHub Actions Cache"] {
+        let mut solve = absorbed(&[vertex("e", name, "0 -", "")]);
+        assert_eq!(solve.stalled(31.0), Some((Stall::Export, 30.0)), "{name}");
+        solve.absorb(&vertex("i", "importing cache manifest from r/c:cache", "0 -", ""), 31.0);
+        assert_eq!(solve.stalled(90.0), None);
+    }
+    let image = absorbed(&[vertex("e", "exporting to image", "0 -", "")]);
+    assert_eq!(image.stalled(90.0), None);
+}
+
+#[test]
 fn a_warning_is_told_once_with_its_line() {
     let short = base64::engine::general_purpose::STANDARD.encode("StageNameCasing: x");
     let line = format!(

@@ -7,12 +7,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use super::{CONFIGURATION_LIMIT, Client, ManifestHead, Once, RegistryError, empty_cache};
+use super::empty::invalidated;
+use super::{CONFIGURATION_LIMIT, Client, ManifestHead, Once, RegistryError, StoredManifest};
 use crate::model::cache_records::{CacheRecords, IMPORT_LIMIT};
 use crate::model::image_configuration::ImageConfiguration;
-use crate::model::manifest::{
-    CacheManifest, Descriptor, ImageManifest, Index, Manifest, media_type,
-};
+use crate::model::manifest::{CacheManifest, Descriptor, ImageManifest, Index, Manifest};
 use crate::model::platform::Platform;
 use crate::model::reference::{Digest, Reference};
 use crate::model::service::ServiceName;
@@ -28,7 +27,7 @@ pub const LIMIT: Duration = Duration::from_secs(3);
 pub struct Looker<'a> {
     pub client: &'a Client,
     pub actions: &'a ActionsRuntime,
-    /// The platforms of each service's images, where a place has none of its own.
+    /// The platforms of each service's images.
     pub platforms: &'a BTreeMap<ServiceName, Vec<Platform>>,
     /// Seconds since 1970.
     pub now: u64,
@@ -84,15 +83,17 @@ impl Looker<'_> {
                 let digest = made.clone();
                 (place.repository.at(made.clone()), Seen::ImageOfSameInputs { digest })
             }
+            (Some(_), CacheTier::Cache) => {
+                let seen = client.manifest_as_seen(&reference).and_then(|stored| unread(&stored));
+                (reference, seen.unwrap_or_else(Seen::of_error))
+            }
             (Some(_), _) => {
-                let seen = client.head_manifest(&reference).and_then(|head| unread(tier, head));
+                let head = client.head_manifest(&reference);
+                let seen = head.map(|ManifestHead { digest, .. }| Seen::Unread { digest });
                 (reference, seen.unwrap_or_else(Seen::of_error))
             }
             (None, _) => {
-                let platforms = match &place.platform {
-                    Some(platform) => std::slice::from_ref(platform),
-                    None => self.platforms.get(&place.service).map_or(&[][..], Vec::as_slice),
-                };
+                let platforms = self.platforms.get(&place.service).map_or(&[][..], Vec::as_slice);
                 let reading = Reading { client, once, reference: &reference, platforms };
                 let seen = reading.tier(tier).unwrap_or_else(Seen::of_error);
                 (reference, seen)
@@ -121,7 +122,7 @@ impl Reading<'_> {
             Manifest::Index(index) => self.images(digest, &index),
             Manifest::Image(image) => {
                 let records = self.inline(&image)?;
-                Ok(image_with(digest, records))
+                Ok(image_with(digest, records, image.compressed_size()))
             }
             Manifest::Other { media_type, .. } => {
                 let media_type = media_type.escape_debug();
@@ -131,6 +132,9 @@ impl Reading<'_> {
     }
 
     fn cache(&self, digest: Digest, cache: &CacheManifest) -> super::Result<Seen> {
+        if let Some(at) = invalidated(cache) {
+            return Ok(Seen::Invalidated { digest, at });
+        }
         let config_bytes = cache.config.size;
         // What is too large to be imported is not worth reading.
         let records = if config_bytes > IMPORT_LIMIT {
@@ -146,6 +150,7 @@ impl Reading<'_> {
     /// The inline caches of all wanted platforms, as the one cache that BuildKit makes of them.
     fn images(&self, digest: Digest, index: &Index) -> super::Result<Seen> {
         let mut found: Option<CacheRecords> = None;
+        let mut layers_bytes = 0_u64;
         for platform in self.platforms {
             let Some(entry) = index.image_for(platform) else {
                 return Ok(Seen::Failed { message: format!("it has no image for `{platform}`") });
@@ -154,11 +159,12 @@ impl Reading<'_> {
             let Manifest::Image(image) = stored.parse()? else {
                 return Err(super::error::malformed(format!("{} is no image", entry.digest)));
             };
+            layers_bytes = layers_bytes.saturating_add(image.compressed_size());
             if let Some(records) = self.inline(&image)? {
                 found = Some(found.unwrap_or_default().with(records));
             }
         }
-        Ok(image_with(digest, found))
+        Ok(image_with(digest, found, layers_bytes))
     }
 
     fn inline(&self, image: &ImageManifest) -> super::Result<Option<CacheRecords>> {
@@ -177,29 +183,24 @@ impl Reading<'_> {
     }
 }
 
-/// What can be told of a tier that is not read.
-fn unread(tier: CacheTier, head: ManifestHead) -> super::Result<Seen> {
-    let ManifestHead { digest, media_type } = head;
-    if tier != CacheTier::Cache {
-        return Ok(Seen::Unread { digest });
-    }
-    if [media_type::OCI_INDEX, media_type::DOCKER_LIST].contains(&media_type.as_str()) {
-        return Ok(Seen::ImageInsteadOfCache { digest });
-    }
-    let (configuration, empty) = empty_cache()?;
-    Ok(if digest == empty.digest {
-        let (records, config_bytes) = (CacheRecords::default(), configuration.len() as u64);
-        Seen::Cache { digest, records, config_bytes, layers_bytes: 0, created: None }
-    } else {
-        Seen::Unread { digest }
+/// What can be told of `:cache` by its manifest alone.
+fn unread(stored: &StoredManifest) -> super::Result<Seen> {
+    let digest = stored.digest.clone();
+    Ok(match stored.parse()? {
+        Manifest::Index(_) => Seen::ImageInsteadOfCache { digest },
+        Manifest::Cache(cache) => match invalidated(&cache) {
+            Some(at) => Seen::Invalidated { digest, at },
+            None => Seen::Unread { digest },
+        },
+        Manifest::Image(_) | Manifest::Other { .. } => Seen::Unread { digest },
     })
 }
 
-fn image_with(digest: Digest, records: Option<CacheRecords>) -> Seen {
+fn image_with(digest: Digest, records: Option<CacheRecords>, layers_bytes: u64) -> Seen {
     match records {
         Some(records) => {
             let created = records.created();
-            Seen::InlineImage { digest, records, created }
+            Seen::InlineImage { digest, records, layers_bytes, created }
         }
         None => Seen::PlainImage { digest },
     }

@@ -4,7 +4,7 @@ mod needs;
 mod secrets;
 mod service;
 #[cfg(test)]
-mod tests;
+mod driver_tests;
 
 use std::collections::BTreeMap;
 
@@ -18,11 +18,12 @@ use crate::model::failure::Failure;
 use crate::model::inputs::Inputs;
 use crate::model::invocation::Invocation;
 use crate::model::platform::Platform;
+use crate::model::record::{ExportOutcome, ExportRecord};
 use crate::model::reference::{Reference, Repository, Tag};
 use crate::model::service::ServiceName;
 use crate::plan::Choice;
 use crate::plan::builder::{self, BuilderPlan, builder};
-use crate::plan::cache::{Export, TierPlan, When};
+use crate::plan::cache::{self, Export, NotExported, TierPlan};
 use crate::plan::selection::{LeftOut, select};
 use needs::needs;
 use service::Context;
@@ -91,6 +92,8 @@ pub struct ServicePlan {
     pub command: Invocation,
     /// Exports of the cache that follow the build.
     pub exports: Vec<Export>,
+    /// Tiers that the cache is not exported to.
+    pub not_exported: Vec<NotExported>,
     /// What the image is made from, where all of it is known.
     pub inputs: Option<Inputs>,
     pub smoke_test: Option<SmokeTest>,
@@ -107,21 +110,28 @@ impl ServicePlan {
     }
 
     /// What exports the cache after the build, in which steps were `executed` or not; `None` when
-    /// there is nothing to export. It repeats the cache sources, because after a lazy hit the blobs
-    /// are not with the builder.
+    /// there is nothing to export.
     pub fn export(&self, executed: bool) -> Option<BuildSpec> {
-        let due = |export: &&Export| export.when == When::Always || executed;
-        let cache_to: Vec<_> =
-            self.exports.iter().filter(due).map(|export| export.argument.clone()).collect();
-        (!cache_to.is_empty()).then(|| BuildSpec {
-            cache_to,
-            output: Output::CacheOnly,
-            provenance: Provenance::None,
-            sbom: false,
-            annotations: BTreeMap::new(),
-            ..self.build.clone()
-        })
+        let after = cache::after(&self.exports, executed, |_| None);
+        exporting(&self.build, &after)
     }
+}
+
+/// What makes the due exports of `after` once `built` is there. It repeats the cache sources, because
+/// after a lazy hit the blobs are not with the builder; and what was made without a cache is in the
+/// builder's own now.
+pub fn exporting(built: &BuildSpec, after: &[ExportRecord]) -> Option<BuildSpec> {
+    let due = after.iter().filter(|export| export.outcome == ExportOutcome::Exported);
+    let cache_to: Vec<_> = due.filter_map(|export| export.to.clone()).collect();
+    (!cache_to.is_empty()).then(|| BuildSpec {
+        cache_to,
+        output: Output::CacheOnly,
+        provenance: Provenance::None,
+        sbom: false,
+        annotations: BTreeMap::new(),
+        no_cache: false,
+        ..built.clone()
+    })
 }
 
 /// Decides everything `build` will do.
@@ -190,3 +200,6 @@ pub fn no_repository() -> Failure {
     Failure::usage("no repository is known to publish to")
         .hint("set `repository = \"OWNER/REPO\"` under [workspace.metadata.images] in Cargo.toml")
 }
+
+#[cfg(test)]
+mod tests;

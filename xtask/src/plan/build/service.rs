@@ -11,10 +11,11 @@ use crate::model::failure::Failure;
 use crate::model::inputs::{self, INPUTS, Inputs};
 use crate::model::lab::STAND_IN_LABEL;
 use crate::model::platform::Platform;
+use crate::model::record;
 use crate::model::reference::{Digest, Reference, Repository, Tag};
 use crate::plan::Choice;
 use crate::plan::builder::BuilderPlan;
-use crate::plan::cache::{self, Export, When};
+use crate::plan::cache::{self, Export, NotExported, When};
 use crate::plan::labels::{Subject, labels};
 
 use super::needs::{loads, platforms};
@@ -44,7 +45,7 @@ impl Context<'_> {
         choices.push(platforms_why);
         let place = self.facts.cache_place(&service.name);
         let tiers = cache::sources(place.as_ref(), self.facts.looks(&service.name));
-        let (cache_to, exports) = self.exports(service, &mut choices);
+        let (cache_to, exports, not_exported) = self.exports(service, &mut choices);
         let (output, output_why) = self.output(service)?;
         choices.push(output_why);
         let mut labels = self.labels(service, &config, base.as_deref());
@@ -85,6 +86,7 @@ impl Context<'_> {
             bases,
             tiers,
             exports,
+            not_exported,
             inputs,
             command: match self.options.purpose {
                 Purpose::Check => build.check_invocation(),
@@ -93,7 +95,7 @@ impl Context<'_> {
             build,
             smoke_test: (self.options.purpose == Purpose::Test)
                 .then(|| config.smoke_test.unwrap_or_default()),
-            expected_seconds: crate::model::record::expected_seconds(&service.earlier_seconds),
+            expected_seconds: record::expected_seconds(&service.earlier, self.channel),
         })
     }
 }
@@ -165,14 +167,15 @@ impl Context<'_> {
         (platforms.to_vec(), Choice::new("platform", shown, reason))
     }
 
-    /// The exports that go with the image, as `--cache-to` takes them, and those that follow it.
+    /// The exports that go with the image, as `--cache-to` takes them, those that follow it, and the
+    /// tiers without one.
     fn exports(
         &self,
         service: &ServiceFacts,
         choices: &mut Vec<Choice>,
-    ) -> (Vec<String>, Vec<Export>) {
+    ) -> (Vec<String>, Vec<Export>, Vec<NotExported>) {
         if !self.options.purpose.makes_image() {
-            return (Vec::new(), Vec::new());
+            return (Vec::new(), Vec::new(), Vec::new());
         }
         let place = self.facts.cache_place(&service.name);
         let looks = self.facts.looks(&service.name);
@@ -180,12 +183,12 @@ impl Context<'_> {
         for export in &exports {
             choices.push(Choice::new("cache to", &export.argument, export.reason.clone()));
         }
-        for (tier, reason) in without {
-            choices.push(Choice::new("no cache to", tier, reason));
+        for NotExported { tier, reason } in &without {
+            choices.push(Choice::new("no cache to", tier, reason.clone()));
         }
         let (with_image, after): (Vec<_>, Vec<_>) =
             exports.into_iter().partition(|export| export.when == When::WithImage);
-        (with_image.into_iter().map(|export| export.argument).collect(), after)
+        (with_image.into_iter().map(|export| export.argument).collect(), after, without)
     }
 
     fn output(&self, service: &ServiceFacts) -> Result<(Output, Choice), Failure> {

@@ -8,13 +8,9 @@ use crate::model::inspection::Package;
 use crate::model::quantity::percent;
 use crate::model::record::Record;
 use crate::model::tier::{CacheTier, Seen, TierLook, TierOutcome};
-use crate::plan::cache::{TierPlan, sources};
+use crate::plan::cache::{self, TierPlan, sources};
 
 use super::{Finding, Level};
-
-/// A cache configuration of this size grows past what BuildKit imports before long, in bytes: the limit
-/// is 1 MiB.
-pub const NEARLY_FULL: u64 = 800 << 10;
 
 /// What makes `:cache` anew, whatever stands there.
 const RENEW: &str = "cargo xtask cache invalidate && cargo xtask push --rebuild";
@@ -28,11 +24,13 @@ pub fn tiers(facts: &Facts, services: &[&ServiceFacts], now: u64) -> Vec<Finding
     for service in services {
         let place = facts.cache_place(&service.name);
         let looks = facts.looks(&service.name);
+        let invalidated = looks.iter().any(|look| matches!(look.seen, Seen::Invalidated { .. }));
         for (look, plan) in looks.iter().zip(sources(place.as_ref(), looks)) {
             let subject = format!("{} {}", service.name, plan.tier);
             let about = aged(&look.seen, now).or_else(|| nearly_full(&look.seen));
             let level = match about {
                 Some(_) => Level::Warn,
+                None if plan.outcome == TierOutcome::Inert && invalidated => Level::Skip,
                 None => level(&plan),
             };
             let remedy = remedy(look, looks, plan.outcome, about.is_some());
@@ -84,9 +82,7 @@ fn aged(seen: &Seen, now: u64) -> Option<String> {
 
 fn nearly_full(seen: &Seen) -> Option<String> {
     let Seen::Cache { config_bytes, .. } = seen else { return None };
-    (*config_bytes > NEARLY_FULL).then(|| {
-        format!("its configuration has {config_bytes} bytes, and BuildKit imports at most 1048576")
-    })
+    cache::nearly_full(*config_bytes)
 }
 
 /// What the cache of a package leads to.
@@ -211,7 +207,7 @@ mod tests {
             &format!("Warn: nobody has written it for 31 days → {renew}"),
         );
         check(
-            cache(2, 99 * DAY, NEARLY_FULL + 1),
+            cache(2, 99 * DAY, cache::NEARLY_FULL + 1),
             Seen::NotThere,
             &format!(
                 "Warn: its configuration has 819201 bytes, and BuildKit imports at most 1048576 → {renew}"

@@ -1,18 +1,21 @@
-//! Which cache tiers a build is offered, and where it exports its own cache to. Each tier is either
-//! passed to buildx or named with the reason why not; no build ever fails for its cache.
+//! Which cache tiers a build is offered, and in `exports` where it exports its own cache to. Each tier is
+//! either passed to buildx or named with the reason why not; no build ever fails for its cache.
 //!
 //! BuildKit asks all tiers and takes the newest record, whatever their order. A real order, and an
 //! honest account, come from passing only what answers and adds something.
 
+mod exports;
+
 use serde::Serialize;
 
 use crate::model::cache_records::{CacheRecords, IMPORT_LIMIT};
-use crate::model::channel::Channel;
 use crate::model::inputs::Inputs;
 use crate::model::published::PublishedState;
 use crate::model::reference::{Digest, Reference, Tag};
 use crate::model::tier::{CachePlace, CacheScope, CacheTier, GhaInert, Seen, ServiceUrl};
 use crate::model::tier::{TierLook, TierOutcome};
+
+pub use exports::{Export, NotExported, When, after, exports};
 
 /// What a tier is good for in one build.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -29,40 +32,45 @@ pub struct TierPlan {
     pub argument: Option<String>,
 }
 
-/// Where a build exports its cache to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Export {
-    pub tier: CacheTier,
-    pub when: When,
-    /// The value of `--cache-to`.
-    pub argument: String,
-    pub reason: String,
-}
-
-/// When an export happens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum When {
-    /// As a part of the image.
-    WithImage,
-    /// After the image is pushed, if a step was executed: otherwise the tier would only be written
-    /// anew with what it has.
-    IfExecuted,
-    /// After the image is pushed, because the tier is empty.
-    Always,
-}
-
 /// What each tier is good for, in the tiers' order.
 pub fn sources(place: Option<&CachePlace>, looks: &[TierLook]) -> Vec<TierPlan> {
     let mut offered: Vec<&CacheRecords> = Vec::new();
     let mut plans = Vec::new();
+    let invalidated = looks.iter().find_map(|look| match look.seen {
+        Seen::Invalidated { at, .. } => Some(at),
+        _ => None,
+    });
     for look in looks {
-        let (outcome, reason, argument) = source(place, look, &mut offered);
+        let (outcome, reason, argument) = match outdated(&look.seen, invalidated) {
+            Some(reason) => (TierOutcome::Inert, reason, None),
+            None => source(place, look, &mut offered),
+        };
         let TierLook { tier, reference, seconds, .. } = look;
         let (tier, reference) = (*tier, reference.clone());
         plans.push(TierPlan { tier, reference, outcome, reason, seconds: *seconds, argument });
     }
     plans
+}
+
+/// Why a tier is left out since `:cache` was invalidated, at this second since 1970; the next export
+/// ends that. A tier whose age is not known may be older.
+fn outdated(seen: &Seen, invalidated: Option<u64>) -> Option<String> {
+    let at = invalidated?;
+    let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(at);
+    let time = humantime::format_rfc3339_seconds(time);
+    match seen {
+        Seen::InlineImage { created: Some(created), .. } if *created >= at => None,
+        Seen::InlineImage { created: Some(_), .. } => {
+            Some(format!("older than the invalidation of {time}"))
+        }
+        Seen::InlineImage { .. }
+        | Seen::ImageOfSameInputs { .. }
+        | Seen::Unread { .. }
+        | Seen::GhaUsable { has_index: true, .. } => {
+            Some(format!("it may be older than the invalidation of {time}"))
+        }
+        _ => None,
+    }
 }
 
 fn source<'l>(
@@ -72,14 +80,14 @@ fn source<'l>(
 ) -> (TierOutcome, String, Option<String>) {
     let no = |outcome, reason: &str| (outcome, reason.to_owned(), None);
     match &look.seen {
-        Seen::Cache { config_bytes, .. } if *config_bytes > IMPORT_LIMIT => no(
-            TierOutcome::Inert,
-            &format!(
-                "its configuration has {config_bytes} bytes, and BuildKit imports at most {IMPORT_LIMIT}"
-            ),
-        ),
+        Seen::Cache { config_bytes, .. } if *config_bytes > IMPORT_LIMIT => {
+            no(TierOutcome::Inert, &nearly_full(*config_bytes).unwrap_or_default())
+        }
         Seen::Cache { records, .. } | Seen::InlineImage { records, .. } => {
             registry_source(look, records, offered)
+        }
+        Seen::Invalidated { .. } => {
+            no(TierOutcome::Empty, "it was invalidated, and nothing was exported since")
         }
         Seen::ImageOfSameInputs { .. } => match &look.reference {
             Some(reference) => (
@@ -179,7 +187,7 @@ fn gha(url: &ServiceUrl, scope: &CacheScope) -> String {
 }
 
 /// Why the Actions cache cannot be used, in words.
-pub(super) fn inert(why: &GhaInert) -> String {
+pub(in crate::plan) fn inert(why: &GhaInert) -> String {
     match why {
         GhaInert::NoToken => {
             "no `ACTIONS_RUNTIME_TOKEN`: GitHub gives it to actions, not to `run:` steps"
@@ -193,82 +201,17 @@ pub(super) fn inert(why: &GhaInert) -> String {
     .to_owned()
 }
 
-/// Where a build of `channel` exports its cache to, and each tier that it does not, with the reason.
-pub fn exports(
-    channel: Channel,
-    place: Option<&CachePlace>,
-    looks: &[TierLook],
-) -> (Vec<Export>, Vec<(CacheTier, String)>) {
-    let mut exports = Vec::new();
-    let mut without = Vec::new();
-    let Some(place) = place.filter(|_| channel != Channel::Local) else {
-        return (exports, without);
-    };
-    let seen = |tier| looks.iter().find(|look| look.tier == tier).map(|look| &look.seen);
-    if channel.publishes() {
-        exports.push(Export {
-            tier: CacheTier::Dev,
-            when: When::WithImage,
-            argument: "type=inline".to_owned(),
-            reason: "so that the image itself is a cache tier".to_owned(),
-        });
-        match place.cache() {
-            Ok(reference) => exports.push(Export {
-                tier: CacheTier::Cache,
-                when: when(seen(CacheTier::Cache)),
-                argument: format!(
-                    "type=registry,ref={reference},mode=max,image-manifest=true,\
-                     oci-mediatypes=true,compression=zstd,ignore-error=true"
-                ),
-                reason: "every stage, for the next runner".to_owned(),
-            }),
-            Err(error) => without.push((CacheTier::Cache, error.to_string())),
-        }
-    } else {
-        without
-            .push((CacheTier::Cache, "a pull request never writes the registry cache".to_owned()));
-    }
-    match (seen(CacheTier::Gha), place.scope()) {
-        (Some(usable @ Seen::GhaUsable { url, can_write: true, .. }), Ok(scope)) => {
-            exports.push(Export {
-                tier: CacheTier::Gha,
-                when: when(Some(usable)),
-                argument: format!("{},mode=max,ignore-error=true", gha(url, &scope)),
-                reason: "for jobs of this ref and of those based on it".to_owned(),
-            });
-        }
-        (Some(Seen::GhaUsable { .. }), _) => {
-            without.push((CacheTier::Gha, "the token is read-only".to_owned()));
-        }
-        (Some(Seen::GhaInert { why }), _) => without.push((CacheTier::Gha, inert(why))),
-        (Some(Seen::Hung { .. }), _) => {
-            without.push((CacheTier::Gha, "the service does not answer".to_owned()));
-        }
-        (Some(Seen::Denied { message } | Seen::Failed { message }), _) => {
-            without.push((CacheTier::Gha, message.clone()));
-        }
-        _ => without.push((CacheTier::Gha, "it was not looked at".to_owned())),
-    }
-    (exports, without)
-}
+/// A cache configuration of this size grows past what BuildKit imports before long, in bytes.
+pub const NEARLY_FULL: u64 = 800 << 10;
 
-/// A tier that holds nothing is filled whatever was executed; one that could not be read may be full.
-fn when(seen: Option<&Seen>) -> When {
-    match seen {
-        Some(
-            Seen::NotThere
-            | Seen::ImageInsteadOfCache { .. }
-            | Seen::GhaUsable { has_index: false, .. },
-        ) => When::Always,
-        Some(Seen::Cache { records, config_bytes, .. })
-            if records.results() == 0 && *config_bytes <= IMPORT_LIMIT =>
-        {
-            When::Always
-        }
-        _ => When::IfExecuted,
-    }
+/// A warning about a cache configuration that grows too large.
+pub fn nearly_full(config_bytes: u64) -> Option<String> {
+    (config_bytes > NEARLY_FULL).then(|| {
+        format!(
+            "its configuration has {config_bytes} bytes, and BuildKit imports at most {IMPORT_LIMIT}"
+        )
+    })
 }
 
 #[cfg(test)]
-#[path = "cache_tests.rs"]
 mod tests;

@@ -3,6 +3,8 @@
 use base64::Engine;
 use expect_test::{Expect, expect};
 
+use crate::model::channel::Channel;
+use crate::model::record::ExportOutcome;
 use crate::model::service::ServiceName;
 
 use super::*;
@@ -11,7 +13,6 @@ fn place() -> CachePlace {
     CachePlace {
         repository: "ghcr.io/o/r/web".parse().unwrap(),
         service: ServiceName::new("web").unwrap(),
-        platform: None,
     }
 }
 
@@ -38,7 +39,11 @@ fn cache(steps: &[&str]) -> Seen {
 }
 
 fn inline(steps: &[&str]) -> Seen {
-    Seen::InlineImage { digest: digest(), records: records(steps), created: None }
+    inline_of(steps, None)
+}
+
+fn inline_of(steps: &[&str], created: Option<u64>) -> Seen {
+    Seen::InlineImage { digest: digest(), records: records(steps), layers_bytes: 3000, created }
 }
 
 fn usable(has_index: bool, can_write: bool) -> Seen {
@@ -72,6 +77,45 @@ fn a_tier_is_offered_only_for_what_no_earlier_one_holds() {
             :dev: covered (its one result is in a tier before it)
             :latest: offered (1 of 2 results are in no tier before it) → type=registry,ref=ghcr.io/o/r/web:latest
             gha: offered (it has an index for this service) → type=gha,version=2,url_v2=https://results.example/,scope=web,timeout=60s"]],
+    );
+}
+
+#[test]
+fn what_is_older_than_an_invalidation_is_left_out_until_the_next_export() {
+    let invalidated = || Seen::Invalidated { digest: digest(), at: 1_767_323_045 };
+    check_sources(
+        &[
+            (CacheTier::Cache, invalidated()),
+            (CacheTier::Dev, inline_of(&["a"], Some(1_767_323_045))),
+            (CacheTier::Latest, inline_of(&["b"], Some(1_767_323_044))),
+            (CacheTier::Gha, usable(true, true)),
+        ],
+        &expect![[r"
+            :cache: empty (it was invalidated, and nothing was exported since)
+            :dev: offered (1 result) → type=registry,ref=ghcr.io/o/r/web:dev
+            :latest: inert (older than the invalidation of 2026-01-02T03:04:05Z)
+            gha: inert (it may be older than the invalidation of 2026-01-02T03:04:05Z)"]],
+    );
+    check_sources(
+        &[
+            (CacheTier::Cache, invalidated()),
+            (CacheTier::Dev, Seen::ImageOfSameInputs { digest: digest() }),
+            (CacheTier::Latest, Seen::Unread { digest: digest() }),
+            (CacheTier::Gha, usable(false, true)),
+        ],
+        &expect![[r"
+            :cache: empty (it was invalidated, and nothing was exported since)
+            :dev: inert (it may be older than the invalidation of 2026-01-02T03:04:05Z)
+            :latest: inert (it may be older than the invalidation of 2026-01-02T03:04:05Z)
+            gha: empty (no entry for this service in the refs this job may read)"]],
+    );
+    check_exports(
+        Channel::Dev,
+        &[(CacheTier::Cache, invalidated())],
+        &expect![[r"
+            WithImage: type=inline
+            Always: type=registry,ref=ghcr.io/o/r/web:cache,mode=max,image-manifest=true,oci-mediatypes=true,compression=zstd,ignore-error=true
+            not gha: it was not looked at"]],
     );
 }
 
@@ -172,7 +216,8 @@ fn check_exports(channel: Channel, looks: &[(CacheTier, Seen)], expected: &Expec
     let looks: Vec<_> = looks.iter().map(|(tier, seen)| look(*tier, seen.clone())).collect();
     let (exports, without) = exports(channel, Some(&place()), &looks);
     let with = exports.iter().map(|export| format!("{:?}: {}", export.when, export.argument));
-    let without = without.iter().map(|(tier, reason)| format!("not {tier}: {reason}"));
+    let without =
+        without.iter().map(|NotExported { tier, reason }| format!("not {tier}: {reason}"));
     expected.assert_eq(&with.chain(without).collect::<Vec<_>>().join("\n"));
 }
 
@@ -209,4 +254,33 @@ fn a_pull_request_writes_the_actions_cache_alone_and_only_with_a_token_that_may(
 #[test]
 fn a_local_build_writes_no_cache() {
     check_exports(Channel::Local, &[(CacheTier::Gha, usable(true, true))], &expect![""]);
+}
+
+#[test]
+fn a_tier_that_does_not_answer_is_not_exported_to() {
+    check_exports(
+        Channel::Dev,
+        &[(CacheTier::Cache, Seen::Hung { after_seconds: 3.0 }), (CacheTier::Gha, Seen::NotThere)],
+        &expect![[r"
+            WithImage: type=inline
+            not :cache: it does not answer
+            not gha: it was not looked at"]],
+    );
+}
+
+#[test]
+fn an_export_is_made_when_it_adds_something_and_never_to_a_tier_that_hung() {
+    let check = |when, executed, lost: Option<TierOutcome>, expected: &str| {
+        let (argument, reason) = ("to".to_owned(), String::new());
+        let export = Export { tier: CacheTier::Cache, when, argument, reason };
+        let after = after(&[export], executed, |_| lost);
+        assert_eq!(after[0].to.is_some(), after[0].outcome == ExportOutcome::Exported);
+        assert_eq!(format!("{}: {}", after[0].outcome, after[0].detail), expected);
+    };
+    check(When::IfExecuted, false, None, "not needed: no step was executed");
+    check(When::IfExecuted, true, None, "exported: a step was executed");
+    check(When::Always, false, None, "exported: it was empty");
+    check(When::IfExecuted, true, Some(TierOutcome::Hung), "left out: its import hung");
+    check(When::Always, true, Some(TierOutcome::Hung), "left out: its import hung");
+    check(When::IfExecuted, false, Some(TierOutcome::Failed), "exported: it could not be read");
 }
