@@ -83,6 +83,7 @@ pub fn builder(
         Err(failure) => return Err(failure),
     };
     check_buildx(buildx, OLDEST_BUILDX)?;
+    check_load(builders, needs)?;
     if let Some((name, source)) = asked {
         return asked_for(builders, name, source, needs);
     }
@@ -102,13 +103,6 @@ pub fn builder(
         (builder.name == ours || builder.driver == "docker") && lacking(builder, needs).is_none()
     }) {
         return Ok(planned(able, Some(able.name.clone()), lack));
-    }
-    if needs.several_platforms == Several::Loaded {
-        let message = format!("no builder can load an image of several platforms: {lack}");
-        return Err(Failure::usage(message).hint(
-            "name one platform, or let the engine keep images in containerd's store: \
-             https://docs.docker.com/engine/storage/containerd/",
-        ));
     }
     Ok(created(ours, &lack, host_network))
 }
@@ -209,6 +203,21 @@ fn too_old(builder: &Builder) -> Option<String> {
     })
 }
 
+/// Whatever builder makes an image of several platforms, only containerd's store can take it.
+fn check_load(builders: &[Builder], needs: &Needs) -> Result<(), Failure> {
+    let engine = builders.iter().filter(|builder| builder.driver == "docker");
+    let takes = engine.flat_map(|builder| &builder.nodes).any(|node| node.containerd_store);
+    if takes || needs.several_platforms != Several::Loaded {
+        return Ok(());
+    }
+    let message = "the engine cannot load an image of several platforms, because it does not keep \
+                   images in containerd's store";
+    Err(Failure::failed(message).hint(
+        "name one platform, or change the store: \
+         https://docs.docker.com/engine/storage/containerd/",
+    ))
+}
+
 fn check_buildx(version: &str, oldest: Release) -> Result<(), Failure> {
     if release(version).is_none_or(|found| found >= oldest) {
         return Ok(());
@@ -251,17 +260,13 @@ fn lacking(builder: &Builder, needs: &Needs) -> Option<String> {
     if let Some(old) = too_old(builder) {
         return Some(old);
     }
-    let is_engine = builder.driver == "docker";
-    let classic = is_engine && !builder.nodes.iter().all(|n| n.containerd_store);
+    let classic = builder.driver == "docker" && !builder.nodes.iter().all(|n| n.containerd_store);
     let store = "because its engine does not keep images in containerd's store";
     if classic && needs.cache_export {
         return Some(format!("cannot export a registry or gha cache, {store}"));
     }
     if classic && needs.several_platforms != Several::No {
         return Some(format!("cannot build an image of several platforms, {store}"));
-    }
-    if !is_engine && needs.several_platforms == Several::Loaded {
-        return Some("cannot load an image of several platforms into the engine".to_owned());
     }
     if classic && needs.attestations {
         return Some(format!("cannot attest provenance, {store}"));

@@ -209,18 +209,18 @@ fn what_a_service_alone_is_built_for_is_needed_of_the_builder() {
 }
 
 #[test]
-fn several_platforms_are_loaded_by_an_engine_or_not_at_all() {
+fn several_platforms_are_loaded_where_the_engines_store_can_take_them() {
     let mut facts = facts("", "FROM scratch\n");
     let platforms = ["linux/amd64", "linux/arm64"].map(|name| Platform::new(name).unwrap());
     let options =
         BuildOptions { platforms: platforms.to_vec(), ..on(Channel::Local, Purpose::Image) };
     assert!(shown(&facts, &options).contains("--platform=linux/amd64,linux/arm64"));
-    facts.engine = engine("docker-container", false);
+    facts.engine = engine("docker", false);
     check(
         &facts,
         &options,
         &expect![
-            "no builder can load an image of several platforms: the current one, `default`, cannot load an image of several platforms into the engine / name one platform, or let the engine keep images in containerd's store: https://docs.docker.com/engine/storage/containerd/"
+            "the engine cannot load an image of several platforms, because it does not keep images in containerd's store / name one platform, or change the store: https://docs.docker.com/engine/storage/containerd/"
         ],
     );
 }
