@@ -67,7 +67,12 @@ fn who_may_not_push_is_told_before_anything_is_built() {
     lab.reset();
     let ran = push();
     assert_eq!(the_service(&ran)["result"], "unchanged");
-    assert!(lab.traffic().requests <= 10, "{:#?}", lab.requests());
+    // Besides those by which it gets its tokens.
+    let requests = lab.requests();
+    let is_work = |one: &&serde_json::Value| {
+        one["status"] != 401 && !one["path"].as_str().unwrap().starts_with("/token")
+    };
+    assert!(requests.iter().filter(is_work).count() < 10, "{requests:#?}");
 }
 
 #[test]
@@ -120,13 +125,12 @@ fn outside(fixture: &Fixture, lab: &Lab) {
 #[ignore = "needs the lab: cargo xtask test"]
 fn what_stands_on_a_stand_in_gets_no_tag_outside_the_lab() {
     let (fixture, lab) = unpublished();
+    outside(&fixture, &lab);
+    fixture.commit("build: another registry");
     push(&fixture, &[]).expect(0);
     let dev = lab.manifest(&fixture.image(), "dev").unwrap().1;
-    outside(&fixture, &lab);
-    let unchanged = fixture.commit("docs: nothing of the service");
     let ran = fixture.xtask(&["push"]).expect(3);
     assert!(ran.stderr.contains("stand-in of `debian:bookworm`"), "{}", ran.stderr);
-    assert!(!lab.holds(&fixture.image(), &format!("dev-{unchanged}")));
 
     // Its labels go on to what is built on it, by an engine that is not the lab's.
     let base = format!("{}/{}@{dev}", lab.registry(), fixture.image());

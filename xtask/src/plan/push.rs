@@ -104,7 +104,14 @@ fn warming(service: &ServicePlan) -> ServicePlan {
         annotations: std::collections::BTreeMap::new(),
         ..service.build.clone()
     };
-    ServicePlan { command: build.invocation(), build, ..service.clone() }
+    // What goes with an image is not chosen where none is made.
+    let of_image = |choice: &&Choice| {
+        choice.what == "output" || service.build.cache_to.contains(&choice.value)
+    };
+    let mut choices: Vec<_> =
+        service.choices.iter().filter(|choice| !of_image(choice)).cloned().collect();
+    choices.push(Choice::new("output", build.output.value(None), "the image is published already"));
+    ServicePlan { choices, command: build.invocation(), build, ..service.clone() }
 }
 
 /// What the lab built on a stand-in gets no tag outside the lab.
