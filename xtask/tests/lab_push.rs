@@ -319,8 +319,8 @@ fn a_push_whose_cache_hangs_is_published_and_exports_nothing_to_it() {
     lab.no_faults();
     let record = the_service(&ran.expect(0))["record"].clone();
     let of = |list: &str| {
-        let list = record[list].as_array().unwrap().iter();
-        list.cloned().find(|entry| entry["tier"] == "cache").unwrap()
+        let mut list = record[list].as_array().unwrap().iter();
+        list.find(|entry| entry["tier"] == "cache").unwrap()
     };
     assert_eq!(of("tiers")["outcome"], "hung", "{record:#}");
     assert!(of("tiers")["seconds"].as_f64().unwrap() > 15.0, "{record:#}");
