@@ -27,9 +27,12 @@ pub const ATTEMPTS: u32 = 4;
 /// The longest wait that a registry may ask for; a longer one is the user's to wait.
 pub const LONGEST: Duration = Duration::from_secs(120);
 
+/// The words, the verdict, and the reason that goes into it.
+type Signature = (&'static str, fn(&'static str) -> Verdict, &'static str);
+
 /// What failures say, the first that fits first: `…` stands for any text. What BuildKit's own words are
 /// comes from its sources; Go's `net/http` and containerd's resolver give the others.
-const SIGNATURES: [(&str, fn(&'static str) -> Verdict, &str); 34] = [
+const SIGNATURES: [Signature; 34] = [
     // A step may print anything.
     ("did not complete successfully", GiveUp, "a step of the Dockerfile failed"),
     ("dockerfile parse error", GiveUp, "the Dockerfile cannot be read"),

@@ -57,8 +57,14 @@ pub fn explained(service: &ServicePublication) -> String {
     text
 }
 
+/// The outcome: a row for each service, and below them one for each cache tier of those built.
+pub fn text(results: &[Published], width: usize) -> String {
+    let records = results.iter().filter_map(|published| published.record.as_ref());
+    table(results).text(width) + &super::tiers::below(records, width)
+}
+
 /// One row for each service.
-pub fn table(results: &[Published]) -> Table {
+fn table(results: &[Published]) -> Table {
     let mut table =
         Table::new(["service", "result", ">cached", ">seconds", ">size", "image", "tags"]);
     for published in results {

@@ -83,7 +83,9 @@ fn tell(work: &Work<'_>, errors: &[Result<()>]) {
     let errors = errors.iter().filter_map(|done| done.as_ref().err());
     let told = errors.filter(|error| !error.is::<Interrupted>());
     let texts: BTreeSet<String> = told.map(|error| report::error::rendered(error).1).collect();
-    texts.iter().for_each(|text| work.display.error(text));
+    for text in &texts {
+        work.display.error(text);
+    }
 }
 
 /// The engine, where the plan needs to know it; else as the facts have it.

@@ -224,11 +224,7 @@ impl<'s> Publication<'s> {
                 });
                 format!("{}\n", serde_json::to_string_pretty(&value)?)
             }
-            _ => {
-                let records = results.iter().filter_map(|published| published.record.as_ref());
-                let tiers = report::tiers::below(records, width);
-                format!("{}{tiers}", report::publication::table(results).text(width))
-            }
+            _ => report::publication::text(results, width),
         });
         github::summary(&report::publication::summary(results))?;
         for published in results {
