@@ -34,11 +34,16 @@ pub fn end_debootstrap(place: &Place) {
 }
 
 fn end(choose: impl Fn(&BTreeMap<u32, Seen>) -> Vec<u32>) {
-    let all: BTreeMap<u32, Seen> =
-        process::all().into_iter().filter_map(|pid| Some((pid, look(pid)?))).collect();
-    for pid in choose(&all) {
-        if let Some(seen) = all.get(&pid) {
-            process::end_process(pid, &[&seen.command], Duration::from_secs(1));
+    // What one of them starts before it ends is seen by the next look.
+    for _ in 0..3 {
+        let all: BTreeMap<u32, Seen> =
+            process::all().into_iter().filter_map(|pid| Some((pid, look(pid)?))).collect();
+        let chosen = choose(&all);
+        if chosen.is_empty() {
+            return;
+        }
+        for (pid, seen) in chosen.iter().filter_map(|pid| all.get_key_value(pid)) {
+            process::end_process(*pid, &[&seen.command], Duration::from_secs(1));
         }
     }
 }
