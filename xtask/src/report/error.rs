@@ -21,7 +21,7 @@ pub fn rendered(error: &anyhow::Error) -> (Exit, String) {
     if let Some(hint) = failure.and_then(|failure| failure.hint.as_deref()) {
         let _ = write!(text, "\n\nhint: {hint}");
     }
-    let interrupted = error.downcast_ref::<Interrupted>().is_some();
+    let interrupted = error.chain().any(|cause| cause.is::<Interrupted>());
     let exit = match failure {
         Some(failure) => failure.exit,
         None if interrupted => Exit::Unfinished,
@@ -53,5 +53,10 @@ mod tests {
     fn an_interrupt_says_run_it_again() {
         let error = anyhow::Error::from(Interrupted);
         assert_eq!(rendered(&error).0, Exit::Unfinished);
+        let error = Err::<(), _>(Interrupted).context("while reading").unwrap_err();
+        assert_eq!(rendered(&error).0, Exit::Unfinished);
+        // As one error in another, which has a cause and is not one.
+        let error = anyhow::Error::from(std::io::Error::other(Interrupted));
+        assert_eq!(rendered(&error).0, Exit::Failed);
     }
 }
