@@ -9,7 +9,7 @@ use crate::model::facts::{Git, Since};
 use crate::model::failure::Failure;
 use crate::model::invocation::Invocation;
 use crate::model::published::Relation;
-use crate::model::reference::Repository;
+use crate::model::reference::{Repository, Tag};
 
 use super::process::Runner;
 
@@ -140,7 +140,7 @@ pub fn relation(runner: &Runner, theirs: &str, ours: &str) -> Result<Relation> {
     })
 }
 
-/// Those of `commits` that were made on top of `ours`, as far as this clone has them.
+/// Those of `commits` that were made on top of `ours`, as far as this clone has them, the newest first.
 pub fn newer_than(runner: &Runner, ours: &str, commits: &[String]) -> Result<Vec<String>> {
     let known: Vec<&String> = commits.iter().filter(|commit| is_hash(commit)).collect();
     if known.is_empty() {
@@ -153,8 +153,8 @@ pub fn newer_than(runner: &Runner, ours: &str, commits: &[String]) -> Result<Vec
     }
     let call = git(["rev-list", "--ancestry-path", "--ignore-missing", "--stdin"]);
     let listed = runner.finish_with_input(&call, input.as_bytes())?.stdout;
-    let newer: std::collections::BTreeSet<&str> = listed.lines().collect();
-    Ok(known.into_iter().filter(|commit| newer.contains(commit.as_str())).cloned().collect())
+    let known: std::collections::BTreeSet<&str> = known.into_iter().map(String::as_str).collect();
+    Ok(listed.lines().filter(|line| known.contains(line)).map(str::to_owned).collect())
 }
 
 /// The one of `commits` that stands last before `revision` in its history, itself not counted.
@@ -174,15 +174,39 @@ pub fn newest_before(
     Ok(listed.lines().find(|line| commits.contains(line)).map(str::to_owned))
 }
 
-/// How many commits since `revision` touch a folder.
-pub fn touched(runner: &Runner, revision: &str, folder: &str) -> Result<u64> {
+/// How many commits since `revision` touch a folder; `None` where git cannot tell.
+pub fn touched(runner: &Runner, revision: &str, folder: &str) -> Result<Option<u64>> {
     let revision = revision.trim_end_matches("-dirty");
     if !is_hash(revision) {
-        return Ok(0);
+        return Ok(None);
     }
     let range = format!("{revision}..HEAD");
     let counted = runner.finish(&git(["rev-list", "--count", &range, "--", folder]))?.stdout;
-    Ok(counted.trim().parse().unwrap_or(0))
+    Ok(counted.trim().parse().ok())
+}
+
+/// The files that differ between two trees; empty where this clone does not have both.
+pub fn changed_files(runner: &Runner, before: &str, now: &str) -> Result<Vec<String>> {
+    if !is_hash(before) || !is_hash(now) {
+        return Ok(Vec::new());
+    }
+    let listed = runner.finish(&git(["diff", "--name-only", "--no-renames", "-z", before, now]))?;
+    let paths = listed.stdout.split('\0').filter(|path| !path.is_empty());
+    Ok(paths.map(str::to_owned).collect())
+}
+
+/// The tags `v…` of this clone that are versions, each with its commit.
+pub fn releases(runner: &Runner) -> Result<BTreeMap<Tag, String>> {
+    let format = "--format=%(refname:lstrip=2) %(objectname) %(*objectname)";
+    let listed = runner.finish(&git(["for-each-ref", format, "refs/tags/v*"]))?.stdout;
+    let release = |line: &str| {
+        let mut words = line.split_whitespace();
+        let name = words.next()?;
+        semver::Version::parse(name.strip_prefix('v')?).ok()?;
+        // A tag with a message is an object of its own, which names the commit last.
+        Some((Tag::new(name).ok()?, words.next_back()?.to_owned()))
+    };
+    Ok(listed.lines().filter_map(release).collect())
 }
 
 /// The versions that have a git tag `v…`.

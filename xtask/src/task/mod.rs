@@ -16,7 +16,9 @@ mod publish;
 pub mod push;
 pub mod release;
 pub mod repository;
+mod smoked;
 pub mod test;
+mod untagged;
 pub mod verify;
 mod work;
 
