@@ -42,7 +42,7 @@ fn every_kind_of_damage_is_found_named_and_told_apart() {
     let cached = cache["layers"].as_array().unwrap().iter().map(&text);
     let only_cached = cached.into_iter().find(|digest| !in_image.contains(digest)).unwrap();
     let exact = exact.as_str();
-    let revision = "org.opencontainers.image.revision";
+    let label = |key, value| label(&package, exact, key, value);
 
     let damages: Vec<Damage<'_>> = vec![
         ("manifest child", Box::new(|| package.delete(&image)), "the platform's manifest"),
@@ -88,35 +88,9 @@ fn every_kind_of_damage_is_found_named_and_told_apart() {
             }),
             "it is not the image of `dev-",
         ),
-        (
-            "label wrong",
-            Box::new(|| {
-                package.changed(&["dev", exact], |value| {
-                    value["config"]["Labels"][revision] = "x".into();
-                });
-            }),
-            "the label says x",
-        ),
-        (
-            "source wrong",
-            Box::new(|| {
-                package.changed(&["dev", exact], |value| {
-                    let source = "org.opencontainers.image.source";
-                    value["config"]["Labels"][source] = "https://github.com/x/y".into();
-                });
-            }),
-            "its source is",
-        ),
-        (
-            "version wrong",
-            Box::new(|| {
-                package.changed(&["dev", exact], |value| {
-                    let version = "org.opencontainers.image.version";
-                    value["config"]["Labels"][version] = "newest".into();
-                });
-            }),
-            "it says that it is version newest",
-        ),
+        ("label wrong", label("revision", "x"), "the label says x"),
+        ("source wrong", label("source", "https://github.com/x/y"), "its source is"),
+        ("version wrong", label("version", "newest"), "it says that it is version newest"),
         (
             "wrong platform",
             Box::new(|| {
@@ -134,6 +108,19 @@ fn every_kind_of_damage_is_found_named_and_told_apart() {
     assert!(said.iter().any(|line| line.contains("more than 1.00 MB")), "oversized: {said:#?}");
     // Each was found and nothing else, or the test would have ended.
     println!("{} kinds tried, {} found, 0 false alarms", damages.len() + 1, found + 1);
+}
+
+/// Publishes the image of `dev` anew, with another label in its configuration alone.
+fn label<'d>(
+    package: &'d Package<'_>,
+    exact: &'d str,
+    key: &'static str,
+    value: &'static str,
+) -> Box<dyn Fn() + 'd> {
+    let key = format!("org.opencontainers.image.{key}");
+    Box::new(move || {
+        package.changed(&["dev", exact], |image| image["config"]["Labels"][&key] = value.into());
+    })
 }
 
 /// Each damage is found and named as itself, and once it is mended there is nothing to find.

@@ -4,7 +4,8 @@
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::print_stdout,
-    reason = "a test fails by panicking, and tells its figures"
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking, tells its figures, and puts programs before others on the PATH"
 )]
 
 mod support;

@@ -21,7 +21,7 @@ pub fn rendered(error: &anyhow::Error) -> (Exit, String) {
     if let Some(hint) = failure.and_then(|failure| failure.hint.as_deref()) {
         let _ = write!(text, "\n\nhint: {hint}");
     }
-    let interrupted = error.chain().any(|cause| cause.is::<Interrupted>());
+    let interrupted = error.chain().any(|cause| cause.downcast_ref::<Interrupted>().is_some());
     let exit = match failure {
         Some(failure) => failure.exit,
         None if interrupted => Exit::Unfinished,

@@ -107,20 +107,17 @@ fn folded(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {
         let mut word: Vec<char> = word.chars().collect();
-        loop {
-            let Some(line) = lines.last_mut() else { break };
+        while let Some(line) = lines.last_mut() {
             let length = line.chars().count();
             let glue = usize::from(length > 0);
             if length + glue + word.len() <= width {
                 line.extend(std::iter::repeat_n(' ', glue).chain(word));
                 break;
             }
-            if length > 0 {
-                lines.push(String::new());
-            } else {
+            if length == 0 {
                 line.extend(word.drain(..width));
-                lines.push(String::new());
             }
+            lines.push(String::new());
         }
     }
     lines

@@ -105,7 +105,9 @@ fn of_buildkit(start: &Start, facts: &Facts, services: &[&ServiceFacts]) -> Resu
                 Some(problem) => return Ok(vec![absent(&problem.message)]),
                 None => findings.push(unknown(said)),
             },
-            Err(error) if error.chain().any(|cause| cause.is::<Interrupted>()) => {
+            Err(error)
+                if error.chain().any(|cause| cause.downcast_ref::<Interrupted>().is_some()) =>
+            {
                 return Err(error);
             }
             Err(error) => findings.push(unknown(format!("{error:#}"))),

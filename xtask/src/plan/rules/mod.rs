@@ -146,9 +146,10 @@ pub fn findings(subject: &Subject<'_>) -> Vec<Finding> {
         .into_iter()
         .map(|Broken { line, rule, detail, remedy }| {
             let finding = new(line, Level::Warn, format!("{rule}: {detail}"));
-            match remedy.starts_with("cargo xtask ") {
-                true => finding.remedy(remedy),
-                false => finding.hint(format!("{}: {remedy}", at(line))),
+            if remedy.starts_with("cargo xtask ") {
+                finding.remedy(remedy)
+            } else {
+                finding.hint(format!("{}: {remedy}", at(line)))
             }
         })
         .collect();

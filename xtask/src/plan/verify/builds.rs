@@ -200,7 +200,7 @@ mod tests {
     #[test]
     fn a_miss_is_told_with_the_first_step_and_why() {
         let before = record(&[("RUN a", true), ("COPY b", true)], &of_tree("t"));
-        check_last(&[before.clone()], &[], "Skip: no second build here yet");
+        check_last(std::slice::from_ref(&before), &[], "Skip: no second build here yet");
         let same = "Pass: 100 % of its steps were cached";
         check_last(&[before.clone(), before.clone()], &[], same);
         let half = "Warn: 50 % of its steps were cached; it began to miss at";

@@ -175,7 +175,8 @@ fn what_is_not_what_it_should_be_is_damaged() {
     let text = "{}".to_owned();
     check(
         |package| {
-            set(package, "image", Object::Manifest { media_type: OCI_MANIFEST.to_owned(), text })
+            let media_type = OCI_MANIFEST.to_owned();
+            set(package, "image", Object::Manifest { media_type, text });
         },
         &[
             "closure: the platform's manifest 696d61676500 is damaged: not a manifest: missing field \
