@@ -139,7 +139,7 @@ fn what_a_rule_finds_is_told_with_its_line_and_how_to_mend_it() {
     let shown: Vec<String> = found
         .map(|finding| {
             let text = |key: &str| finding[key].as_str().unwrap().to_owned();
-            format!("{}: {}\n  {}\n", text("subject"), text("detail"), text("remedy"))
+            format!("{}: {}\n  {}\n", text("subject"), text("detail"), text("hint"))
         })
         .collect();
     expect![[r"

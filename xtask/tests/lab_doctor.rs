@@ -73,6 +73,14 @@ fn check(found: &[Value], subject: &str, check: &str, expected: [&str; 3]) {
     assert!(one["remedy"].as_str().unwrap_or_default().starts_with(remedy), "{one:#}");
 }
 
+/// What is said besides the command.
+#[track_caller]
+fn check_hint(found: &[Value], subject: &str, check: &str, expected: &str) {
+    let is_it = |one: &&Value| one["subject"] == subject && one["check"] == check;
+    let one = found.iter().find(is_it).unwrap_or_else(|| unreachable!("{found:#?}"));
+    assert!(one["hint"].as_str().unwrap_or_default().contains(expected), "{one:#}");
+}
+
 #[test]
 #[ignore = "needs the lab: cargo xtask test"]
 fn no_cache_is_used_because_nothing_is_published_or_the_cache_is_gone_or_an_image() {
@@ -126,16 +134,16 @@ fn no_cache_is_used_because_a_base_a_file_or_a_step_has_changed() {
     fixture.xtask(&["push", "--lab"]).expect(0);
     let name = format!("the base {base}: ");
     let changed = ["warn", name.as_str(), "cargo xtask push --explain"];
-    check(&findings(&fixture, "doctor"), "web", "hit rate", changed);
+    check(&findings(&fixture, "doctor"), "web", "last build", changed);
 
     let missed_because = |why: &str| {
         fixture.commit("feat: another image");
         fixture.xtask(&["push", "--lab"]).expect(0);
         let changed = ["warn", why, "cargo xtask push --explain"];
-        check(&findings(&fixture, "doctor"), "web", "hit rate", changed);
+        check(&findings(&fixture, "doctor"), "web", "last build", changed);
     };
     fixture.write("services/web/data", &format!("two of {}\n", fixture.repository));
-    missed_because("COPY --link data /data: its folder: ");
+    missed_because("COPY --link data /data: its files data, its folder: ");
     fixture.service("web", &format!("{}RUN true\n", dockerfile()));
     missed_because("RUN true: the build before did not have this step");
 }
@@ -146,8 +154,9 @@ fn an_image_that_is_too_large_is_told_with_the_step_that_makes_it_so() {
     let (fixture, _lab) = published();
     fixture.configure("size-limit = \"1MB\"\n");
     let found = findings(&fixture, "verify");
-    let large = ["fail", "more than 1.00 MB", "move build tools to another stage"];
+    let large = ["fail", "more than 1.00 MB", "docker pull "];
     check(&found, "web:dev", "size", large);
+    check_hint(&found, "web:dev", "size", "move build tools to another stage");
 
     // What makes an image large without need is found in its Dockerfile.
     std::fs::remove_file(fixture.root().join("services/web/.dockerignore")).unwrap();
@@ -162,7 +171,7 @@ fn an_image_that_is_too_large_is_told_with_the_step_that_makes_it_so() {
         .filter(|one| one["check"] == "dockerfile" && one["level"] != "pass")
         .map(|one| one["detail"].as_str().unwrap().split(':').next().unwrap())
         .collect();
-    for rule in ["package-lists", "late-clean-up", "no-ignore-file"] {
+    for rule in ["package-lists", "recommended-packages", "late-clean-up", "no-ignore-file"] {
         assert!(rules.contains(&rule), "{rule}: {rules:?}");
     }
 }
@@ -179,16 +188,20 @@ fn what_the_credentials_do_not_allow_is_denied_and_told() {
         command.env("DOCKER_CONFIG", login.map_or(fixture.root(), tempfile::TempDir::path));
         Ran::from(command.output().unwrap()).json().as_array().unwrap().clone()
     };
-    let remedy = format!("docker login {registry}; in a job `permissions: packages: write`");
-
+    let remedy = format!("docker login {registry}");
+    let in_a_job = "`permissions: packages: write`";
     let found = doctor(None);
     check(&found, "web :cache", "cache", ["fail", "authentication required", "docker login"]);
     check(&found, registry, "may push", ["fail", "authentication required", &remedy]);
+    check_hint(&found, registry, "may push", in_a_job);
 
     let (_, reader) = locked.login("read");
     let found = doctor(Some(&reader));
     check(&found, "web :cache", "cache", ["pass", "result", ""]);
-    check(&found, registry, "may push", ["fail", "permission_denied: write_package", &remedy]);
+    check(&found, "web", "may push", ["fail", "permission_denied: write_package", &remedy]);
+    // Credentials that others accept: the package may belong to another repository.
+    check_hint(&found, "web", "may push", "the package is not linked to this repository");
+    check_hint(&found, "web", "may push", "%2Fweb/settings");
 
     let (token, writer) = locked.login("write");
     check(&doctor(Some(&writer)), registry, "may push", ["pass", "an upload was begun", ""]);
@@ -196,5 +209,17 @@ fn what_the_credentials_do_not_allow_is_denied_and_told() {
     lab.github("DELETE", &format!("/tokens/{token}"), None);
     let found = doctor(Some(&writer));
     check(&found, "web :cache", "cache", ["fail", "denied", "docker login"]);
-    check(&found, registry, "may push", ["fail", "denied", &remedy]);
+    check(&found, "web", "may push", ["fail", "denied", &remedy]);
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn a_dry_run_of_doctor_begins_no_upload() {
+    let (fixture, lab) = unpublished();
+    lab.reset();
+    let ran = fixture.xtask(&["doctor", "--lab", "--dry-run", "--format=json"]);
+    let found = ran.json().as_array().unwrap().clone();
+    check(&found, lab.registry(), "may push", ["skip", "a dry run begins no upload", ""]);
+    let requests = lab.requests();
+    assert!(requests.iter().all(|request| request["method"] != "POST"), "{requests:#?}");
 }

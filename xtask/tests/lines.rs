@@ -218,3 +218,37 @@ fn the_configuration_that_the_readme_shows_is_one() {
         Config::parse("Cargo.toml", block.split("```").next().unwrap()).unwrap();
     }
 }
+
+/// The texts between quotes that begin with our own command, `{…}` in them being something or other.
+fn commands(source: &str) -> Vec<String> {
+    let texts = source.split("\"cargo xtask ").skip(1);
+    let texts = texts.filter_map(|rest| rest.split('"').next());
+    let filled = |text: &str| {
+        let mut parts = text.split('{');
+        let first = parts.next().unwrap_or_default().to_owned();
+        parts.fold(first, |filled, part| {
+            format!("{filled}1.0.0{}", part.split_once('}').map_or("", |(_, rest)| rest))
+        })
+    };
+    texts.map(|text| format!("cargo xtask {}", filled(text))).collect()
+}
+
+#[test]
+fn what_a_finding_says_to_type_can_be_typed() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let files = ["verify", "doctor", "smoked", "linters", "check"];
+    let mut paths: Vec<_> =
+        files.iter().map(|name| source.join("task").join(format!("{name}.rs"))).collect();
+    paths.extend(files::below(&source.join("plan/verify")).unwrap());
+    let mut tried = 0;
+    for path in paths {
+        let text = std::fs::read_to_string(&path).unwrap();
+        for line in commands(&text).iter().flat_map(|line| line.split(" && ")) {
+            let words = line.trim_start_matches("cargo ").split_whitespace();
+            let parsed = <xtask::cli::Cli as clap::Parser>::try_parse_from(words);
+            assert!(parsed.is_ok(), "{}: {line}", path.display());
+            tried += 1;
+        }
+    }
+    assert!(tried >= 20, "only {tried} commands were found");
+}

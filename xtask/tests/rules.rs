@@ -51,7 +51,8 @@ fn the_page_has_every_rule() {
          Generated from the rules; after a change: `UPDATE_EXPECT=1 cargo test --test rules`. `cargo xtask \
          verify --local` judges each service's Dockerfile and build context by them, with the line and how \
          to mend it; with `--strict` what they find fails. hadolint and BuildKit's own checks see other \
-         things, and run in `cargo xtask test`.\n\n\
+         things; `verify` tells what they find too where they are installed, and `cargo xtask test` \
+         installs them.\n\n\
          | rule | why |\n| --- | --- |\n",
     );
     for rule in RULES {

@@ -167,6 +167,17 @@ pub struct GitHub {
     pub server_url: String,
 }
 
+impl GitHub {
+    /// Whether the registry is that of the job's own GitHub. The job's token is for no other.
+    pub fn owns(&self, registry: &Registry) -> bool {
+        let server = self.server_url.split_once("://").map_or("", |(_, rest)| rest);
+        let server = server.split('/').next().unwrap_or_default();
+        registry.as_str() == "ghcr.io"
+            || server != "github.com"
+                && registry.as_str().strip_prefix("containers.").is_some_and(|rest| rest == server)
+    }
+}
+
 /// The engine that `docker` reaches, or why there is none.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "state")]
@@ -249,5 +260,27 @@ impl ServiceFacts {
             dockerfile: dockerfile.to_owned(),
             earlier: Vec::new(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_token_of_a_job_goes_to_the_registry_of_its_own_github_alone() {
+        let takes = |registry: &str, server_url: &str| {
+            let job = GitHub { server_url: server_url.to_owned(), ..GitHub::default() };
+            job.owns(&Registry::new(registry).unwrap())
+        };
+        assert!(takes("ghcr.io", "https://github.com"));
+        assert!(takes("containers.git.example.com", "https://git.example.com"));
+        assert!(takes("containers.octo.ghe.com", "https://octo.ghe.com/"));
+        for other in
+            ["registry.example.com", "docker.io", "containers.github.com", "ghcr.io.evil.com"]
+        {
+            assert!(!takes(other, "https://github.com"), "{other}");
+        }
+        assert!(!takes("containers.evil.com", "https://git.example.com"));
     }
 }

@@ -10,6 +10,10 @@ use super::manifest::{Descriptor, ImageManifest, Manifest, media_type};
 use super::published::Relation;
 use super::reference::{Digest, Reference, Tag};
 
+/// The annotations by which an image tells its base.
+pub const BASE_NAME: &str = "org.opencontainers.image.base.name";
+pub const BASE_DIGEST: &str = "org.opencontainers.image.base.digest";
+
 /// Everything that was read of one package.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Package {
@@ -17,6 +21,8 @@ pub struct Package {
     pub listing: Listing,
     /// Where tags point; one that was looked up and is not there is missing.
     pub points: BTreeMap<Tag, Digest>,
+    /// Tags that could not be looked up, and why.
+    pub unread: BTreeMap<Tag, String>,
     pub objects: BTreeMap<Digest, Object>,
     /// Digests that the bases have now, by their names in the Dockerfile.
     pub bases: BTreeMap<String, Digest>,
@@ -24,10 +30,44 @@ pub struct Package {
     pub commits: BTreeMap<String, Commit>,
     /// The tag of the published commit before that of `dev`.
     pub previous: Option<Tag>,
-    /// The tag of a published commit that is newer than that of `dev`.
+    /// The tag of the newest published commit that was made on top of that of `dev`.
     pub newer: Option<Tag>,
+    /// The commits of git's version tags.
+    pub releases: BTreeMap<Tag, String>,
     /// Whether everybody may read it; `None` when that was not asked.
     pub public: Option<bool>,
+    /// The layers of an image's base, by the image's digest; read only where they have a limit.
+    pub base_layers: BTreeMap<Digest, BTreeSet<Digest>>,
+    /// What a program said of the signatures of images, where they must be signed.
+    pub signatures: BTreeMap<Digest, Signature>,
+    /// What stands in the package under no tag and is needed by nothing.
+    pub untagged: Untagged,
+}
+
+/// What came of looking for a signature.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Signature {
+    Verified,
+    Refused {
+        /// The program's last words.
+        said: String,
+    },
+    /// The program that can tell is not installed.
+    NoProgram,
+}
+
+/// Versions of a package that have no tag and would be deleted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Untagged {
+    Count(usize),
+    /// Nobody lists them here.
+    #[default]
+    Unlisted,
+    Unknown {
+        message: String,
+    },
 }
 
 /// The list of a package's tags.
@@ -64,6 +104,10 @@ pub enum Object {
     /// It is there; its bytes were not read.
     There,
     Missing,
+    /// Its bytes are not those that its digest, its size or its kind promises.
+    Corrupt {
+        detail: String,
+    },
     Unknown {
         message: String,
     },
@@ -74,8 +118,8 @@ pub enum Object {
 pub struct Commit {
     /// How it relates to the one that is checked out.
     pub relation: Relation,
-    /// Commits since then that touch the service's folder.
-    pub touched: u64,
+    /// Commits since then that touch the service's folder; `None` where git cannot tell.
+    pub touched: Option<u64>,
 }
 
 /// Something that a tag leads to and that cannot be had.
@@ -84,8 +128,29 @@ pub struct Absent {
     /// `configuration`, `layer` and so on.
     pub what: &'static str,
     pub digest: Digest,
-    /// `None` when it is not there; otherwise why nobody knows.
-    pub unknown: Option<String>,
+    pub why: Why,
+}
+
+/// Why something cannot be had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Why {
+    Gone,
+    /// It is there, and is not what it should be.
+    Damaged(String),
+    /// Nobody could look.
+    Unknown(String),
+}
+
+impl Absent {
+    /// As a sentence.
+    pub fn text(&self) -> String {
+        let (what, digest) = (self.what, self.digest.short());
+        match &self.why {
+            Why::Gone => format!("the {what} {digest} is gone"),
+            Why::Damaged(detail) => format!("the {what} {digest} is damaged: {detail}"),
+            Why::Unknown(message) => format!("the {what} {digest} cannot be looked at: {message}"),
+        }
+    }
 }
 
 impl Package {
@@ -110,6 +175,17 @@ impl Package {
             Object::Document { text } => Some(text),
             _ => None,
         }
+    }
+
+    /// What an image says of itself under `key`: its index, else its first image.
+    pub fn said(&self, digest: &Digest, key: &str) -> Option<String> {
+        if let Some(Manifest::Index(index)) = self.manifest(digest)
+            && let Some(text) = index.annotations.get(key)
+        {
+            return Some(text.clone());
+        }
+        let (.., image) = self.images(digest).into_iter().next()?;
+        self.configuration(&image)?.config.labels.get(key).cloned()
     }
 
     /// The images at a digest: itself, or those of an index.
@@ -144,17 +220,23 @@ impl Package {
             if !seen.insert(next.clone()) {
                 continue;
             }
-            let unknown = |message: &str| Some(message.to_owned());
-            match self.objects.get(&next) {
-                Some(Object::Missing) => absent.push(Absent { what, digest: next, unknown: None }),
-                Some(Object::Unknown { message }) => {
-                    absent.push(Absent { what, digest: next, unknown: unknown(message) });
+            let why = match self.objects.get(&next) {
+                Some(Object::Missing) => Why::Gone,
+                Some(Object::Corrupt { detail }) => Why::Damaged(detail.clone()),
+                Some(Object::Unknown { message }) => Why::Unknown(message.clone()),
+                None => Why::Unknown("it was not read".to_owned()),
+                Some(Object::Manifest { media_type, text }) => {
+                    match Manifest::parse(media_type, text.as_bytes()) {
+                        Ok(manifest) => {
+                            open.extend(below(&manifest));
+                            continue;
+                        }
+                        Err(error) => Why::Damaged(error.to_string()),
+                    }
                 }
-                None => {
-                    absent.push(Absent { what, digest: next, unknown: unknown("it was not read") });
-                }
-                Some(_) => open.extend(self.manifest(&next).iter().flat_map(below)),
-            }
+                Some(Object::Document { .. } | Object::There) => continue,
+            };
+            absent.push(Absent { what, digest: next, why });
         }
         absent
     }

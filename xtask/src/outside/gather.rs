@@ -16,7 +16,7 @@ use crate::model::tier::TierLook;
 
 use super::process::Runner;
 use super::registry::look::{self, Looker};
-use super::registry::{self, Client};
+use super::registry::{self, Client, Source};
 use super::{clock, environment, files, git, records};
 
 /// What a command wants to know.
@@ -52,10 +52,26 @@ pub fn gather(
         };
         let services = facts.services.iter().map(|service| service.name.clone());
         let services: Vec<_> = services.filter(chosen).collect();
-        let client = Client::new(registry::Options::default());
-        facts.tiers = tiers(&facts, &client, &services, &BTreeMap::new())?;
+        facts.tiers = tiers(&facts, &client(&facts), &services, &BTreeMap::new())?;
     }
     Ok(facts)
+}
+
+/// A client with the job's own token where there is one, else with what docker has.
+pub fn client(facts: &Facts) -> Client {
+    let credentials = match environment::job_login().filter(|_| is_job(facts)) {
+        Some((user, password)) => {
+            Source::Given { registry: facts.registry().clone(), user, password }
+        }
+        None => Source::Docker,
+    };
+    Client::new(registry::Options { credentials, ..registry::Options::default() })
+}
+
+/// The token of a job is for GitHub's registry; the lab's wants none.
+pub fn is_job(facts: &Facts) -> bool {
+    let job = facts.environment.github.as_ref();
+    job.is_some_and(|job| job.owns(facts.registry())) && facts.lab.is_none()
 }
 
 /// What is to be seen of the cache tiers of `services`; for those that the inputs at hand have already

@@ -9,7 +9,7 @@ use crate::model::facts::{Git, Since};
 use crate::model::failure::Failure;
 use crate::model::invocation::Invocation;
 use crate::model::published::Relation;
-use crate::model::reference::Repository;
+use crate::model::reference::{Repository, Tag};
 
 use super::process::Runner;
 
@@ -202,15 +202,39 @@ pub fn newest_before(
     Ok(listed.lines().find(|line| commits.contains(line)).map(str::to_owned))
 }
 
-/// How many commits since `revision` touch a folder.
-pub fn touched(runner: &Runner, revision: &str, folder: &str) -> Result<u64> {
+/// How many commits since `revision` touch a folder; `None` where git cannot tell.
+pub fn touched(runner: &Runner, revision: &str, folder: &str) -> Result<Option<u64>> {
     let revision = revision.trim_end_matches("-dirty");
     if !is_hash(revision) {
-        return Ok(0);
+        return Ok(None);
     }
     let range = format!("{revision}..HEAD");
     let counted = runner.finish(&git(["rev-list", "--count", &range, "--", folder]))?.stdout;
-    Ok(counted.trim().parse().unwrap_or(0))
+    Ok(counted.trim().parse().ok())
+}
+
+/// The files that differ between two trees; empty where this clone does not have both.
+pub fn changed_files(runner: &Runner, before: &str, now: &str) -> Result<Vec<String>> {
+    if !is_hash(before) || !is_hash(now) {
+        return Ok(Vec::new());
+    }
+    let listed = runner.finish(&git(["diff", "--name-only", "--no-renames", "-z", before, now]))?;
+    let paths = listed.stdout.split('\0').filter(|path| !path.is_empty());
+    Ok(paths.map(str::to_owned).collect())
+}
+
+/// The tags `v…` of this clone that are versions, each with its commit.
+pub fn releases(runner: &Runner) -> Result<BTreeMap<Tag, String>> {
+    let format = "--format=%(refname:lstrip=2) %(objectname) %(*objectname)";
+    let listed = runner.finish(&git(["for-each-ref", format, "refs/tags/v*"]))?.stdout;
+    let release = |line: &str| {
+        let mut words = line.split_whitespace();
+        let name = words.next()?;
+        semver::Version::parse(name.strip_prefix('v')?).ok()?;
+        // A tag with a message is an object of its own, which names the commit last.
+        Some((Tag::new(name).ok()?, words.next_back()?.to_owned()))
+    };
+    Ok(listed.lines().filter_map(release).collect())
 }
 
 /// The messages of the commits after `since`, the newest first; of all commits without it.

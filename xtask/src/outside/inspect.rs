@@ -7,24 +7,30 @@ use anyhow::Result;
 
 use crate::model::facts::{LabFacts, ServiceFacts};
 use crate::model::failure::Interrupted;
-use crate::model::inspection::{Commit, Listing, Object, Package, is_read};
+use crate::model::inspection::{
+    BASE_DIGEST, BASE_NAME, Commit, Listing, Object, Package, Untagged, is_read,
+};
 use crate::model::manifest::{Descriptor, Manifest, media_type};
 use crate::model::published::Relation;
 use crate::model::reference::{Digest, Reference, Tag};
 
 use super::process::Runner;
-use super::registry::{CONFIGURATION_LIMIT, Client, Options, RegistryError, Source};
+use super::registry::{CONFIGURATION_LIMIT, Client, RegistryError};
 use super::{git, parallel, published};
 
 /// Reads packages with one client.
 pub struct Inspector<'a> {
     pub client: &'a Client,
+    /// A client without credentials.
+    pub nobody: &'a Client,
     pub runner: &'a Runner,
     pub lab: Option<&'a LabFacts>,
     /// The commit that is checked out.
     pub head: Option<&'a str>,
-    /// Which of a package's tags are looked up first: those whose image tells the rest.
+    /// Which of a package's tags are looked up first.
     pub tags: fn(&[Tag]) -> Vec<Tag>,
+    /// Those of them whose images are judged, and so read with all that is below them.
+    pub judged: fn(&[Tag]) -> Vec<Tag>,
     /// Which tags belong to the commit of an image.
     pub tags_of: fn(&str, &[Tag]) -> Vec<Tag>,
 }
@@ -41,26 +47,37 @@ impl Inspector<'_> {
             repository: repository.clone(),
             listing: self.listing(repository)?,
             points: BTreeMap::new(),
+            unread: BTreeMap::new(),
             objects: BTreeMap::new(),
             bases: BTreeMap::new(),
             commits: BTreeMap::new(),
             previous: None,
             newer: None,
+            releases: git::releases(self.runner)?,
             public: None,
+            base_layers: BTreeMap::new(),
+            signatures: BTreeMap::new(),
+            untagged: Untagged::default(),
         };
         let tags = package.listing.tags().to_vec();
         if tags.is_empty() {
             return Ok(package);
         }
         self.point(&mut package, &(self.tags)(&tags))?;
+        let judged: BTreeSet<Digest> = (self.judged)(&tags)
+            .iter()
+            .filter_map(|tag| package.points.get(tag).cloned())
+            .collect();
+        let manifests = judged.iter().map(|digest| (digest.clone(), Wanted::Manifest));
+        self.read(&mut package, manifests.collect());
         let revisions = self.revisions(&package)?;
         let exact: Vec<Tag> =
             revisions.values().flat_map(|revision| (self.tags_of)(revision, &tags)).collect();
         self.point(&mut package, &exact)?;
         self.history(&mut package, service, &revisions, &tags)?;
-        self.walk(&mut package)?;
+        self.walk(&mut package, judged)?;
         package.bases = published::bases(self.client, bases, self.lab);
-        package.public = Self::public(repository);
+        package.public = self.public(repository);
         Ok(package)
     }
 
@@ -76,7 +93,7 @@ impl Inspector<'_> {
         })
     }
 
-    /// Where tags point, and the manifests there.
+    /// Where tags point. One that cannot be looked up does not keep the others from being judged.
     fn point(&self, package: &mut Package, tags: &[Tag]) -> Result<()> {
         let new: Vec<&Tag> = tags.iter().filter(|tag| !package.points.contains_key(tag)).collect();
         let repository = &package.repository;
@@ -88,11 +105,10 @@ impl Inspector<'_> {
                 Ok(head) => drop(package.points.insert(tag.clone(), head.digest)),
                 // Deleted since the tags were listed.
                 Err(RegistryError::NotFound) => {}
-                Err(error) => return Err(error.into()),
+                Err(RegistryError::Interrupted) => return Err(Interrupted.into()),
+                Err(error) => drop(package.unread.insert(tag.clone(), error.to_string())),
             }
         }
-        let open: BTreeSet<Digest> = package.points.values().cloned().collect();
-        self.read(package, open.into_iter().map(|digest| (digest, Wanted::Manifest)).collect());
         Ok(())
     }
 
@@ -129,7 +145,7 @@ impl Inspector<'_> {
                 let relation = git::relation(self.runner, revision, head)?;
                 let touched = match relation {
                     Relation::Older => git::touched(self.runner, revision, &service.folder)?,
-                    _ => 0,
+                    _ => None,
                 };
                 package.commits.insert(revision.clone(), Commit { relation, touched });
             }
@@ -141,6 +157,8 @@ impl Inspector<'_> {
                 .filter_map(|tag| Some(tag.as_str().strip_prefix("dev-")?.to_owned()))
                 .collect();
             package.newer = published::newer(self.runner, tags, revision)?.newest;
+            let newer: Vec<Tag> = package.newer.iter().cloned().collect();
+            self.point(package, &newer)?;
             let before = git::newest_before(self.runner, revision, &published)?;
             package.previous =
                 before.map(|commit| Tag::new(format!("dev-{commit}"))).transpose()?;
@@ -150,15 +168,15 @@ impl Inspector<'_> {
         Ok(())
     }
 
-    /// Reads everything below the tags, level by level. Of the previous image only sizes matter.
-    fn walk(&self, package: &mut Package) -> Result<()> {
+    /// Reads everything below the images that are judged, level by level. Of the image before that of
+    /// `dev` only sizes matter.
+    fn walk(&self, package: &mut Package, judged: BTreeSet<Digest>) -> Result<()> {
         let previous = package.previous.as_ref().and_then(|tag| package.points.get(tag)).cloned();
-        let is_previous = |digest: &Digest| {
-            previous.as_ref() == Some(digest)
-                && package.points.values().filter(|point| *point == digest).count() == 1
-        };
+        let previous = previous.filter(|digest| !judged.contains(digest));
+        self.read(package, previous.iter().map(|d| (d.clone(), Wanted::Manifest)).collect());
         let mut level: Vec<(Digest, bool)> =
-            package.points.values().map(|digest| (digest.clone(), is_previous(digest))).collect();
+            judged.into_iter().map(|digest| (digest, false)).collect();
+        level.extend(previous.map(|digest| (digest, true)));
         let mut seen = BTreeSet::new();
         while !level.is_empty() {
             super::interrupt::check()?;
@@ -172,7 +190,7 @@ impl Inspector<'_> {
                 for entry in manifest.children() {
                     let want = Wanted::of(entry);
                     let is_attestation = entry.is_attestation();
-                    if !shallow || (want == Wanted::Manifest && !is_attestation) {
+                    if !shallow || (matches!(want, Wanted::Manifest) && !is_attestation) {
                         wanted.push((entry.digest.clone(), want));
                         next.push((entry.digest.clone(), shallow));
                     }
@@ -209,18 +227,66 @@ impl Inspector<'_> {
                 .client
                 .blob(repository, digest, CONFIGURATION_LIMIT)
                 .map(|bytes| Object::Document { text: text(bytes) }),
-            Wanted::Presence => self.client.head_blob(repository, digest).map(|_| Object::There),
+            Wanted::Presence { size } => {
+                self.client.head_blob(repository, digest).map(|there| match there {
+                    // Some do not tell the length of what they do not send.
+                    Some(bytes) if bytes != size && bytes != 0 => Object::Corrupt {
+                        detail: format!("it has {bytes} bytes, and should have {size}"),
+                    },
+                    _ => Object::There,
+                })
+            }
         };
         read.unwrap_or_else(|error| match error {
             RegistryError::NotFound => Object::Missing,
+            RegistryError::Corrupt { detail } => Object::Corrupt { detail },
             error => Object::Unknown { message: error.to_string() },
         })
     }
 
+    /// The layers of the bases of images, by the images' digests; an image whose base cannot be read is
+    /// left out.
+    pub fn base_layers(
+        &self,
+        package: &Package,
+        digests: &[Digest],
+    ) -> BTreeMap<Digest, BTreeSet<Digest>> {
+        let of_image =
+            |digest: &Digest| Some((digest.clone(), self.layers_below(package, digest)?));
+        parallel::each(digests, of_image).into_iter().flatten().collect()
+    }
+
+    fn layers_below(&self, package: &Package, digest: &Digest) -> Option<BTreeSet<Digest>> {
+        let said = |key| package.said(digest, key);
+        let base =
+            published::base(&said(BASE_NAME)?, self.lab)?.at(Digest::new(said(BASE_DIGEST)?).ok()?);
+        let mut layers = BTreeSet::new();
+        let images = match self.client.manifest(&base).ok()?.parse().ok()? {
+            Manifest::Index(index) => {
+                let ours = package.images(digest);
+                let is_ours = |entry: &&Descriptor| {
+                    ours.iter().any(|(own, ..)| {
+                        own.as_ref().is_none_or(|own| own.platform == entry.platform)
+                    })
+                };
+                index.images().filter(is_ours).map(|entry| entry.digest.clone()).collect()
+            }
+            _ => vec![base.digest.clone()?],
+        };
+        for image in images {
+            let Manifest::Image(image) =
+                self.client.manifest(&base.at(image)).ok()?.parse().ok()?
+            else {
+                return None;
+            };
+            layers.extend(image.layers.into_iter().map(|layer| layer.digest));
+        }
+        Some(layers)
+    }
+
     /// Whether somebody without credentials may list the tags.
-    fn public(repository: &Reference) -> Option<bool> {
-        let nobody = Client::new(Options { credentials: Source::Anonymous, ..Options::default() });
-        match nobody.tags(repository) {
+    fn public(&self, repository: &Reference) -> Option<bool> {
+        match self.nobody.tags(repository) {
             Ok(_) => Some(true),
             Err(
                 RegistryError::NotFound
@@ -237,7 +303,10 @@ impl Inspector<'_> {
 enum Wanted {
     Manifest,
     Document,
-    Presence,
+    /// Whether it is there, as large as its descriptor says.
+    Presence {
+        size: u64,
+    },
 }
 
 impl Wanted {
@@ -245,7 +314,7 @@ impl Wanted {
         match entry.media_type.as_str() {
             kind if media_type::MANIFESTS.contains(&kind) => Self::Manifest,
             _ if is_read(entry) => Self::Document,
-            _ => Self::Presence,
+            _ => Self::Presence { size: entry.size },
         }
     }
 }

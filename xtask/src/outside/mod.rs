@@ -27,6 +27,7 @@ pub mod published;
 pub mod records;
 pub mod registry;
 pub mod releases;
+pub mod signature;
 pub mod smoke;
 pub mod terminal;
 pub mod tools;

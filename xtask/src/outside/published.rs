@@ -158,7 +158,7 @@ pub fn bases(
 }
 
 /// Where a base is really taken from.
-fn base(name: &str, lab: Option<&LabFacts>) -> Option<Reference> {
+pub(super) fn base(name: &str, lab: Option<&LabFacts>) -> Option<Reference> {
     let mut reference = Reference::normalized(name).ok()?;
     if reference.tag.is_none() && reference.digest.is_none() {
         reference = reference.with_tag(Tag::new("latest").ok()?);

@@ -20,6 +20,13 @@ const SETTLED: Duration = Duration::from_secs(1);
 pub struct Passed {
     /// From the start until the health check passed, or until the port answered.
     pub seconds_to_healthy: f64,
+    /// The user that the image names and its program runs as; `None` where it names none.
+    pub user: Option<String>,
+}
+
+/// Fetches `image`, so that a test of it says something about the image and not about the network.
+pub fn pull(runner: &Runner, image: &str) -> Result<()> {
+    runner.output(&Invocation::new("docker", ["pull", "--quiet", image])).map(drop)
 }
 
 /// Tests `image`, an id or a digest that the engine has. The error tells what was expected and ends
@@ -39,8 +46,9 @@ pub fn test(
     let tested = container.healthy(begun, smoke_test, &waits).and_then(|()| {
         let seconds_to_healthy = begun.elapsed().as_secs_f64();
         container.answers(begun, smoke_test, &waits)?;
+        let user = container.user()?;
         container.stops(smoke_test.stop_timeout)?;
-        Ok(Passed { seconds_to_healthy })
+        Ok(Passed { seconds_to_healthy, user })
     });
     tested.map_err(|error| match container.last_words() {
         Some(words) => error.context(format!("the container said last:\n{words}")),
@@ -146,18 +154,45 @@ impl Container<'_> {
         }
     }
 
-    fn stops(&self, limit: Duration) -> Result<()> {
-        let begun = Instant::now();
-        let patience = limit.as_secs() + 1;
-        let time = format!("--time={patience}");
-        self.runner.output(&self.docker(["stop", &time]))?;
-        if begun.elapsed() > limit {
-            bail!(
-                "it did not stop within {} s of SIGTERM (`stop-timeout-seconds`)",
-                limit.as_secs()
-            );
+    /// The user that the image names, who must be the one its first program runs as. One that names
+    /// nobody, or root, may change to whom it likes.
+    fn user(&self) -> Result<Option<String>> {
+        let named = self.runner.output(&self.docker(["inspect", "--format={{.Config.User}}"]))?;
+        let user = named.trim().split(':').next().unwrap_or_default();
+        if matches!(user, "" | "0" | "root") {
+            return Ok(None);
         }
-        Ok(())
+        let arguments = ["top", &self.name, "-o", "uid"].map(str::to_owned);
+        let listed = self.runner.output(&Invocation::new("docker", arguments))?;
+        let runs_as = listed.lines().nth(1).unwrap_or_default().trim();
+        let is_number = user.bytes().all(|byte| byte.is_ascii_digit());
+        // Which number a name has is known in the container only.
+        if runs_as == "0" || (is_number && runs_as != user) {
+            bail!("its user is `{user}`, and its program runs as {runs_as}");
+        }
+        Ok(Some(user.to_owned()))
+    }
+
+    /// It ends by itself after SIGTERM, whatever signal the image would like.
+    fn stops(&self, limit: Duration) -> Result<()> {
+        self.runner.output(&self.docker(["kill", "--signal=SIGTERM"]))?;
+        let begun = Instant::now();
+        loop {
+            let state = self.state()?;
+            if !state.running {
+                return match state.exit_code {
+                    137 => bail!("it was killed when it should have stopped (exit code 137)"),
+                    _ => Ok(()),
+                };
+            }
+            if begun.elapsed() > limit {
+                bail!(
+                    "it did not stop within {} s of SIGTERM (`stop-timeout-seconds`)",
+                    limit.as_secs()
+                );
+            }
+            clock::sleep(Duration::from_millis(100))?;
+        }
     }
 
     fn last_words(&self) -> Option<String> {

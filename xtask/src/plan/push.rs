@@ -5,10 +5,10 @@ use serde::Serialize;
 use crate::model::build::{BuildSpec, Output, Provenance};
 use crate::model::channel::Channel;
 use crate::model::config::SecretSource;
-use crate::model::facts::{Facts, Git, GitHub};
+use crate::model::facts::{Facts, Git};
 use crate::model::failure::Failure;
 use crate::model::published::{PublishedState, Relation};
-use crate::model::reference::{Reference, Registry};
+use crate::model::reference::Reference;
 use crate::model::service::ServiceName;
 
 use super::Choice;
@@ -56,15 +56,6 @@ pub fn commit(facts: &Facts, allowed: Option<bool>) -> Result<&Git, Failure> {
     };
     let message = format!("the tree has changes that are not committed: `{first}`{more}");
     Err(Failure::refused(message).hint(hint))
-}
-
-/// Whether a job's own token is for this registry: it is GitHub's, and goes to no other.
-pub fn takes_job_token(registry: &Registry, job: &GitHub) -> bool {
-    let server = job.server_url.split_once("://").map_or("", |(_, rest)| rest);
-    let server = server.split('/').next().unwrap_or_default();
-    registry.as_str() == "ghcr.io"
-        || server != "github.com"
-            && registry.as_str().strip_prefix("containers.").is_some_and(|rest| rest == server)
 }
 
 /// Decides what to do for each service of `plan`, whose builds are those of the channel.
@@ -181,26 +172,4 @@ pub fn exposures<'p>(plan: &'p PublishPlan, facts: &'p Facts) -> Vec<Exposure<'p
         }
     };
     built.map(exposure).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_token_of_a_job_goes_to_the_registry_of_its_own_github_alone() {
-        let takes = |registry: &str, server_url: &str| {
-            let job = GitHub { server_url: server_url.to_owned(), ..GitHub::default() };
-            takes_job_token(&Registry::new(registry).unwrap(), &job)
-        };
-        assert!(takes("ghcr.io", "https://github.com"));
-        assert!(takes("containers.git.example.com", "https://git.example.com"));
-        assert!(takes("containers.octo.ghe.com", "https://octo.ghe.com/"));
-        for other in
-            ["registry.example.com", "docker.io", "containers.github.com", "ghcr.io.evil.com"]
-        {
-            assert!(!takes(other, "https://github.com"), "{other}");
-        }
-        assert!(!takes("containers.evil.com", "https://git.example.com"));
-    }
 }

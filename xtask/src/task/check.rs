@@ -78,12 +78,12 @@ impl Finding {
         let Self { file, line, rule, detail, url } = self;
         let subject = line.map_or(file.clone(), |line| format!("{file}:{line}"));
         let level = if rule == ERROR { Level::Fail } else { Level::Warn };
-        let remedy = if url.is_empty() {
-            "cargo xtask build --check".to_owned()
+        let finding = verify::Finding::new(subject, "buildkit", level, format!("{rule}: {detail}"));
+        if url.is_empty() {
+            finding.remedy("cargo xtask build --check")
         } else {
-            format!("see {url}")
-        };
-        verify::Finding::new(subject, "buildkit", level, format!("{rule}: {detail}")).remedy(remedy)
+            finding.hint(format!("see {url}"))
+        }
     }
 }
 

@@ -6,14 +6,16 @@ use crate::cli::Doctor;
 use crate::model::facts::{Facts, ServiceFacts};
 use crate::model::failure::Exit;
 use crate::model::invocation::Invocation;
+use crate::model::reference::Reference;
+use crate::model::service::ServiceName;
 use crate::outside::gather::Wanted;
-use crate::outside::registry::{Client, Options, RegistryError};
-use crate::outside::{clock, docker};
+use crate::outside::registry::{Client, RegistryError};
+use crate::outside::{clock, docker, git, parallel, records};
 use crate::plan::verify::machine::{Disk, Probes, Push, machine};
-use crate::plan::verify::tiers;
+use crate::plan::verify::{builds, tiers};
 
 use super::Start;
-use super::verify::{of_records, show};
+use super::verify::show;
 
 pub fn run(mut start: Start, options: &Doctor) -> Result<Exit> {
     let format = start.human_or_json()?;
@@ -21,12 +23,22 @@ pub fn run(mut start: Start, options: &Doctor) -> Result<Exit> {
     let mut facts = start.facts(&Wanted { tiers: true, ..Wanted::default() })?;
     facts.engine = docker::read(&start.runner)?;
     let client = super::gate::client(&facts);
-    let probes =
-        Probes { disk: disk(&start), push: push(&facts, &client), clock_ahead: ahead(&facts) };
+    let probes = Probes {
+        disk: disk(&start),
+        pushes: pushes(&start, &facts, &client),
+        clock_ahead: ahead(&facts, &client),
+    };
     let services: Vec<&ServiceFacts> = facts.services.iter().collect();
-    let mut findings = machine(&facts, &probes);
+    let mut findings = machine(&facts, &probes, start.global.builder.as_deref());
     findings.extend(tiers::tiers(&facts, &services, clock::now()));
-    findings.extend(of_records(&start, &facts, &services));
+    for service in services {
+        let records = records::newest(&start.target, &start.root, &service.name, 2);
+        let files = match builds::trees(&records) {
+            Some((before, now)) => git::changed_files(&start.runner, &before, &now)?,
+            None => Vec::new(),
+        };
+        findings.push(builds::last_build(&facts, service, &records, &files));
+    }
     show(&findings, format, options.strict)
 }
 
@@ -43,20 +55,31 @@ fn disk(start: &Start) -> Option<Disk> {
     Some(Disk { folder, free, used_percent })
 }
 
-/// Begins an upload and gives it up.
-fn push(facts: &Facts, client: &Client) -> Option<Push> {
-    let repository = facts.published(&facts.services.first()?.name)?;
-    Some(match client.may_push(&repository) {
-        Ok(()) => Push::Allowed,
-        Err(error @ (RegistryError::Unauthorized { .. } | RegistryError::Denied { .. })) => {
-            Push::Denied { message: error.to_string() }
-        }
-        Err(error) => Push::Unknown { message: error.to_string() },
+/// Begins an upload for each service and gives it up: a package can refuse what another one takes.
+fn pushes(start: &Start, facts: &Facts, client: &Client) -> Vec<(ServiceName, Push)> {
+    let of = |service: &ServiceFacts| Some((service.name.clone(), facts.published(&service.name)?));
+    let wanted: Vec<(ServiceName, Reference)> = facts.services.iter().filter_map(of).collect();
+    parallel::each(&wanted, |(service, repository)| {
+        (
+            service.clone(),
+            if start.global.dry_run { Push::NotTried } else { push(client, repository) },
+        )
     })
 }
 
+fn push(client: &Client, repository: &Reference) -> Push {
+    match client.may_push(repository) {
+        Ok(()) => Push::Allowed,
+        Err(error @ RegistryError::Unauthorized { .. }) => {
+            Push::NotLoggedIn { message: error.to_string() }
+        }
+        Err(error @ RegistryError::Denied { .. }) => Push::Denied { message: error.to_string() },
+        Err(error) => Push::Unknown { message: error.to_string() },
+    }
+}
+
 /// How far the registry's clock is ahead of this one; `None` when it does not tell.
-fn ahead(facts: &Facts) -> Option<i64> {
-    let theirs = Client::new(Options::default()).clock(facts.registry()).ok()??;
+fn ahead(facts: &Facts, client: &Client) -> Option<i64> {
+    let theirs = client.clock(facts.registry()).ok()??;
     i64::try_from(theirs).ok()?.checked_sub(i64::try_from(clock::now()).ok()?)
 }

@@ -9,29 +9,15 @@ use crate::model::failure::Failure;
 use crate::model::invocation::Invocation;
 use crate::model::lab::ENGINE_LABEL;
 use crate::outside::login::Login;
-use crate::outside::registry::{self, Client, Source};
+use crate::outside::gather::is_job;
+use crate::outside::registry::Client;
 use crate::outside::{environment, parallel};
 use crate::plan::push::{self, PublishPlan, ServicePublication};
 
 use super::Start;
 use super::publish::again;
 
-/// A client that may publish: with the job's own token where there is one, else with what docker has.
-pub(super) fn client(facts: &Facts) -> Client {
-    let credentials = match environment::job_login().filter(|_| is_job(facts)) {
-        Some((user, password)) => {
-            Source::Given { registry: facts.registry().clone(), user, password }
-        }
-        None => Source::Docker,
-    };
-    Client::new(registry::Options { credentials, ..registry::Options::default() })
-}
-
-/// The token of a job is for GitHub's own registry; the lab's wants none.
-fn is_job(facts: &Facts) -> bool {
-    let job = facts.environment.github.as_ref();
-    job.is_some_and(|job| push::takes_job_token(facts.registry(), job)) && facts.lab.is_none()
-}
+pub(super) use crate::outside::gather::client;
 
 /// What stands between a plan and its publication.
 pub(super) struct Gate<'g> {

@@ -6,10 +6,12 @@ use serde::Deserialize;
 
 use crate::model::channel::Channel;
 use crate::model::facts::{Facts, ServiceFacts};
+use crate::model::failure::Interrupted;
 use crate::model::invocation::Invocation;
-use crate::outside::parallel;
 use crate::outside::tools::{HADOLINT, ZIZMOR};
+use crate::outside::{docker, parallel};
 use crate::plan::build::{self, BuildOptions, Purpose};
+use crate::plan::builder;
 use crate::plan::verify::{Finding, Level};
 
 use super::repository::FOLDER;
@@ -68,13 +70,17 @@ impl OfHadolint {
         let Self { code, file, level, line, message } = self;
         let level = if level == "error" { Level::Fail } else { Level::Warn };
         Finding::new(format!("{file}:{line}"), "hadolint", level, format!("{code}: {message}"))
-            .remedy(format!("mend it, or write above it why not: # hadolint ignore={code}"))
+            .hint(format!("mend it, or write above it why not: # hadolint ignore={code}"))
     }
 }
 
 /// BuildKit's checks, which need a builder.
 fn of_buildkit(start: &Start, facts: &Facts, services: &[&ServiceFacts]) -> Result<Vec<Finding>> {
     let one = |level, detail: String| Finding::new("Dockerfiles", "buildkit", level, detail);
+    let absent = |why: &str| one(Level::Skip, format!("no builder checks: {why}"));
+    if which::which("docker").is_err() {
+        return Ok(vec![absent("there is no `docker`")]);
+    }
     let options = BuildOptions {
         services: services.iter().map(|service| service.name.to_string()).collect(),
         channel: Some(Channel::Local),
@@ -83,21 +89,29 @@ fn of_buildkit(start: &Start, facts: &Facts, services: &[&ServiceFacts]) -> Resu
         only_shown: true,
         ..BuildOptions::default()
     };
-    let plan = build::plan(facts, &options)?;
+    let unknown = |why: String| {
+        one(Level::Unknown, format!("no builder checks: {why}")).remedy("cargo xtask build --check")
+    };
+    let plan = match build::plan(facts, &options) {
+        Ok(plan) => plan,
+        // What cannot be planned is no reason to leave out what others find.
+        Err(failure) => return Ok(vec![unknown(failure.to_string())]),
+    };
     let checked = parallel::each(&plan.services, |service| check::checked(start, &service.build));
     let mut findings = Vec::new();
     for checked in checked {
         match checked {
             Ok(Ok(found)) => findings.extend(found.iter().map(check::Finding::finding)),
-            Ok(Err(said)) => {
-                let skipped = one(Level::Skip, format!("no builder checks: {said}"));
-                return Ok(vec![skipped.remedy("cargo xtask build --check")]);
+            Ok(Err(said)) => match builder::problem(&docker::read(&start.runner)?) {
+                Some(problem) => return Ok(vec![absent(&problem.message)]),
+                None => findings.push(unknown(said)),
+            },
+            Err(error)
+                if error.chain().any(|cause| cause.downcast_ref::<Interrupted>().is_some()) =>
+            {
+                return Err(error);
             }
-            // There is no `docker`.
-            Err(error) => {
-                let skipped = one(Level::Skip, format!("no builder checks: {error:#}"));
-                return Ok(vec![skipped.remedy("cargo xtask build --check")]);
-            }
+            Err(error) => findings.push(unknown(format!("{error:#}"))),
         }
     }
     if findings.is_empty() {
@@ -189,7 +203,7 @@ impl OfZizmor {
             format!("{path}:{}", location.concrete.location.start_point.row + 1)
         });
         Finding::new(subject, "zizmor", Level::Fail, format!("{}: {}", self.ident, self.desc))
-            .remedy(format!("see {}", self.url))
+            .hint(format!("see {}", self.url))
     }
 }
 

@@ -19,7 +19,9 @@ pub mod push;
 pub mod release;
 pub mod repository;
 mod signing;
+mod smoked;
 pub mod test;
+mod untagged;
 pub mod verify;
 mod work;
 

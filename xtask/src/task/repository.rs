@@ -119,7 +119,7 @@ fn variables() -> BTreeSet<String> {
 fn finding(breach: Breach) -> Finding {
     let detail = format!("{}: {}", breach.rule, breach.detail);
     let subject = format!("{}:{}", breach.file, breach.line);
-    Finding::new(subject, "repository", Level::Fail, detail).remedy(breach.remedy)
+    Finding::new(subject, "repository", Level::Fail, detail).hint(breach.remedy)
 }
 
 #[cfg(test)]

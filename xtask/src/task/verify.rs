@@ -1,21 +1,24 @@
 //! `cargo xtask verify`: is what is published, and what is in the repository, what we think it is?
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 use anyhow::{Result, anyhow};
 
 use crate::cli::{Format, Verify};
 use crate::model::dockerfile::Dockerfile;
 use crate::model::facts::{Facts, ServiceFacts};
-use crate::model::failure::Exit;
+use crate::model::failure::{Exit, Failure, Interrupted};
 use crate::model::inspection::Package;
+use crate::model::reference::Digest;
 use crate::outside::gather::{self, Wanted};
 use crate::outside::inspect::Inspector;
-use crate::outside::registry::{Client, Options};
-use crate::outside::{clock, context, environment, parallel, records, smoke, terminal};
+use crate::outside::registry::{Client, Options, Source};
+use crate::outside::github_api::GitHubApi;
+use crate::outside::{clock, context, environment, parallel, records, signature, terminal};
 use crate::plan::rules;
 use crate::plan::selection::select;
-use crate::plan::verify::{Finding, Level, exit, package, tags, tiers};
+use crate::plan::verify::{Finding, Level, builds, exit, package, tags, tiers};
 use crate::report::{self, WIDTH};
 
 use super::Start;
@@ -55,16 +58,13 @@ pub(super) fn show(findings: &[Finding], format: Format, strict: bool) -> Result
     Ok(exit(findings, strict))
 }
 
-/// What the last builds here say of the cache.
-pub(super) fn of_records(start: &Start, facts: &Facts, services: &[&ServiceFacts]) -> Vec<Finding> {
-    let newest = |service: &&ServiceFacts| {
-        tiers::hit_rate(
-            facts,
-            service,
-            &records::newest(&start.target, &start.root, &service.name, 2),
-        )
+/// What the last warm build here says of the cache.
+fn of_records(start: &Start, facts: &Facts, services: &[&ServiceFacts]) -> Vec<Finding> {
+    let of = |service: &&ServiceFacts| {
+        let kept = records::newest(&start.target, &start.root, &service.name, usize::MAX);
+        builds::hit_rate(facts, service, &kept)
     };
-    services.iter().filter_map(newest).collect()
+    services.iter().map(of).collect()
 }
 
 /// What our own rules say about a service's Dockerfile.
@@ -79,67 +79,106 @@ fn of_dockerfile(start: &Start, facts: &Facts, service: &ServiceFacts) -> Vec<Fi
     })
 }
 
-/// What is published of the services: each package is read once, and then judged.
+/// What is published of the services: each package is read once, and then judged. One that cannot be
+/// read is told, and does not keep the others from being judged.
 fn published(
     start: &Start,
     facts: &Facts,
     services: &[&ServiceFacts],
     smoke: bool,
 ) -> Result<Vec<Finding>> {
-    let client = Client::new(Options::default());
-    let inspector = Inspector {
-        client: &client,
-        runner: &start.runner,
-        lab: facts.lab.as_ref(),
-        head: facts.git.as_ref().map(|git| git.revision.as_str()),
-        tags: tags::wanted,
-        tags_of: tags::of_commit,
+    let begun = Instant::now();
+    let client = super::gate::client(facts);
+    let nobody = Client::new(Options { credentials: Source::Anonymous, ..Options::default() });
+    let reader = Reader {
+        start,
+        facts,
+        inspector: Inspector {
+            client: &client,
+            nobody: &nobody,
+            runner: &start.runner,
+            lab: facts.lab.as_ref(),
+            head: facts.git.as_ref().map(|git| git.revision.as_str()),
+            tags: tags::wanted,
+            judged: tags::read,
+            tags_of: tags::of_commit,
+        },
+        api: super::untagged::api(start, facts)?,
     };
-    let packages = parallel::each(services, |service| {
-        let repository =
-            facts.published(&service.name).ok_or_else(crate::plan::build::no_repository)?;
-        inspector.package(&repository, service, &bases(facts, service))
-    });
-    let packages = packages.into_iter().collect::<Result<Vec<Package>>>()?;
+    let packages = parallel::each(services, |service| reader.package(service));
     let names: Vec<_> = services.iter().map(|service| service.name.clone()).collect();
     let looked = gather::tiers(facts, &client, &names, &BTreeMap::new())?;
     let facts = Facts { tiers: looked, ..facts.clone() };
     let own_platform = environment::own_platform();
     let mut findings = Vec::new();
-    for (service, seen) in services.iter().zip(&packages) {
-        findings.extend(package(&facts, service, seen, own_platform.as_ref()));
-        findings.extend(tiers::closure(service, seen));
-        if smoke {
-            findings.extend(smoked(start, &facts, service, seen));
+    for (service, seen) in services.iter().zip(packages) {
+        match seen {
+            Ok(seen) => {
+                findings.extend(package(&facts, service, &seen, own_platform.as_ref()));
+                findings.extend(tiers::closure(service, &seen));
+                if smoke {
+                    findings.extend(super::smoked::findings(start, &facts, service, &seen));
+                }
+            }
+            Err(error) if stops(&error) => return Err(error),
+            Err(error) => findings.push(
+                Finding::new(
+                    service.name.as_str(),
+                    "published",
+                    Level::Unknown,
+                    format!("{error:#}"),
+                )
+                .remedy("cargo xtask doctor"),
+            ),
         }
     }
     findings.extend(tiers::tiers(&facts, services, clock::now()));
-    if start.global.verbose {
-        start.say(&format!("{} requests", client.requests()));
-    }
+    let (requests, seconds) = (client.requests() + nobody.requests(), begun.elapsed());
+    start.say(&format!("{requests} requests in {:.2} s", seconds.as_secs_f64()));
     Ok(findings)
 }
 
-/// Starts the image of `dev` by its digest, and asks and stops it.
-fn smoked(
-    start: &Start,
-    facts: &Facts,
-    service: &ServiceFacts,
-    package: &Package,
-) -> Option<Finding> {
-    let (tag, digest) = package.points.iter().find(|(tag, _)| tag.as_str() == "dev")?;
-    let subject = format!("{}:{tag}", service.name);
-    let contract = facts.config.service(&service.name).smoke_test.unwrap_or_default();
-    let image = package.repository.at(digest.clone()).to_string();
-    Some(match smoke::test(&start.runner, &service.name, &image, &contract, |_| ()) {
-        Ok(passed) => {
-            let time = report::quantity::seconds(passed.seconds_to_healthy);
-            let detail = format!("healthy after {time}, answers, and stops");
-            Finding::new(subject, "smoke", Level::Pass, detail)
+/// Whether there is no use in going on: the user interrupts, or the configuration is wrong.
+fn stops(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| cause.is::<Interrupted>() || cause.is::<Failure>())
+}
+
+/// Reads packages with all that is asked about them.
+struct Reader<'r> {
+    start: &'r Start,
+    facts: &'r Facts,
+    inspector: Inspector<'r>,
+    /// Where GitHub lists versions.
+    api: Option<GitHubApi>,
+}
+
+impl Reader<'_> {
+    fn package(&self, service: &ServiceFacts) -> Result<Package> {
+        let Self { start, facts, inspector, api } = self;
+        let repository =
+            facts.published(&service.name).ok_or_else(crate::plan::build::no_repository)?;
+        let mut seen = inspector.package(&repository, service, &bases(facts, service))?;
+        let judged = tags::judged(seen.listing.tags());
+        let digests: BTreeSet<Digest> =
+            judged.iter().filter_map(|tag| seen.points.get(tag).cloned()).collect();
+        let digests: Vec<Digest> = digests.into_iter().collect();
+        let own = facts.config.service(&service.name);
+        if own.own_size_limit.or(facts.config.own_size_limit).is_some() {
+            seen.base_layers = inspector.base_layers(&seen, &digests);
         }
-        Err(error) => Finding::new(subject, "smoke", Level::Fail, format!("{error:#}"))
-            .remedy(format!("cargo xtask build {} --test", service.name)),
-    })
+        if let (Some(signed), Some((owner, _))) = (facts.config.signed, facts.repository()) {
+            for digest in digests {
+                let image = repository.at(digest.clone());
+                let verified = signature::verified(&start.runner, signed, &image, &owner)?;
+                seen.signatures.insert(digest, verified);
+            }
+        }
+        if let (Some(api), false) = (api, seen.listing.tags().is_empty()) {
+            seen.untagged =
+                super::untagged::count(start, facts, inspector.client, api, &repository);
+        }
+        Ok(seen)
+    }
 }
 
 /// The bases of a service, as its configuration resolves them.

@@ -32,14 +32,18 @@ pub struct Config {
     pub platforms: Vec<Platform>,
     /// Largest compressed size of an image.
     pub size_limit: Option<Bytes>,
+    /// Largest compressed size of an image without the layers of its base.
+    #[serde(default)]
+    pub own_size_limit: Option<Bytes>,
     /// Smallest share of steps that a warm build must take from the cache.
     pub minimum_hit_rate: f64,
     /// Name of the buildx builder to use.
     pub builder: Option<String>,
     /// Whether a published image gets an SBOM attestation.
     pub sbom: bool,
-    /// Whether a published image must have a signature.
-    pub signed: bool,
+    /// By what a published image must be signed.
+    #[serde(default)]
+    pub signed: Option<Signed>,
     /// What is kept of published images.
     pub retention: Retention,
     /// Branches that releases are made from.
@@ -51,6 +55,27 @@ pub struct Config {
     /// Where each of them stands, for errors that only its folder tells.
     #[serde(default)]
     pub places: BTreeMap<ServiceName, String>,
+}
+
+/// What signs published images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Signed {
+    /// `cosign sign`, as `push --sign` does.
+    Cosign,
+    /// GitHub's artifact attestations, as `actions/attest-build-provenance` makes them.
+    GitHub,
+}
+
+impl std::str::FromStr for Signed {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "cosign" => Ok(Self::Cosign),
+            "github" => Ok(Self::GitHub),
+            other => Err(format!("`{}`: expected `cosign` or `github`", other.escape_debug())),
+        }
+    }
 }
 
 /// How long published images are kept; how it is decided is `plan::retention`'s.
@@ -129,6 +154,8 @@ pub struct ServiceConfig {
     pub target: Option<String>,
     pub platforms: Option<Vec<Platform>>,
     pub size_limit: Option<Bytes>,
+    #[serde(default)]
+    pub own_size_limit: Option<Bytes>,
     pub smoke_test: Option<SmokeTest>,
 }
 
@@ -169,12 +196,13 @@ impl Config {
             repository: images.parsed("repository")?,
             platforms: images.list("platforms")?.unwrap_or_default(),
             size_limit: images.parsed("size-limit")?,
+            own_size_limit: images.parsed("own-size-limit")?,
             minimum_hit_rate: images
                 .share("minimum-hit-rate")?
                 .unwrap_or(defaults.minimum_hit_rate),
             builder: images.parsed::<Plain>("builder")?.map(|plain| plain.0),
             sbom: images.boolean("sbom")?.unwrap_or_default(),
-            signed: images.boolean("signed")?.unwrap_or_default(),
+            signed: images.parsed("signed")?,
             retention: images
                 .section("retention")?
                 .map_or(Ok(defaults.retention), Retention::read)?,
@@ -204,10 +232,11 @@ impl Default for Config {
             repository: None,
             platforms: Vec::new(),
             size_limit: None,
+            own_size_limit: None,
             minimum_hit_rate: 0.7,
             builder: None,
             sbom: false,
-            signed: false,
+            signed: None,
             retention: Retention::default(),
             release_branches: vec!["main".to_owned(), "dev".to_owned()],
             licenses: None,
@@ -245,6 +274,7 @@ impl ServiceConfig {
             target: section.parsed::<Plain>("target")?.map(|plain| plain.0),
             platforms: section.list("platforms")?,
             size_limit: section.parsed("size-limit")?,
+            own_size_limit: section.parsed("own-size-limit")?,
             smoke_test: section.section("smoke-test")?.map(smoke_test::read).transpose()?,
         };
         section.finish()?;

@@ -67,6 +67,26 @@ fn a_wrong_type_says_what_was_expected() {
 }
 
 #[test]
+fn who_signs_is_named_and_nothing_else_is_understood() {
+    let signed = |images: &str| {
+        let text = format!("[workspace.metadata.images]\n{images}");
+        Config::parse("Cargo.toml", &text).map(|config| config.signed)
+    };
+    assert_eq!(signed(""), Ok(None));
+    assert_eq!(signed("signed = 'cosign'"), Ok(Some(Signed::Cosign)));
+    assert_eq!(signed("signed = 'github'"), Ok(Some(Signed::GitHub)));
+    let message = |images: &str| signed(images).unwrap_err().message;
+    assert_eq!(
+        message("signed = 'gpg'"),
+        "Cargo.toml:2:10: `workspace.metadata.images.signed`: `gpg`: expected `cosign` or `github`"
+    );
+    assert_eq!(
+        message("signed = true"),
+        "Cargo.toml:2:10: `workspace.metadata.images.signed`: expected a string, found a boolean"
+    );
+}
+
+#[test]
 fn an_impossible_value_is_shown() {
     check(
         "minimum-hit-rate = 70",

@@ -2,8 +2,7 @@
 //! the caller for one host. Each host is asked about once.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
@@ -13,6 +12,7 @@ use super::error::{RegistryError, Result};
 use super::exchange::within;
 use crate::model::reference::Registry;
 use crate::model::token::Secret;
+use crate::outside::environment;
 
 /// Where credentials come from.
 #[derive(Debug, Clone)]
@@ -78,11 +78,11 @@ fn find(source: &Source, registry: &Registry) -> Answer {
             let (user, password) = (user.clone(), password.clone());
             return Ok(Some(Credential::Password { user, password }));
         }
-        Source::Docker | Source::Given { .. } => docker_credential::get_credential(server),
-        Source::DockerFolder(folder) => match File::open(folder.join("config.json")) {
-            Ok(file) => docker_credential::get_credential_from_reader(file, server),
-            Err(_) => return Ok(None),
+        Source::Docker | Source::Given { .. } => match configuration() {
+            Some(file) => in_file(&file, server),
+            None => return Ok(None),
         },
+        Source::DockerFolder(folder) => in_file(&folder.join("config.json"), server),
     };
     match found {
         Ok(DockerCredential::UsernamePassword(user, password)) => {
@@ -95,14 +95,39 @@ fn find(source: &Source, registry: &Registry) -> Answer {
     }
 }
 
+/// Docker's configuration file, where docker looks for it.
+fn configuration() -> Option<PathBuf> {
+    let folder = environment::text("DOCKER_CONFIG").map(PathBuf::from);
+    let folder = folder.or_else(|| Some(PathBuf::from(environment::text("HOME")?).join(".docker")));
+    folder.map(|folder| folder.join("config.json"))
+}
+
+/// The credential for `server` in a configuration file; a file that is not there has none.
+fn in_file(
+    path: &Path,
+    server: &str,
+) -> std::result::Result<DockerCredential, CredentialRetrievalError> {
+    match std::fs::read(path) {
+        Ok(bytes) if bytes.trim_ascii().is_empty() => {
+            Err(CredentialRetrievalError::NoCredentialConfigured)
+        }
+        Ok(bytes) => docker_credential::get_credential_from_reader(&*bytes, server),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(CredentialRetrievalError::ConfigNotFound)
+        }
+        Err(_) => Err(CredentialRetrievalError::ConfigReadError),
+    }
+}
+
 /// What is wrong with docker's configuration; `None` when it only has nothing for this host. A
 /// helper's own words are left out: they may repeat what it was to keep.
 fn problem(error: &CredentialRetrievalError) -> Option<String> {
     match error {
-        // docker_credential tells a missing file and an unreadable one alike.
         CredentialRetrievalError::ConfigNotFound
-        | CredentialRetrievalError::ConfigReadError
         | CredentialRetrievalError::NoCredentialConfigured => None,
+        CredentialRetrievalError::ConfigReadError => {
+            Some("docker's configuration cannot be read: `config.json`".to_owned())
+        }
         // docker's helpers say so on standard output, with exit code 1.
         CredentialRetrievalError::HelperFailure { stdout, .. }
             if stdout.contains("credentials not found") =>

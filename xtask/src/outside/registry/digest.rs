@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use ring::digest::{Algorithm, SHA256, SHA512};
 
-use super::error::{Result, malformed};
+use super::error::{RegistryError, Result, malformed};
 use crate::model::reference::Digest;
 
 /// The SHA-256 digest of `bytes`.
@@ -23,7 +23,8 @@ pub fn check(digest: &Digest, bytes: &[u8]) -> Result<()> {
         return Ok(());
     }
     let length = bytes.len();
-    Err(malformed(format!("expected {digest}, got {length} bytes whose digest is {found}")))
+    let detail = format!("expected {digest}, got {length} bytes whose digest is {found}");
+    Err(RegistryError::Corrupt { detail })
 }
 
 fn of(algorithm: &'static Algorithm, name: &str, bytes: &[u8]) -> Result<Digest> {

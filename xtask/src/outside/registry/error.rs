@@ -31,6 +31,8 @@ pub enum RegistryError {
     Refused { status: u16, message: String },
     /// An answer that is not what it says it is, or too large.
     Malformed { detail: String },
+    /// What is stored under a digest is something else.
+    Corrupt { detail: String },
     /// The user asked to stop.
     Interrupted,
 }
@@ -57,6 +59,7 @@ impl fmt::Display for RegistryError {
                 write!(formatter, "answered with {status}: {message}")
             }
             Self::Malformed { detail } => write!(formatter, "malformed answer: {detail}"),
+            Self::Corrupt { detail } => write!(formatter, "damaged: {detail}"),
             Self::Interrupted => write!(formatter, "{Interrupted}"),
         }
     }
@@ -72,6 +75,7 @@ impl RegistryError {
                 | Self::TimedOut { .. }
                 | Self::Server { .. }
                 | Self::Malformed { .. }
+                | Self::Corrupt { .. }
         )
     }
 

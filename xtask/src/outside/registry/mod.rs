@@ -171,7 +171,8 @@ impl Client {
         let used = self.shared.access.header(target);
         let first = call.clone().authorization(used.clone());
         let answer = self.shared.wire.exchange(first, deadline)?;
-        if answer.status != 401 {
+        // A host that the registry only sends us to gets no token, however it asks for one.
+        if answer.status != 401 || !same_authority(&call.url, &answer.url) {
             return Ok(answer);
         }
         let (shared, target) = (Arc::clone(&self.shared), target.clone());

@@ -141,15 +141,8 @@ pub fn plan(facts: &Facts, options: &BuildOptions) -> Result<BuildPlan, Failure>
     let selection = select(facts, &options.services)?;
     check_arguments(options)?;
     let repository = facts.repository();
-    let asked = match (&options.builder, &facts.config.builder) {
-        (Some(name), _) => Some((name.as_str(), "`--builder`")),
-        (None, Some(name)) => Some((name.as_str(), "`workspace.metadata.images.builder`")),
-        (None, None) => None,
-    };
-    let needs = needs(facts, options, channel, &selection.chosen);
     let project = project(repository.as_ref().map(|(name, _)| name));
-    let builder =
-        builder(&facts.engine, options.only_shown, asked, &needs, &project, facts.lab.is_some())?;
+    let builder = chosen_builder(facts, options, channel)?;
     let context = Context {
         facts,
         options,
@@ -167,6 +160,24 @@ pub fn plan(facts: &Facts, options: &BuildOptions) -> Result<BuildPlan, Failure>
     choices
         .extend(repository.as_ref().map(|(name, reason)| Choice::new("repository", name, *reason)));
     Ok(BuildPlan { schema: 1, channel, choices, builder, services, left_out: selection.left_out })
+}
+
+/// The builder that a plan of `channel` runs on.
+pub fn chosen_builder(
+    facts: &Facts,
+    options: &BuildOptions,
+    channel: Channel,
+) -> Result<BuilderPlan, Failure> {
+    let asked = match (&options.builder, &facts.config.builder) {
+        (Some(name), _) => Some((name.as_str(), "`--builder`")),
+        (None, Some(name)) => Some((name.as_str(), "`workspace.metadata.images.builder`")),
+        (None, None) => None,
+    };
+    let selection = select(facts, &options.services)?;
+    let needs = needs(facts, options, channel, &selection.chosen);
+    let repository = facts.repository();
+    let project = project(repository.as_ref().map(|(name, _)| name));
+    builder(&facts.engine, options.only_shown, asked, &needs, &project, facts.lab.is_some())
 }
 
 /// Whether the engine must be looked at before [`plan`] can choose a builder. It costs more than a

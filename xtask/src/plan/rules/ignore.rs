@@ -1,6 +1,8 @@
 //! Rules about the build context: that there is an ignore file, and that it keeps out what no image
 //! should have. They stand at the first instruction that takes files from the context.
 
+use std::collections::BTreeSet;
+
 use crate::model::ignore_file::IgnoreFile;
 
 use super::view::{Origin, Step, View};
@@ -35,7 +37,10 @@ fn private_in_context(view: &View<'_>) -> Vec<Found> {
     let Some((line, text)) = line(view).zip(view.context.ignore_file.as_deref()) else {
         return Vec::new();
     };
-    let names = let_in(text, &view.context.paths);
+    // A fresh checkout has no `.env`, and says nothing about those of others.
+    let mut paths: BTreeSet<String> = view.context.paths.iter().cloned().collect();
+    paths.insert(".env".to_owned());
+    let names = let_in(text, &paths);
     if names.is_empty() {
         return Vec::new();
     }
@@ -61,7 +66,7 @@ fn line(view: &View<'_>) -> Option<usize> {
 }
 
 /// Those of `paths` that no image should have, and that an ignore file of this text lets in.
-fn let_in<'a>(text: &str, paths: &'a [String]) -> Vec<&'a str> {
+fn let_in<'a>(text: &str, paths: &'a BTreeSet<String>) -> Vec<&'a str> {
     let file = IgnoreFile::parse(text);
     // `.git/*` keeps out all there is in it.
     let is_out = |path: &str| file.keeps_out(path) || file.keeps_out(&format!("{path}/anything"));

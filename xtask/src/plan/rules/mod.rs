@@ -145,8 +145,12 @@ pub fn findings(subject: &Subject<'_>) -> Vec<Finding> {
     let mut findings: Vec<Finding> = broken
         .into_iter()
         .map(|Broken { line, rule, detail, remedy }| {
-            new(line, Level::Warn, format!("{rule}: {detail}"))
-                .remedy(format!("{}: {remedy}", at(line)))
+            let finding = new(line, Level::Warn, format!("{rule}: {detail}"));
+            if remedy.starts_with("cargo xtask ") {
+                finding.remedy(remedy)
+            } else {
+                finding.hint(format!("{}: {remedy}", at(line)))
+            }
         })
         .collect();
     if findings.is_empty() {

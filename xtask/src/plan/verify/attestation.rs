@@ -5,7 +5,8 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::model::inspection::Package;
+use crate::model::config::Signed;
+use crate::model::inspection::{Package, Signature};
 use crate::model::manifest::{Descriptor, Manifest};
 use crate::model::reference::{Digest, Tag};
 
@@ -28,26 +29,35 @@ struct About {
 }
 
 pub(super) fn findings(subject: &Subject<'_>, tag: &Tag, digest: &Digest) -> Vec<Finding> {
-    let Some(Manifest::Index(index)) = subject.package.manifest(digest) else { return Vec::new() };
     let mut findings = Vec::new();
-    for image in index.images() {
-        let attests = |entry: &&Descriptor| entry.attests() == Some(image.digest.as_str());
-        let Some(entry) = index.attestations().find(attests) else {
-            let detail = format!("nothing says how {} was built", image.digest.short());
-            findings.push(subject.of(tag, "provenance", Level::Warn, detail).remedy(REBUILD));
-            continue;
-        };
-        findings.extend(provenance(subject, tag, digest, &image.digest, entry));
-        findings.extend(sbom(subject, tag, entry));
+    let images = match subject.package.manifest(digest) {
+        Some(Manifest::Index(index)) => {
+            let attests = |image: &Digest| {
+                let mut entries = index.attestations();
+                entries.find(|entry| entry.attests() == Some(image.as_str())).cloned()
+            };
+            index.images().map(|image| (image.digest.clone(), attests(&image.digest))).collect()
+        }
+        // An image without an index has nothing beside it.
+        Some(Manifest::Image(_)) => vec![(digest.clone(), None)],
+        _ => return findings,
+    };
+    for (image, entry) in images {
+        let statements =
+            entry.as_ref().map_or(Some(Vec::new()), |entry| statements(subject.package, entry));
+        // An attestation that is gone is told with all else that is gone.
+        let Some(statements) = statements else { continue };
+        findings.extend(provenance(subject, tag, digest, &image, &statements));
+        findings.extend(sbom(subject, tag, &image, &statements));
     }
     findings.extend(signature(subject, tag, digest));
     findings
 }
 
-fn statements(package: &Package, entry: &Descriptor) -> Vec<Descriptor> {
-    match package.manifest(&entry.digest) {
-        Some(Manifest::Image(image)) => image.layers,
-        _ => Vec::new(),
+fn statements(package: &Package, entry: &Descriptor) -> Option<Vec<Descriptor>> {
+    match package.manifest(&entry.digest)? {
+        Manifest::Image(image) => Some(image.layers),
+        _ => None,
     }
 }
 
@@ -61,10 +71,13 @@ fn provenance(
     tag: &Tag,
     digest: &Digest,
     image: &Digest,
-    entry: &Descriptor,
+    statements: &[Descriptor],
 ) -> Option<Finding> {
-    let statements = statements(subject.package, entry);
-    let found = statements.iter().find(|layer| kind(layer).starts_with("https://slsa.dev/"))?;
+    let of_build = |layer: &&Descriptor| kind(layer).starts_with("https://slsa.dev/");
+    let Some(found) = statements.iter().find(of_build) else {
+        let detail = format!("nothing says how {} was built", image.short());
+        return Some(subject.of(tag, "provenance", Level::Warn, detail).remedy(REBUILD));
+    };
     let wrong =
         |detail: String| Some(subject.of(tag, "provenance", Level::Fail, detail).remedy(REBUILD));
     // One that is gone is told with all else that is gone.
@@ -84,10 +97,12 @@ fn provenance(
         (Some(said), Some(named)) if !named.starts_with(said.trim_end_matches("-dirty")) => {
             wrong(format!("the provenance says {said}, and the image says {named}"))
         }
-        (Some(_), _) => {
+        (Some(_), Some(_)) => {
             Some(subject.of(tag, "provenance", Level::Pass, "about this image and its commit"))
         }
-        (None, _) => Some(subject.of(tag, "provenance", Level::Pass, "about this image")),
+        (None, _) | (_, None) => {
+            Some(subject.of(tag, "provenance", Level::Pass, "about this image; of no commit"))
+        }
     }
 }
 
@@ -103,31 +118,54 @@ fn revision(predicate: &Value) -> Option<&str> {
     }
 }
 
-fn sbom(subject: &Subject<'_>, tag: &Tag, entry: &Descriptor) -> Option<Finding> {
+fn sbom(
+    subject: &Subject<'_>,
+    tag: &Tag,
+    image: &Digest,
+    statements: &[Descriptor],
+) -> Option<Finding> {
     if !subject.config().sbom {
         return None;
     }
-    let statements = statements(subject.package, entry);
     Some(if statements.iter().any(|layer| kind(layer).starts_with("https://spdx.dev/")) {
         subject.of(tag, "sbom", Level::Pass, "it is there")
     } else {
-        subject.of(tag, "sbom", Level::Fail, "configured, and not there").remedy(REBUILD)
+        let detail = format!("configured, and not there for {}", image.short());
+        subject.of(tag, "sbom", Level::Fail, detail).remedy(REBUILD)
     })
 }
 
-/// cosign keeps a signature under a tag that is named after the digest.
+/// Who signed the image, by the program that can tell. Without it only the place is known where cosign
+/// keeps a signature: a tag that is named after the digest, with `.sig` until version 2.
 fn signature(subject: &Subject<'_>, tag: &Tag, digest: &Digest) -> Option<Finding> {
-    if !subject.config().signed {
-        return None;
-    }
-    let name = format!("{}.sig", digest.as_str().replace(':', "-"));
-    let tags = subject.package.listing.tags();
-    Some(if tags.iter().any(|tag| tag.as_str() == name) {
-        subject.of(tag, "signature", Level::Pass, "it is signed; who did: cosign verify")
-    } else {
-        let image = subject.package.repository.at(digest.clone());
-        subject
-            .of(tag, "signature", Level::Fail, "configured, and not there")
-            .remedy(format!("cosign sign {image}"))
+    let signed = subject.config().signed?;
+    let image = subject.package.repository.at(digest.clone());
+    let finding = |level, detail: String| subject.of(tag, "signature", level, detail);
+    let program = match signed {
+        Signed::Cosign => "cosign",
+        Signed::GitHub => "gh",
+    };
+    let mended = |finding: Finding| match signed {
+        Signed::Cosign => finding.remedy(format!("cosign sign {image}")),
+        Signed::GitHub => {
+            finding.hint("let the job that publishes run actions/attest-build-provenance")
+        }
+    };
+    let name = digest.as_str().replace(':', "-");
+    let tags = subject.package.listing.tags().iter().map(Tag::as_str);
+    let has_tag =
+        tags.filter_map(|tag| tag.strip_prefix(&name)).any(|rest| matches!(rest, "" | ".sig"));
+    Some(match subject.package.signatures.get(digest) {
+        Some(Signature::Verified) => finding(Level::Pass, format!("{program} has verified it")),
+        Some(Signature::Refused { said }) => {
+            mended(finding(Level::Fail, format!("{program} does not verify it: {said}")))
+        }
+        Some(Signature::NoProgram) | None if signed == Signed::Cosign && !has_tag => {
+            mended(finding(Level::Fail, "configured, and not there".to_owned()))
+        }
+        Some(Signature::NoProgram) | None => {
+            finding(Level::Unknown, format!("nobody has verified it: there is no `{program}`"))
+                .hint(format!("install {program}, and verify again"))
+        }
     })
 }

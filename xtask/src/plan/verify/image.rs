@@ -1,38 +1,26 @@
 //! One published image: whole, of the right platforms, labelled as git says, and not too large.
 
+use std::collections::BTreeMap;
+
 use crate::model::image_configuration::ImageConfiguration;
 use crate::model::inputs::{INPUTS, Inputs};
-use crate::model::inspection::Package;
+use crate::model::inspection::{Absent, BASE_DIGEST, BASE_NAME, Commit, Package, Why};
 use crate::model::lab::STAND_IN_LABEL;
 use crate::model::manifest::{DescribedPlatform, ImageManifest, Manifest};
 use crate::model::platform::Platform;
 use crate::model::published::Relation;
-use crate::model::quantity::bytes;
 use crate::model::reference::{Digest, Reference, Tag};
 
 use super::package::{REBUILD, Subject};
-use super::{Finding, Level};
+use super::{Finding, Level, size};
 
 const REVISION: &str = "org.opencontainers.image.revision";
 const SOURCE: &str = "org.opencontainers.image.source";
 const VERSION: &str = "org.opencontainers.image.version";
-const BASE_NAME: &str = "org.opencontainers.image.base.name";
-const BASE_DIGEST: &str = "org.opencontainers.image.base.digest";
-
-/// What an image says of itself under `key`: its index, else its first image.
-fn said(package: &Package, digest: &Digest, key: &str) -> Option<String> {
-    if let Some(Manifest::Index(index)) = package.manifest(digest)
-        && let Some(text) = index.annotations.get(key)
-    {
-        return Some(text.clone());
-    }
-    let (.., image) = package.images(digest).into_iter().next()?;
-    package.configuration(&image)?.config.labels.get(key).cloned()
-}
 
 /// The commit that an image names.
 pub(super) fn revision(package: &Package, digest: &Digest) -> Option<String> {
-    said(package, digest, REVISION)
+    package.said(digest, REVISION)
 }
 
 pub(super) fn findings(subject: &Subject<'_>, tag: &Tag, digest: &Digest) -> Vec<Finding> {
@@ -45,16 +33,21 @@ pub(super) fn findings(subject: &Subject<'_>, tag: &Tag, digest: &Digest) -> Vec
             let detail = format!("no image, but `{}`", media_type.escape_debug());
             return vec![subject.of(tag, "kind", Level::Fail, detail).remedy(REBUILD)];
         }
+        Some(Manifest::Index(index)) if index.images().next().is_none() => {
+            return vec![subject.of(tag, "kind", Level::Fail, "it has no image").remedy(REBUILD)];
+        }
         _ => {}
     }
     let mut findings = closure(subject, tag, digest);
     let images = subject.package.images(digest);
+    // What is gone, damaged or unknown was told.
     if images.is_empty() {
         return findings;
     }
     findings.extend(platforms(subject, tag, digest));
     findings.extend(labels(subject, tag, digest));
-    findings.push(size(subject, tag, digest));
+    findings.push(size::whole(subject, tag, digest));
+    findings.extend(size::own(subject, tag, digest));
     findings
 }
 
@@ -64,20 +57,14 @@ fn closure(subject: &Subject<'_>, tag: &Tag, digest: &Digest) -> Vec<Finding> {
     if absent.is_empty() {
         return vec![subject.of(tag, "closure", Level::Pass, "all it leads to is there")];
     }
-    let finding = |absent: crate::model::inspection::Absent| {
-        let digest = absent.digest.short().to_owned();
-        match absent.unknown {
-            None => {
-                let detail = format!("the {} {digest} is gone", absent.what);
-                subject.of(tag, "closure", Level::Fail, detail).remedy(REBUILD)
-            }
-            Some(why) => {
-                let detail = format!("the {} {digest} cannot be looked at: {why}", absent.what);
-                subject.of(tag, "closure", Level::Unknown, detail).remedy("cargo xtask doctor")
-            }
-        }
+    let finding = |absent: &Absent| {
+        let (level, remedy) = match absent.why {
+            Why::Gone | Why::Damaged(_) => (Level::Fail, REBUILD),
+            Why::Unknown(_) => (Level::Unknown, "cargo xtask doctor"),
+        };
+        subject.of(tag, "closure", level, absent.text()).remedy(remedy)
     };
-    absent.into_iter().map(finding).collect()
+    absent.iter().map(finding).collect()
 }
 
 /// The platforms that are configured, and each image is for the one that its index says.
@@ -87,7 +74,7 @@ fn platforms(subject: &Subject<'_>, tag: &Tag, digest: &Digest) -> Vec<Finding> 
     let wanted: Vec<Platform> = if configured.is_empty() {
         subject.own_platform.cloned().into_iter().collect()
     } else {
-        configured
+        configured.clone()
     };
     let images = subject.package.images(digest);
     let platform = |entry: &Option<crate::model::manifest::Descriptor>, image: &ImageManifest| {
@@ -116,6 +103,13 @@ fn platforms(subject: &Subject<'_>, tag: &Tag, digest: &Digest) -> Vec<Finding> 
             subject.of(tag, "platform", Level::Fail, detail).remedy(REBUILD)
         });
     }
+    for (entry, _, image) in images.iter().filter(|_| !configured.is_empty()) {
+        let found = platform(entry, image).0;
+        if let Some(more) = found.filter(|found| !wanted.iter().any(|wanted| found.is(wanted))) {
+            let detail = format!("there is an image for {more} too, which is not configured");
+            findings.push(subject.of(tag, "platform", Level::Warn, detail).remedy(REBUILD));
+        }
+    }
     findings
 }
 
@@ -124,43 +118,72 @@ fn described(configuration: &ImageConfiguration) -> DescribedPlatform {
     DescribedPlatform { os, architecture, variant: None }
 }
 
-/// Labels agree with the index, with git, and with the tag.
+/// Labels agree with the index, with git, and with the tag, in each place where an image tells of itself.
 fn labels(subject: &Subject<'_>, tag: &Tag, digest: &Digest) -> Vec<Finding> {
     let package = subject.package;
+    let fail = |check, detail: String| subject.of(tag, check, Level::Fail, detail).remedy(REBUILD);
     let Some(revision) = revision(package, digest) else {
-        let detail = "it does not tell its commit";
-        return vec![subject.of(tag, "revision", Level::Fail, detail).remedy(REBUILD)];
+        return vec![fail("revision", "it does not tell its commit".to_owned())];
     };
     let mut findings = vec![of_git(subject, tag, &revision)];
-    for (.., image) in package.images(digest) {
-        let Some(configuration) = package.configuration(&image) else { continue };
-        let label = configuration.config.labels.get(REVISION);
-        if let Some(label) = label.filter(|label| **label != revision) {
-            let detail = format!("the label says {label}, and the index says {revision}");
-            findings.push(subject.of(tag, "labels", Level::Fail, detail).remedy(REBUILD));
+    let mut wrong = Vec::new();
+    for texts in told(package, digest) {
+        let problems = [
+            wrong_revision(&texts, &revision),
+            wrong_source(subject, &texts),
+            wrong_version(tag, &texts, &revision),
+        ];
+        for problem in problems.into_iter().flatten() {
+            // The index and its images have one mistake more often than several.
+            if !wrong.contains(&problem) {
+                wrong.push(problem);
+            }
         }
     }
-    if let (Some(source), Some((repository, _))) =
-        (said(package, digest, SOURCE), subject.facts.repository())
-        && !source.to_ascii_lowercase().ends_with(&format!("/{repository}"))
-    {
-        let detail = format!("its source is `{source}`, and this repository is `{repository}`");
-        findings.push(subject.of(tag, "labels", Level::Fail, detail).remedy(REBUILD));
-    }
-    let version = tag.as_str().strip_prefix('v');
-    if let (Some(version), Some(label)) = (version, said(package, digest, VERSION))
-        // A promoted image was built before it had a version.
-        && label != version
-        && label != revision
-    {
-        let detail = format!("it says that it is version {label}");
-        findings.push(subject.of(tag, "labels", Level::Fail, detail).remedy("cargo xtask release"));
-    }
-    if let (Some(base), None) = (said(package, digest, STAND_IN_LABEL), &subject.facts.lab) {
-        let detail = format!("it is built on a stand-in for {base}");
-        findings.push(subject.of(tag, "stand-in", Level::Fail, detail).remedy(REBUILD));
+    findings.extend(wrong.into_iter().map(|detail| fail("labels", detail)));
+    if let (Some(base), None) = (package.said(digest, STAND_IN_LABEL), &subject.facts.lab) {
+        findings.push(fail("stand-in", format!("it is built on a stand-in for {base}")));
     }
     findings
+}
+
+/// What each image says of itself in its labels, and the index in its annotations, where it has any.
+fn told(package: &Package, digest: &Digest) -> Vec<BTreeMap<String, String>> {
+    let mut told = Vec::new();
+    if let Some(Manifest::Index(index)) = package.manifest(digest)
+        && index.annotations.contains_key(REVISION)
+    {
+        told.push(index.annotations);
+    }
+    let images = package.images(digest);
+    let labels = images.iter().filter_map(|(.., image)| package.configuration(image));
+    told.extend(labels.map(|configuration| configuration.config.labels));
+    told
+}
+
+fn wrong_revision(texts: &BTreeMap<String, String>, revision: &str) -> Option<String> {
+    match texts.get(REVISION) {
+        Some(label) if label == revision => None,
+        Some(label) => Some(format!("the label says {label}, and the index says {revision}")),
+        None => Some("an image has no label for its commit".to_owned()),
+    }
+}
+
+fn wrong_source(subject: &Subject<'_>, texts: &BTreeMap<String, String>) -> Option<String> {
+    let (source, (repository, _)) = (texts.get(SOURCE)?, subject.facts.repository()?);
+    let is_ours = source.to_ascii_lowercase().ends_with(&format!("/{repository}"));
+    (!is_ours).then(|| format!("its source is `{source}`, and this repository is `{repository}`"))
+}
+
+/// An image has its commit for a version, or the version of a release. One that was promoted was built
+/// before it had a version.
+fn wrong_version(tag: &Tag, texts: &BTreeMap<String, String>, revision: &str) -> Option<String> {
+    let label = texts.get(VERSION).filter(|label| *label != revision)?;
+    let fits = match tag.as_str().strip_prefix('v') {
+        Some(version) => label == version,
+        None => semver::Version::parse(label).is_ok(),
+    };
+    (!fits).then(|| format!("it says that it is version {label}"))
 }
 
 fn of_git(subject: &Subject<'_>, tag: &Tag, revision: &str) -> Finding {
@@ -182,86 +205,42 @@ fn of_git(subject: &Subject<'_>, tag: &Tag, revision: &str) -> Finding {
 }
 
 /// Whether the folder is still what `dev` was built from.
-pub(super) fn freshness(subject: &Subject<'_>, tag: &Tag, digest: &Digest) -> Option<Finding> {
-    let inputs = said(subject.package, digest, INPUTS).and_then(|text| Inputs::parse(&text))?;
-    let tree = subject.facts.git.as_ref()?.trees.get(&subject.service.folder)?;
-    let finding = |level, detail: String| subject.of(tag, "freshness", level, detail);
-    if inputs.tree == *tree {
-        return Some(finding(Level::Pass, "built from the folder as it is here".to_owned()));
-    }
-    let revision = revision(subject.package, digest)?;
-    let touched = subject.package.commits.get(&revision).map_or(0, |commit| commit.touched);
-    let detail = match touched {
-        0 => "the folder is another one here".to_owned(),
-        1 => "1 commit since has changed the folder".to_owned(),
-        more => format!("{more} commits since have changed the folder"),
+pub(super) fn freshness(subject: &Subject<'_>, tag: &Tag, digest: &Digest) -> Finding {
+    let finding = |level, detail: &str| subject.of(tag, "freshness", level, detail);
+    let git = subject.facts.git.as_ref();
+    let Some(tree) = git.and_then(|git| git.trees.get(&subject.service.folder)) else {
+        return finding(Level::Skip, "the folder is in no commit here");
     };
-    Some(finding(Level::Warn, detail).remedy("cargo xtask push"))
-}
-
-/// The size against its limit, with the largest layer.
-fn size(subject: &Subject<'_>, tag: &Tag, digest: &Digest) -> Finding {
-    let own = subject.config().service(&subject.service.name);
-    let limit = own.size_limit.or(subject.config().size_limit).map(|limit| limit.0);
-    let size = subject.package.size(digest);
-    let largest = largest(subject.package, digest)
-        .map(|(step, size)| format!("; {} are {step}", bytes(size)));
-    let largest = largest.unwrap_or_default();
-    match limit {
-        Some(limit) if size > limit => {
-            let detail = format!("{}, more than {}{largest}", bytes(size), bytes(limit));
-            subject
-                .of(tag, "size", Level::Fail, detail)
-                .remedy("move build tools to another stage, or raise `size-limit`")
+    let inputs = subject.package.said(digest, INPUTS).and_then(|text| Inputs::parse(&text));
+    if inputs.as_ref().is_some_and(|inputs| inputs.tree == *tree) {
+        return finding(Level::Pass, "built from the folder as it is here");
+    }
+    let revision = revision(subject.package, digest);
+    let commit = revision.and_then(|revision| subject.package.commits.get(&revision).copied());
+    let touched = match commit {
+        Some(Commit { relation: Relation::Same, .. }) => Some(0),
+        Some(commit) => commit.touched,
+        None => None,
+    };
+    match (inputs, touched) {
+        // An image that does not tell its inputs, such as a release's, tells its commit.
+        (None, Some(0)) => finding(Level::Pass, "no commit since has changed the folder"),
+        (None, None) => {
+            let detail =
+                "it does not tell what it was built from, and git does not know its commit";
+            finding(Level::Unknown, detail).remedy(REBUILD)
         }
-        _ => subject.of(tag, "size", Level::Pass, format!("{}{largest}", bytes(size))),
+        (Some(_), None | Some(0)) => {
+            finding(Level::Warn, "the folder is another one here").remedy("cargo xtask push")
+        }
+        (_, Some(1)) => {
+            finding(Level::Warn, "1 commit since has changed the folder").remedy("cargo xtask push")
+        }
+        (_, Some(more)) => {
+            finding(Level::Warn, &format!("{more} commits since have changed the folder"))
+                .remedy("cargo xtask push")
+        }
     }
-}
-
-/// The largest layer that a step of a Dockerfile made, with that step.
-fn largest(package: &Package, digest: &Digest) -> Option<(String, u64)> {
-    let mut layers = Vec::new();
-    for (.., image) in package.images(digest) {
-        let configuration = package.configuration(&image)?;
-        let steps = configuration.layer_steps().map(|entry| step(&entry.created_by));
-        layers.extend(steps.zip(image.layers.iter().map(|layer| layer.size)));
-    }
-    layers.into_iter().max_by_key(|(_, size)| *size)
-}
-
-/// A step as the Dockerfile has it, without what the builder writes around it.
-fn step(created_by: &str) -> String {
-    if created_by.is_empty() {
-        return "a layer whose step the base does not tell".to_owned();
-    }
-    let text = created_by.trim_end_matches(" # buildkit");
-    let text =
-        text.strip_prefix("RUN /bin/sh -c ").map_or(text.to_owned(), |run| format!("RUN {run}"));
-    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let short: String = text.chars().take(40).collect();
-    if short.len() < text.len() { format!("`{short}…`") } else { format!("`{short}`") }
-}
-
-/// How much larger `dev` is than the image before it.
-pub(super) fn growth(subject: &Subject<'_>, tag: &Tag, digest: &Digest) -> Option<Finding> {
-    let previous = subject.package.previous.as_ref()?;
-    let before = subject.package.size(subject.package.points.get(previous)?);
-    let now = subject.package.size(digest);
-    let change = match now.cmp(&before) {
-        std::cmp::Ordering::Equal => "as large".to_owned(),
-        std::cmp::Ordering::Less => format!("{} smaller", bytes(before - now)),
-        std::cmp::Ordering::Greater => format!("{} larger", bytes(now - before)),
-    };
-    let detail = format!("{change} than the published commit before");
-    // A tenth more at once is seldom meant.
-    let level = if before > 0 && now > before + before / 10 { Level::Warn } else { Level::Pass };
-    let finding = subject.of(tag, "growth", level, detail);
-    Some(if level == Level::Warn {
-        finding
-            .remedy(format!("docker history {}", subject.package.repository.with_tag(tag.clone())))
-    } else {
-        finding
-    })
 }
 
 /// The name of a base with its registry.
@@ -271,11 +250,11 @@ fn full(name: &str) -> String {
 
 /// Whether the bases are still those that `dev` was built on.
 pub(super) fn bases(subject: &Subject<'_>, tag: &Tag, digest: &Digest) -> Vec<Finding> {
-    let inputs = said(subject.package, digest, INPUTS).and_then(|text| Inputs::parse(&text));
+    let inputs = subject.package.said(digest, INPUTS).and_then(|text| Inputs::parse(&text));
     let mut then = inputs.map(|inputs| inputs.bases).unwrap_or_default();
     if let (Some(name), Some(Ok(digest))) = (
-        said(subject.package, digest, BASE_NAME),
-        said(subject.package, digest, BASE_DIGEST).map(Digest::new),
+        subject.package.said(digest, BASE_NAME),
+        subject.package.said(digest, BASE_DIGEST).map(Digest::new),
     ) {
         // The label names it in full, and the Dockerfile may not.
         let mut known = then.keys().chain(subject.package.bases.keys());

@@ -1,8 +1,13 @@
 //! This machine and this checkout, judged for `doctor`: can a build here be fast, and may it publish.
 
-use crate::model::facts::{Engine, Facts};
+use crate::model::channel::Channel;
+use crate::model::facts::{Builder, Engine, Facts};
+use crate::model::failure::Failure;
+use crate::model::platform::Platform;
 use crate::model::quantity::bytes;
-use crate::model::tier::{GhaInert, Seen};
+use crate::model::service::ServiceName;
+use crate::model::tier::{CacheTier, GhaInert, Seen};
+use crate::plan::build::{self, BuildOptions};
 use crate::plan::builder;
 
 use super::{Finding, Level};
@@ -12,8 +17,8 @@ use super::{Finding, Level};
 pub struct Probes {
     /// Where the engine keeps its data, and how full the disk is.
     pub disk: Option<Disk>,
-    /// Whether an upload may be begun; `None` when no repository is known.
-    pub push: Option<Push>,
+    /// Whether an upload may be begun for each service; empty when no repository is known.
+    pub pushes: Vec<(ServiceName, Push)>,
     /// Seconds that the registry's clock is ahead of this one.
     pub clock_ahead: Option<i64>,
 }
@@ -29,8 +34,19 @@ pub struct Disk {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Push {
     Allowed,
-    Denied { message: String },
-    Unknown { message: String },
+    /// There are no credentials, or they are not accepted.
+    NotLoggedIn {
+        message: String,
+    },
+    /// The credentials are accepted and do not reach this package.
+    Denied {
+        message: String,
+    },
+    Unknown {
+        message: String,
+    },
+    /// A dry run begins nothing.
+    NotTried,
 }
 
 /// Below this many bytes a build is likely to fill the disk.
@@ -39,49 +55,88 @@ const LITTLE: u64 = 5_000_000_000;
 /// Seconds by which tokens begin to be refused.
 const SKEW: i64 = 60;
 
-/// Judges the machine.
-pub fn machine(facts: &Facts, probes: &Probes) -> Vec<Finding> {
-    let mut findings = engine(facts);
-    findings.extend(probes.disk.as_ref().map(disk));
-    if probes.disk.is_none() {
-        findings.push(Finding::new("disk", "disk", Level::Skip, "`df` does not tell"));
-    }
+/// Judges the machine; `asked` is `--builder`.
+pub fn machine(facts: &Facts, probes: &Probes, asked: Option<&str>) -> Vec<Finding> {
+    let mut findings = engine(facts, asked);
+    findings.push(
+        probes
+            .disk
+            .as_ref()
+            .map_or_else(|| Finding::new("disk", "disk", Level::Skip, "`df` does not tell"), disk),
+    );
     findings.extend(git(facts));
     findings.extend(credentials(facts, probes));
-    findings.extend(probes.clock_ahead.map(clock));
+    findings.push(clock(facts, probes.clock_ahead));
     findings.push(actions(facts));
     findings
 }
 
-fn engine(facts: &Facts) -> Vec<Finding> {
+/// The builder that a push would take, and what it could not do.
+fn engine(facts: &Facts, asked: Option<&str>) -> Vec<Finding> {
+    let failed = |failure: Failure| {
+        let finding = Finding::new("engine", "engine", Level::Fail, failure.message);
+        let hint = failure.hint.unwrap_or_default();
+        let is_command = ["docker ", "apt-get "].iter().any(|start| hint.starts_with(start));
+        if is_command && !hint.contains(", ") { finding.remedy(hint) } else { finding.hint(hint) }
+    };
     if let Some(problem) = builder::problem(&facts.engine) {
-        let remedy = problem.hint.clone().unwrap_or_default();
-        return vec![Finding::new("engine", "engine", Level::Fail, problem.message).remedy(remedy)];
+        return vec![failed(problem)];
     }
     let Engine::Ready { buildx, builders } = &facts.engine else { return Vec::new() };
-    let exports = |level, detail: String| Finding::new("engine", "exports", level, detail);
-    let current = match builders.iter().find(|builder| builder.current) {
-        Some(builder)
-            if builder.driver == "docker"
-                && !builder.nodes.iter().all(|node| node.containerd_store) =>
-        {
-            let detail = format!(
-                "`{}` cannot export a cache: its images are not in containerd's store; push will \
-                 create a builder",
-                builder.name
-            );
-            exports(Level::Warn, detail)
-                .remedy("docker buildx create --driver docker-container --use")
+    let mut findings = vec![Finding::new("engine", "buildx", Level::Pass, buildx.clone())];
+    findings.extend(platforms(facts, builders));
+    let options = BuildOptions { builder: asked.map(str::to_owned), ..BuildOptions::default() };
+    let chosen = match build::chosen_builder(facts, &options, Channel::Dev) {
+        Ok(chosen) => chosen,
+        Err(failure) => {
+            findings.push(failed(failure));
+            return findings;
         }
-        Some(builder) => exports(
-            Level::Pass,
-            format!("`{}` ({}) can export a cache", builder.name, builder.driver),
-        ),
-        None => exports(Level::Warn, "there is no current builder".to_owned())
-            .remedy("docker buildx use default"),
     };
-    vec![Finding::new("engine", "buildx", Level::Pass, buildx.clone()), current]
+    let exports = |level, detail: String| Finding::new("engine", "exports", level, detail);
+    let (name, reason) = (&chosen.choice.value, &chosen.choice.reason);
+    findings.push(match &chosen.create {
+        Some(create) => exports(Level::Warn, format!("push will create `{name}`: {reason}"))
+            .remedy(format!("{create} --use")),
+        None => exports(
+            Level::Pass,
+            format!(
+                "`{name}` ({}) can export a cache, attestations and all platforms",
+                chosen.driver
+            ),
+        ),
+    });
+    let nodes = builders.iter().filter(|builder| builder.name == *name);
+    let broken = nodes.flat_map(|builder| &builder.nodes).find(|node| {
+        node.buildkit.as_deref().map(|version| version.trim_start_matches('v')) == Some(BROKEN)
+    });
+    findings.extend(broken.map(|node| {
+        let detail = format!("`{}` has BuildKit {BROKEN}, whose exports can fail", node.name);
+        Finding::new("engine", "buildkit", Level::Warn, detail)
+            .remedy(format!("docker buildx rm {name}"))
+            .hint("the next push creates it anew with the newest BuildKit")
+    }));
+    findings
 }
+
+/// Configured platforms that no builder here tells of.
+fn platforms(facts: &Facts, builders: &[Builder]) -> Option<Finding> {
+    let of_services = facts.config.services.values().flat_map(|own| own.platforms.iter().flatten());
+    let nodes = || builders.iter().flat_map(|builder| &builder.nodes);
+    // A builder that has not started yet does not tell its platforms.
+    if nodes().any(|node| node.platforms.is_empty()) {
+        return None;
+    }
+    let can = |platform: &Platform| nodes().any(|node| node.platforms.contains(platform));
+    let missing =
+        facts.config.platforms.iter().chain(of_services).find(|platform| !can(platform))?;
+    let detail = format!("no builder here can build for {missing}, which is configured");
+    let emulation = "docker run --privileged --rm tonistiigi/binfmt --install all";
+    Some(Finding::new("engine", "platforms", Level::Fail, detail).remedy(emulation))
+}
+
+/// The version of BuildKit with bugs in its exports, which 0.25.1 mends.
+const BROKEN: &str = "0.25.0";
 
 fn disk(disk: &Disk) -> Finding {
     let Disk { folder, free, used_percent } = disk;
@@ -99,7 +154,8 @@ fn git(facts: &Facts) -> Vec<Finding> {
     let depth = if git.shallow {
         let detail = "a shallow clone: nobody can tell which commit is newer";
         Finding::new("git", "depth", Level::Fail, detail)
-            .remedy("git fetch --unshallow origin; in a job `fetch-depth: 0`")
+            .remedy("git fetch --unshallow origin")
+            .hint("in a job: `fetch-depth: 0`")
     } else {
         Finding::new("git", "depth", Level::Pass, "the whole history is here")
     };
@@ -113,193 +169,112 @@ fn git(facts: &Facts) -> Vec<Finding> {
     vec![depth, clean]
 }
 
-/// What the credentials allow, tested and not guessed.
-fn credentials(facts: &Facts, probes: &Probes) -> Option<Finding> {
+/// What the credentials allow, tested and not guessed: one finding for all services that are alike.
+fn credentials(facts: &Facts, probes: &Probes) -> Vec<Finding> {
     let registry = facts.registry();
-    let new = |level, detail: String| Finding::new(registry.to_string(), "may push", level, detail);
-    Some(match probes.push.as_ref()? {
-        Push::Allowed => new(Level::Pass, "an upload was begun and given up".to_owned()),
-        Push::Denied { message } => new(Level::Fail, message.clone())
-            .remedy(format!("docker login {registry}; in a job `permissions: packages: write`")),
-        Push::Unknown { message } => new(Level::Unknown, message.clone())
-            .remedy("check the network, then: cargo xtask doctor"),
-    })
+    let about =
+        |subject: String, level, detail: String| Finding::new(subject, "may push", level, detail);
+    if probes.pushes.is_empty() {
+        let detail = "no repository is known, or there is no service";
+        return vec![about(registry.to_string(), Level::Skip, detail.to_owned())];
+    }
+    let mut findings: Vec<Finding> = Vec::new();
+    for (service, push) in &probes.pushes {
+        let all = || registry.to_string();
+        let finding = match push {
+            Push::Allowed => {
+                about(all(), Level::Pass, "an upload was begun and given up".to_owned())
+            }
+            Push::NotTried => about(all(), Level::Skip, "a dry run begins no upload".to_owned()),
+            Push::NotLoggedIn { message } => about(all(), Level::Fail, message.clone())
+                .remedy(format!("docker login {registry}"))
+                .hint(IN_A_JOB),
+            Push::Denied { message } => {
+                let finding = about(service.to_string(), Level::Fail, message.clone())
+                    .remedy(format!("docker login {registry}"));
+                finding.hint(denied(facts, service))
+            }
+            Push::Unknown { message } => about(all(), Level::Unknown, message.clone())
+                .remedy("cargo xtask doctor")
+                .hint("check the network"),
+        };
+        if !findings.contains(&finding) {
+            findings.push(finding);
+        }
+    }
+    findings
 }
 
-fn clock(ahead: i64) -> Finding {
+const IN_A_JOB: &str = "in a job: `permissions: packages: write`";
+
+/// Why credentials that are accepted may not reach a package: they may only read, or the package was made
+/// elsewhere and the repository has no access to it.
+fn denied(facts: &Facts, service: &ServiceName) -> String {
+    let settings = facts.repository().and_then(|(repository, _)| {
+        let (owner, name) = repository.as_str().split_once('/')?;
+        Some(format!(
+            "https://github.com/users/{owner}/packages/container/{name}%2F{service}/settings"
+        ))
+    });
+    let settings = settings.unwrap_or_default();
+    format!(
+        "{IN_A_JOB}; if it has that, the package is not linked to this repository: \
+         \"Manage Actions access\" at {settings}"
+    )
+}
+
+fn clock(facts: &Facts, ahead: Option<i64>) -> Finding {
+    let finding = |level, detail: String| Finding::new("clock", "clock", level, detail);
+    let Some(ahead) = ahead else {
+        let detail = format!("{} does not tell its time", facts.registry());
+        return finding(Level::Unknown, detail).remedy("cargo xtask doctor");
+    };
     let seconds = ahead.unsigned_abs();
     if ahead.abs() <= SKEW {
-        return Finding::new(
-            "clock",
-            "clock",
-            Level::Pass,
-            format!("within {seconds} s of the registry's"),
-        );
+        return finding(Level::Pass, format!("within {seconds} s of the registry's"));
     }
     let word = if ahead > 0 { "behind" } else { "ahead of" };
     let detail = format!("{seconds} s {word} the registry's: tokens will be refused");
-    Finding::new("clock", "clock", Level::Fail, detail).remedy("timedatectl set-ntp true")
+    finding(Level::Fail, detail).remedy("timedatectl set-ntp true")
 }
 
-/// What GitHub gave for the Actions cache.
+/// What GitHub gave for the Actions cache: the worst that was seen for any service.
 fn actions(facts: &Facts) -> Finding {
+    let looks = facts.tiers.values().flatten().filter(|look| look.tier == CacheTier::Gha);
+    let findings = looks.map(|look| token(facts, &look.seen));
+    findings.max_by_key(|finding| finding.level).unwrap_or_else(|| {
+        Finding::new("actions cache", "token", Level::Skip, "there is no service to look for")
+    })
+}
+
+fn token(facts: &Facts, seen: &Seen) -> Finding {
     let new = |level, detail: String| Finding::new("actions cache", "token", level, detail);
-    let inert = facts.tiers.values().flatten().find_map(|look| match &look.seen {
-        Seen::GhaInert { why } => Some(why),
-        _ => None,
-    });
-    match inert {
-        None => new(Level::Pass, "the service takes it".to_owned()),
-        Some(GhaInert::NoToken | GhaInert::NoUrl) if facts.environment.github.is_none() => {
+    let action = "use the local action .github/actions/actions-cache before this step";
+    match seen {
+        Seen::GhaUsable { can_write: true, .. } => {
+            new(Level::Pass, "the service takes it, to read and to write".to_owned())
+        }
+        // As in a pull request from a fork.
+        Seen::GhaUsable { .. } => new(Level::Skip, "the service takes it, to read only".to_owned()),
+        Seen::GhaInert { why: GhaInert::NoToken | GhaInert::NoUrl }
+            if facts.environment.github.is_none() =>
+        {
             new(Level::Skip, "this is no GitHub job".to_owned())
         }
-        Some(why) => new(Level::Fail, crate::plan::cache::inert(why))
-            .remedy("use the local action .github/actions/actions-cache before this step"),
+        Seen::GhaInert { why } => new(Level::Fail, crate::plan::cache::inert(why)).hint(action),
+        Seen::Denied { message } => new(Level::Fail, message.clone()).hint(action),
+        Seen::Failed { message } => {
+            new(Level::Unknown, message.clone()).remedy("cargo xtask cache status")
+        }
+        Seen::Hung { after_seconds } => {
+            new(Level::Unknown, format!("the service did not answer within {after_seconds:.0} s"))
+                .remedy("cargo xtask cache status")
+        }
+        _ => new(Level::Unknown, "the service was not asked".to_owned())
+            .remedy("cargo xtask cache status"),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::facts::{Builder, BuilderNode, GitHub};
-    use crate::model::service::ServiceName;
-    use crate::model::tier::{CacheTier, TierLook};
-    use crate::plan::verify::tests::facts;
-
-    fn probes() -> Probes {
-        let disk = Disk { folder: "/d".to_owned(), free: 50_000_000_000, used_percent: 40 };
-        Probes { disk: Some(disk), push: Some(Push::Allowed), clock_ahead: Some(-3) }
-    }
-
-    /// What is said of one subject, as `level: detail → remedy`.
-    #[track_caller]
-    fn check(change: impl FnOnce(&mut Facts, &mut Probes), about: &str, expected: &str) {
-        let (mut facts, mut probes) = (facts(""), probes());
-        change(&mut facts, &mut probes);
-        let found = machine(&facts, &probes);
-        let one = found.iter().find(|one| one.check == about);
-        let shown = one.map(|one| {
-            let remedy = one.remedy.as_deref().filter(|_| one.level > Level::Skip);
-            let remedy = remedy.map(|text| format!(" → {text}")).unwrap_or_default();
-            format!("{:?}: {}{remedy}", one.level, one.detail)
-        });
-        assert_eq!(shown.as_deref(), Some(expected), "{found:#?}");
-    }
-
-    #[test]
-    fn a_disk_is_full_below_five_gigabytes_and_skipped_where_nobody_tells() {
-        check(|_, _| {}, "disk", "Pass: 50.0 GB free, 40 % used in /d");
-        let prune = "docker buildx prune --all && docker image prune --all";
-        check(
-            |_, probes| probes.disk.as_mut().unwrap().free = 4_900_000_000,
-            "disk",
-            &format!("Fail: 4.90 GB free, 40 % used in /d → {prune}"),
-        );
-        check(|_, probes| probes.disk = None, "disk", "Skip: `df` does not tell");
-    }
-
-    #[test]
-    fn a_push_that_is_denied_is_told_with_its_permission_and_one_not_tried_is_unknown() {
-        check(|_, _| {}, "may push", "Pass: an upload was begun and given up");
-        check(
-            |_, probes| probes.push = Some(Push::Denied { message: "no write".to_owned() }),
-            "may push",
-            "Fail: no write → docker login ghcr.io; in a job `permissions: packages: write`",
-        );
-        check(
-            |_, probes| probes.push = Some(Push::Unknown { message: "no route".to_owned() }),
-            "may push",
-            "Unknown: no route → check the network, then: cargo xtask doctor",
-        );
-    }
-
-    #[test]
-    fn a_clock_may_differ_by_a_minute() {
-        check(
-            |_, probes| probes.clock_ahead = Some(60),
-            "clock",
-            "Pass: within 60 s of the registry's",
-        );
-        let refused = "the registry's: tokens will be refused → timedatectl set-ntp true";
-        let (behind, ahead) =
-            (format!("Fail: 61 s behind {refused}"), format!("Fail: 90 s ahead of {refused}"));
-        check(|_, probes| probes.clock_ahead = Some(61), "clock", &behind);
-        check(|_, probes| probes.clock_ahead = Some(-90), "clock", &ahead);
-    }
-
-    #[test]
-    fn a_shallow_clone_and_changed_files_are_told() {
-        check(|_, _| {}, "depth", "Pass: the whole history is here");
-        check(
-            |facts, _| facts.git.as_mut().unwrap().shallow = true,
-            "depth",
-            "Fail: a shallow clone: nobody can tell which commit is newer → git fetch --unshallow \
-             origin; in a job `fetch-depth: 0`",
-        );
-        check(
-            |facts, _| facts.git.as_mut().unwrap().dirty = vec!["a".to_owned(), "b".to_owned()],
-            "clean",
-            "Warn: 2 files are changed; push will refuse → git commit",
-        );
-        check(|facts, _| facts.git = None, "commit", "Fail: there is no commit → git commit");
-    }
-
-    fn ready(driver: &str, containerd_store: bool) -> Engine {
-        let node = BuilderNode {
-            name: "b0".to_owned(),
-            status: "running".to_owned(),
-            error: None,
-            buildkit: None,
-            platforms: Vec::new(),
-            containerd_store,
-        };
-        let builder = Builder {
-            name: "b".to_owned(),
-            driver: driver.to_owned(),
-            current: true,
-            nodes: vec![node],
-        };
-        Engine::Ready { buildx: "0.29.1".to_owned(), builders: vec![builder] }
-    }
-
-    #[test]
-    fn a_builder_without_containerds_store_cannot_export_a_cache() {
-        check(
-            |facts, _| facts.engine = ready("docker", false),
-            "exports",
-            "Warn: `b` cannot export a cache: its images are not in containerd's store; push will \
-             create a builder → docker buildx create --driver docker-container --use",
-        );
-        let can = "Pass: `b` (docker) can export a cache";
-        check(|facts, _| facts.engine = ready("docker", true), "exports", can);
-        let can = "Pass: `b` (docker-container) can export a cache";
-        check(|facts, _| facts.engine = ready("docker-container", false), "exports", can);
-    }
-
-    #[test]
-    fn the_actions_cache_is_missed_in_a_job_only() {
-        let inert = |facts: &mut Facts| {
-            let service: ServiceName = "web".parse().unwrap();
-            let seen = Seen::GhaInert { why: GhaInert::NoToken };
-            let tier = CacheTier::Gha;
-            let look =
-                TierLook { service: service.clone(), tier, reference: None, seen, seconds: 0.0 };
-            facts.tiers = [(service, vec![look])].into();
-        };
-        check(|facts, _| inert(facts), "token", "Skip: this is no GitHub job");
-        check(
-            |facts, _| {
-                inert(facts);
-                facts.environment.github = Some(GitHub {
-                    event: "push".to_owned(),
-                    reference: "refs/heads/dev".to_owned(),
-                    server_url: "https://github.com".to_owned(),
-                });
-            },
-            "token",
-            "Fail: no `ACTIONS_RUNTIME_TOKEN`: GitHub gives it to actions, not to `run:` steps → use \
-             the local action .github/actions/actions-cache before this step",
-        );
-        check(|_, _| {}, "token", "Pass: the service takes it");
-    }
-}
+#[path = "machine_tests.rs"]
+mod tests;

@@ -1,10 +1,13 @@
 //! What was seen of images, Dockerfiles and this machine, judged: each finding passes, warns, fails, is
-//! skipped or unknown, and has its remedy as a command. Unknown is never a pass.
+//! skipped or unknown, and has its remedy as a command, or a hint where no command helps. Unknown is
+//! never a pass.
 
 mod attestation;
+pub mod builds;
 mod image;
 pub mod machine;
 mod package;
+mod size;
 pub mod tags;
 pub mod tiers;
 
@@ -38,6 +41,9 @@ pub struct Finding {
     /// What to type.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remedy: Option<String>,
+    /// What to do where no command does it, or how it is done elsewhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
 }
 
 impl Finding {
@@ -47,12 +53,19 @@ impl Finding {
         level: Level,
         detail: impl Into<String>,
     ) -> Self {
-        Self { subject: subject.into(), check, level, detail: detail.into(), remedy: None }
+        let (subject, detail) = (subject.into(), detail.into());
+        Self { subject, check, level, detail, remedy: None, hint: None }
     }
 
     #[must_use]
     pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
         self.remedy = Some(remedy.into());
+        self
+    }
+
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
         self
     }
 }

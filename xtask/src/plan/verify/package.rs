@@ -2,11 +2,11 @@
 
 use crate::model::config::Config;
 use crate::model::facts::{Facts, ServiceFacts};
-use crate::model::inspection::{Listing, Package};
+use crate::model::inspection::{Listing, Package, Untagged};
 use crate::model::reference::Tag;
 
 use super::tags::{self, dev};
-use super::{Finding, Level, attestation, image};
+use super::{Finding, Level, attestation, image, size};
 
 /// What the judges of one package look at.
 pub(super) struct Subject<'a> {
@@ -72,6 +72,7 @@ pub fn package(
     };
     let mut findings = vec![visibility(&subject)];
     findings.extend(tags::findings(&subject, tags));
+    findings.push(untagged(&subject));
     for tag in tags::judged(tags) {
         if let Some(digest) = package.points.get(&tag) {
             findings.extend(image::findings(&subject, &tag, digest));
@@ -79,8 +80,10 @@ pub fn package(
         }
     }
     if let (Some(tag), Some(digest)) = (dev(), dev().and_then(|tag| package.points.get(&tag))) {
-        findings.extend(image::freshness(&subject, &tag, digest));
-        findings.extend(image::growth(&subject, &tag, digest));
+        if !package.images(digest).is_empty() {
+            findings.push(image::freshness(&subject, &tag, digest));
+        }
+        findings.extend(size::growth(&subject, &tag, digest));
         findings.extend(image::bases(&subject, &tag, digest));
     }
     findings
@@ -95,6 +98,28 @@ fn visibility(subject: &Subject<'_>) -> Finding {
         None => subject
             .finding("visibility", Level::Unknown, "nobody answered without credentials")
             .remedy("cargo xtask verify"),
+    }
+}
+
+/// What has no tag and is needed by nothing.
+fn untagged(subject: &Subject<'_>) -> Finding {
+    let finding = |level, detail: String| subject.finding("untagged", level, detail);
+    match &subject.package.untagged {
+        Untagged::Count(0) => {
+            finding(Level::Pass, "nothing without a tag is to be deleted".to_owned())
+        }
+        Untagged::Count(count) => {
+            let detail = format!("{count} versions without a tag are needed by nothing");
+            let remedy = format!("cargo xtask prune {}", subject.service.name);
+            finding(Level::Warn, detail).remedy(remedy)
+        }
+        Untagged::Unlisted => finding(
+            Level::Skip,
+            "only GitHub lists what has no tag, with a token that may read packages".to_owned(),
+        ),
+        Untagged::Unknown { message } => {
+            finding(Level::Unknown, message.clone()).remedy("cargo xtask prune")
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::model::inspection::{Commit, Object};
+use crate::model::inspection::{Commit, Object, Signature, Untagged};
 use crate::model::manifest::media_type::{OCI_CONFIGURATION, OCI_INDEX, OCI_MANIFEST};
 use crate::model::platform::Platform;
 use crate::model::published::Relation;
@@ -79,9 +79,11 @@ fn whole() -> Package {
     ];
     let exact = format!("dev-{REVISION}");
     let tags: Vec<Tag> = ["dev", &exact].iter().map(|tag| Tag::new(*tag).unwrap()).collect();
-    let commit = Commit { relation: Relation::Same, touched: 0 };
+    let commit = Commit { relation: Relation::Same, touched: None };
     Package {
         repository: "ghcr.io/o/r/web".parse().unwrap(),
+        unread: BTreeMap::new(),
+        releases: BTreeMap::new(),
         points: tags.iter().map(|tag| (tag.clone(), digest("index"))).collect(),
         listing: Listing::Tags(tags),
         objects: objects.into_iter().map(|(name, object)| (digest(name), object)).collect(),
@@ -90,24 +92,32 @@ fn whole() -> Package {
         previous: None,
         newer: None,
         public: Some(true),
+        base_layers: BTreeMap::new(),
+        signatures: BTreeMap::new(),
+        untagged: Untagged::Unlisted,
     }
 }
 
 /// The findings that are worth a look, each as `check: detail`.
 #[track_caller]
 fn check_in(images: &str, damage: impl FnOnce(&mut Package), expected: &[&str]) {
+    check_with(&facts(images), damage, expected);
+}
+
+#[track_caller]
+fn check_with(facts: &Facts, damage: impl FnOnce(&mut Package), expected: &[&str]) {
     let mut seen = whole();
     damage(&mut seen);
-    let facts = facts(images);
     let own: Platform = "linux/amd64".parse().unwrap();
-    let found = package(&facts, facts.services.first().unwrap(), &seen, Some(&own));
+    let found = package(facts, facts.services.first().unwrap(), &seen, Some(&own));
     let worth: Vec<String> = found
         .iter()
         .filter(|finding| finding.level > Level::Skip)
         .map(|finding| format!("{}: {}", finding.check, finding.detail))
         .collect();
     assert_eq!(worth, expected, "{found:#?}");
-    assert!(found.iter().all(|f| f.level <= Level::Skip || f.remedy.is_some()), "{found:#?}");
+    let helps = |f: &Finding| f.level <= Level::Skip || f.remedy.is_some() || f.hint.is_some();
+    assert!(found.iter().all(helps), "{found:#?}");
 }
 
 #[track_caller]
@@ -156,71 +166,37 @@ fn what_cannot_be_looked_at_is_unknown_and_not_gone() {
 }
 
 #[test]
-fn an_image_for_another_platform_is_found() {
+fn what_is_not_what_it_should_be_is_damaged() {
+    let corrupt = || Object::Corrupt { detail: "it has 3 bytes, and should have 4".to_owned() };
     check(
-        |package| edit(package, "configuration", |value| value["architecture"] = "arm64".into()),
-        &["platform: the index says linux/amd64, and the image is for linux/arm64"],
+        |package| set(package, "layer", corrupt()),
+        &["closure: the layer 6c6179657200 is damaged: it has 3 bytes, and should have 4"],
     );
+    let text = "{}".to_owned();
     check(
         |package| {
-            edit(package, "index", |value| {
-                value["manifests"][0]["platform"]["architecture"] = "arm64".into();
-            });
-            edit(package, "configuration", |value| value["architecture"] = "arm64".into());
-        },
-        &["platform: there is no image for linux/amd64"],
-    );
-}
-
-#[test]
-fn a_label_that_disagrees_is_found() {
-    check(
-        |package| {
-            edit(package, "configuration", |value| {
-                value["config"]["Labels"]["org.opencontainers.image.revision"] = "other".into();
-            });
+            let media_type = OCI_MANIFEST.to_owned();
+            set(package, "image", Object::Manifest { media_type, text });
         },
         &[
-            "labels: the label says other, and the index says 1111111111111111111111111111111111111111",
+            "closure: the platform's manifest 696d61676500 is damaged: not a manifest: missing field \
+           `schemaVersion` at line 1 column 2",
         ],
     );
     check(
-        |package| {
-            edit(package, "index", |value| {
-                value["annotations"]["org.opencontainers.image.source"] = "https://x/y/z".into();
-            });
-        },
-        &["labels: its source is `https://x/y/z`, and this repository is `o/r`"],
+        |package| edit(package, "index", |value| value["manifests"] = json!([])),
+        &["kind: it has no image"],
     );
 }
 
-#[test]
-fn a_tag_that_moved_is_found() {
-    check(
-        |package| {
-            let exact = Tag::new(format!("dev-{REVISION}")).unwrap();
-            package.points.insert(exact, digest("image"));
-        },
-        &["tags agree: it is not the image of `dev-1111111111111111111111111111111111111111`"],
-    );
-    check(
-        |package| {
-            let newer = Tag::new("dev-2222222222222222222222222222222222222222").unwrap();
-            package.newer = Some(newer);
-        },
-        &[
-            "tags agree: `dev` is older than `dev-2222222222222222222222222222222222222222`, which is published too",
-        ],
-    );
-}
-
-#[test]
-fn an_image_that_is_too_large_names_its_largest_step() {
-    check_in(
-        "size-limit = \"1MB\"\n",
-        |_| {},
-        &["size: 3.00 MB, more than 1.00 MB; 3.00 MB are `RUN make`"],
-    );
+/// Publishes versions, each with an image of its own unless it is named as another's.
+fn release(package: &mut Package, tags: &[(&str, &str)]) {
+    let Listing::Tags(listed) = &mut package.listing else { unreachable!() };
+    for (name, image) in tags {
+        let tag = Tag::new(*name).unwrap();
+        listed.push(tag.clone());
+        package.points.insert(tag, digest(image));
+    }
 }
 
 #[test]
@@ -249,10 +225,46 @@ fn provenance_must_be_about_the_image_and_its_commit() {
 
 #[test]
 fn what_is_configured_must_be_there() {
+    check_in("sbom = true\n", |_| {}, &["sbom: configured, and not there for 696d61676500"]);
+    // An image without an index has nothing beside it.
     check_in(
-        "sbom = true\nsigned = true\n",
-        |_| {},
-        &["sbom: configured, and not there", "signature: configured, and not there"],
+        "sbom = true\nsigned = \"cosign\"\n",
+        |package| package.points.values_mut().for_each(|point| *point = digest("image")),
+        &[
+            "provenance: nothing says how 696d61676500 was built",
+            "sbom: configured, and not there for 696d61676500",
+            "signature: configured, and not there",
+        ],
+    );
+}
+
+#[test]
+fn a_signature_passes_only_when_somebody_has_verified_it() {
+    let said = |signature: Signature| {
+        move |package: &mut Package| drop(package.signatures.insert(digest("index"), signature))
+    };
+    let tagged = |suffix: &'static str| {
+        move |package: &mut Package| {
+            let name = format!("{}{suffix}", digest("index").as_str().replace(':', "-"));
+            release(package, &[(&name, "signature")]);
+        }
+    };
+    let (cosign, github) = ("signed = \"cosign\"\n", "signed = \"github\"\n");
+    check_in(cosign, |_| {}, &["signature: configured, and not there"]);
+    let unverified = "signature: nobody has verified it: there is no `cosign`";
+    check_in(cosign, tagged(".sig"), &[unverified]);
+    check_in(cosign, tagged(""), &[unverified]);
+    check_in(cosign, tagged(".att"), &["signature: configured, and not there"]);
+    check_in(cosign, said(Signature::Verified), &[]);
+    let refused = || Signature::Refused { said: "no matching signatures".to_owned() };
+    let why = "does not verify it: no matching signatures";
+    check_in(cosign, said(refused()), &[&format!("signature: cosign {why}")]);
+    check_in(github, said(refused()), &[&format!("signature: gh {why}")]);
+    check_in(github, said(Signature::Verified), &[]);
+    check_in(
+        github,
+        said(Signature::NoProgram),
+        &["signature: nobody has verified it: there is no `gh`"],
     );
 }
 
@@ -272,14 +284,8 @@ fn a_cache_or_nothing_in_place_of_the_image_is_found() {
     );
 }
 
-#[test]
-fn a_tag_that_nobody_knows_is_told() {
-    check(
-        |package| {
-            if let Listing::Tags(tags) = &mut package.listing {
-                tags.push(Tag::new("test-of-mine").unwrap());
-            }
-        },
-        &["stray tags: nobody knows `test-of-mine`; it is kept for ever"],
-    );
-}
+#[path = "image_tests.rs"]
+mod of_images;
+
+#[path = "tag_tests.rs"]
+mod of_tags;

@@ -1,10 +1,10 @@
 //! Tags: those that are expected are there, those that must agree do, and nobody knows the rest.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use semver::Version;
 
-use crate::model::reference::{Digest, Tag};
+use crate::model::reference::Tag;
 use crate::plan::release;
 use crate::plan::retention::classify::{Class, classify};
 
@@ -16,14 +16,19 @@ pub(super) fn dev() -> Option<Tag> {
     Tag::new("dev").ok()
 }
 
-/// Tags to be looked up first: `dev`, `cache`, and the highest stable version with its floating tags.
+/// Tags to be looked up first: `dev`, `cache`, and each floating tag with the version that it belongs to.
 pub fn wanted(tags: &[Tag]) -> Vec<Tag> {
-    let mut names = vec!["dev".to_owned(), "cache".to_owned(), "latest".to_owned()];
-    if let Some(highest) = highest(tags) {
-        names.push(format!("v{highest}"));
-        names.extend(lines(&highest));
+    let mut names: BTreeSet<String> = ["dev", "cache", "latest"].map(str::to_owned).into();
+    for (name, version) in floating(tags) {
+        names.extend([name, format!("v{version}")]);
     }
-    tags.iter().filter(|tag| names.iter().any(|name| name == tag.as_str())).cloned().collect()
+    tags.iter().filter(|tag| names.contains(tag.as_str())).cloned().collect()
+}
+
+/// The tags below which everything is read: those that are judged, and the cache.
+pub fn read(tags: &[Tag]) -> Vec<Tag> {
+    let cache = tags.iter().filter(|tag| tag.as_str() == "cache").cloned();
+    judged(tags).into_iter().chain(cache).collect()
 }
 
 /// The exact tags of a commit's images.
@@ -33,7 +38,7 @@ pub fn of_commit(revision: &str, tags: &[Tag]) -> Vec<Tag> {
 }
 
 /// The tags whose images are judged: where several agree, one of them.
-pub(super) fn judged(tags: &[Tag]) -> Vec<Tag> {
+pub fn judged(tags: &[Tag]) -> Vec<Tag> {
     let highest = highest(tags).map(|version| format!("v{version}"));
     let is_judged = |tag: &&Tag| {
         tag.as_str() == "dev"
@@ -46,16 +51,31 @@ fn highest(tags: &[Tag]) -> Option<Version> {
     release::published(tags).into_iter().filter(|version| version.pre.is_empty()).max()
 }
 
-/// The floating tags of the highest version.
+/// The floating tags that a version may have.
 fn lines(version: &Version) -> [String; 3] {
     let Version { major, minor, .. } = version;
     [format!("{major}.{minor}"), major.to_string(), "latest".to_owned()]
 }
 
+/// Each floating tag that a published version asks for, with the highest stable version of its line.
+fn floating(tags: &[Tag]) -> BTreeMap<String, Version> {
+    let mut highest = BTreeMap::new();
+    let stable = release::published(tags).into_iter().filter(|version| version.pre.is_empty());
+    for version in stable {
+        for name in lines(&version) {
+            let known = highest.entry(name).or_insert_with(|| version.clone());
+            *known = known.clone().max(version.clone());
+        }
+    }
+    highest
+}
+
 pub(super) fn findings(subject: &Subject<'_>, tags: &[Tag]) -> Vec<Finding> {
     let mut findings = vec![expected(subject, tags)];
+    findings.extend(unread(subject));
     findings.extend(dev_agrees(subject));
     findings.extend(released(subject, tags));
+    findings.extend(unreleased(subject, tags));
     findings.extend(strays(subject, tags));
     findings
 }
@@ -73,12 +93,17 @@ fn dev_agrees(subject: &Subject<'_>) -> Vec<Finding> {
     let (Some(tag), Some(there)) = (dev(), dev().and_then(|tag| package.points.get(&tag))) else {
         return Vec::new();
     };
-    if let Some(newer) = &package.newer
-        && package.points.get(newer) != Some(there)
-    {
+    // An unchanged service keeps its image, and the newer commit's tag points at it too; one that
+    // could not be looked up says nothing.
+    let newer = package.newer.as_ref().and_then(|tag| Some((tag, package.points.get(tag)?)));
+    if let Some((newer, _)) = newer.filter(|(_, theirs)| *theirs != there) {
         let detail = format!("`dev` is older than `{newer}`, which is published too");
-        let remedy = "cargo xtask push, from that commit";
-        return vec![subject.of(&tag, "tags agree", Level::Fail, detail).remedy(remedy)];
+        let commit = newer.as_str().trim_start_matches("dev-");
+        return vec![
+            subject
+                .of(&tag, "tags agree", Level::Fail, detail)
+                .remedy(format!("git checkout {commit} && cargo xtask push")),
+        ];
     }
     let Some(revision) = super::image::revision(package, there) else { return Vec::new() };
     let exact = Tag::new(format!("dev-{revision}")).ok();
@@ -89,47 +114,81 @@ fn dev_agrees(subject: &Subject<'_>) -> Vec<Finding> {
         }
         (Some(_), Some(exact)) => subject
             .of(&tag, "tags agree", Level::Fail, format!("it is not the image of `{exact}`"))
-            .remedy("cargo xtask push --rebuild, from a new commit"),
+            .remedy("git commit --allow-empty && cargo xtask push --rebuild"),
         // An unchanged service keeps the image of the commit that changed it last.
         _ => subject.of(&tag, "tags agree", Level::Skip, "its own commit's tag has been pruned"),
     }]
 }
 
-/// The highest version and what must agree with it.
+/// Tags that could not be looked up: of them nobody knows anything.
+fn unread(subject: &Subject<'_>) -> Vec<Finding> {
+    let unknown = |(tag, why): (&Tag, &String)| {
+        subject.of(tag, "tags", Level::Unknown, why.clone()).remedy("cargo xtask doctor")
+    };
+    subject.package.unread.iter().map(unknown).collect()
+}
+
+/// Each floating tag is the highest stable version of its line, and the commit of the highest version
+/// has its tag.
 fn released(subject: &Subject<'_>, tags: &[Tag]) -> Vec<Finding> {
     let Some(highest) = highest(tags) else {
-        let detail = "no version is published";
-        return vec![
-            subject
-                .finding("release", Level::Skip, detail)
-                .remedy("cargo xtask release --next auto"),
-        ];
+        return vec![subject.finding("release", Level::Skip, "no version is published")];
     };
-    let points: BTreeMap<&str, &Digest> =
-        subject.package.points.iter().map(|(tag, digest)| (tag.as_str(), digest)).collect();
-    let exact = points.get(format!("v{highest}").as_str()).copied();
-    let remedy = format!("cargo xtask release v{highest}");
-    let mut names: Vec<String> = lines(&highest).into();
-    let revision = exact.and_then(|exact| super::image::revision(subject.package, exact));
+    let mut pairs: Vec<(String, Version)> = floating(tags).into_iter().collect();
+    let commit = Tag::new(format!("v{highest}")).ok();
+    let releases = &subject.package.releases;
+    let commit = commit.and_then(|tag| releases.get(&tag));
     // The commit's own tag is the first version's that was released from it, maybe a pre-release's.
-    let is_its = |revision: &String| points.get(revision.as_str()).copied() == exact;
-    names.extend(revision.filter(is_its));
-    let judge = |name: &String| match points.get(name.as_str()) {
-        Some(there) if Some(*there) == exact => None,
-        Some(there) => Some(format!("`{name}` is {}, and not v{highest}", there.short())),
-        None => Some(format!("`{name}` is missing, and should be v{highest}")),
-    };
-    let wrong: Vec<String> = names.iter().filter_map(judge).collect();
-    if wrong.is_empty() {
-        let detail = format!(
-            "v{highest} is {}",
-            names.iter().map(|n| short(n)).collect::<Vec<_>>().join(", ")
-        );
-        return vec![subject.finding("tags agree", Level::Pass, detail)];
+    let only = |commit: &&String| releases.values().filter(|other| other == commit).count() == 1;
+    pairs.extend(commit.filter(only).map(|commit| (commit.clone(), highest.clone())));
+    let wrong: Vec<Finding> =
+        pairs.iter().filter_map(|(name, version)| disagrees(subject, name, version)).collect();
+    if !wrong.is_empty() {
+        return wrong;
     }
-    let finding =
-        |detail: String| subject.finding("tags agree", Level::Fail, detail).remedy(remedy.clone());
-    wrong.into_iter().map(finding).collect()
+    let names =
+        pairs.iter().filter(|(_, version)| *version == highest).map(|(name, _)| short(name));
+    let detail = format!("v{highest} is {}", names.collect::<Vec<_>>().join(", "));
+    vec![subject.finding("tags agree", Level::Pass, detail)]
+}
+
+/// What is wrong with a tag that should be a version.
+fn disagrees(subject: &Subject<'_>, name: &str, version: &Version) -> Option<Finding> {
+    let package = subject.package;
+    let tag = Tag::new(name).ok()?;
+    let exact = Tag::new(format!("v{version}")).ok()?;
+    if package.unread.contains_key(&tag) || package.unread.contains_key(&exact) {
+        return None;
+    }
+    let shown = short(name);
+    let detail = match package.points.get(&tag) {
+        Some(there) if package.points.get(&exact) == Some(there) => return None,
+        Some(there) => format!("`{shown}` is {}, and not v{version}", there.short()),
+        None => format!("`{shown}` is missing, and should be v{version}"),
+    };
+    let remedy = format!("cargo xtask release v{version}");
+    Some(subject.finding("tags agree", Level::Fail, detail).remedy(remedy))
+}
+
+/// Versions that git has and the registry has not, since the first one that was published.
+fn unreleased(subject: &Subject<'_>, tags: &[Tag]) -> Option<Finding> {
+    let published = release::published(tags);
+    let first = published.iter().min()?;
+    let in_git: Vec<Tag> = subject.package.releases.keys().cloned().collect();
+    let mut missing = release::published(&in_git);
+    missing.retain(|version| version > first && !published.contains(version));
+    let highest = missing.iter().max()?;
+    let detail = match missing.len() {
+        1 => format!("v{highest} is tagged in git, and has no image"),
+        count => {
+            format!("{count} versions are tagged in git and have no image, such as v{highest}")
+        }
+    };
+    Some(
+        subject
+            .finding("release", Level::Warn, detail)
+            .remedy(format!("cargo xtask release v{highest}")),
+    )
 }
 
 /// Tags that no rule of retention knows.
@@ -145,7 +204,7 @@ fn strays(subject: &Subject<'_>, tags: &[Tag]) -> Option<Finding> {
     Some(
         subject
             .finding("stray tags", Level::Warn, detail)
-            .remedy("add it to `retention.keep`, or delete it by hand"),
+            .hint("add it to `retention.keep`, or delete it by hand"),
     )
 }
 

@@ -1,12 +1,7 @@
-//! The cache: each tier can be imported, is not old, and its last warm use was a good one.
-
-use serde::Deserialize;
+//! The cache: each tier can be imported, and is not old.
 
 use crate::model::facts::{Facts, ServiceFacts};
-use crate::model::inputs::Inputs;
-use crate::model::inspection::Package;
-use crate::model::quantity::percent;
-use crate::model::record::Record;
+use crate::model::inspection::{Absent, Package, Why};
 use crate::model::tier::{CacheTier, Seen, TierLook, TierOutcome};
 use crate::plan::cache::{self, TierPlan, sources};
 
@@ -93,63 +88,18 @@ pub fn closure(service: &ServiceFacts, package: &Package) -> Option<Finding> {
     let Some(first) = absent.first() else {
         return Some(Finding::new(subject, "closure", Level::Pass, "all it leads to is there"));
     };
-    let (count, what, short) = (absent.len(), first.what, first.digest.short());
-    Some(match &first.unknown {
-        None => {
-            let detail = format!("{count} objects are gone, such as the {what} {short}");
-            Finding::new(subject, "closure", Level::Fail, detail).remedy(RENEW)
-        }
-        Some(why) => {
-            let detail = format!("the {what} {short} cannot be looked at: {why}");
-            Finding::new(subject, "closure", Level::Unknown, detail).remedy("cargo xtask doctor")
-        }
-    })
-}
-
-/// The last warm build against the smallest acceptable hit rate. `newest` are the records of the last
-/// two builds, the newest first.
-pub fn hit_rate(facts: &Facts, service: &ServiceFacts, newest: &[Record]) -> Option<Finding> {
-    let name = service.name.as_str();
-    let new = |level, detail: String| Finding::new(name, "hit rate", level, detail);
-    let [last, before, ..] = newest else {
-        return Some(new(Level::Skip, "no second build here yet".to_owned()));
+    // What is proven weighs more than what nobody knows.
+    let proven = |absent: &&Absent| !matches!(absent.why, Why::Unknown(_));
+    let told = absent.iter().find(proven).unwrap_or(first).text();
+    let detail = match absent.len() {
+        1 => told,
+        count => format!("{told}, and {} more", count - 1),
     };
-    let rate = last.totals.hit_rate()?;
-    if rate >= facts.config.minimum_hit_rate {
-        return Some(new(Level::Pass, percent(rate)));
-    }
-    let missed = last.steps.iter().find(|step| !step.cached).map_or("", |step| step.name.as_str());
-    let why = missed_because(last, before, missed);
-    let detail =
-        format!("{} of the last build; it began to miss at {missed}: {why}", percent(rate));
-    Some(new(Level::Warn, detail).remedy("cargo xtask push --explain --dry-run"))
-}
-
-/// Why a step missed: it is another one, or a tier that had it was not there.
-fn missed_because(now: &Record, before: &Record, missed: &str) -> String {
-    if !before.steps.iter().any(|step| step.name == missed) {
-        return "the build before did not have this step".to_owned();
-    }
-    let gone = now.tiers.iter().find(|tier| {
-        let is_gone = !matches!(tier.outcome, TierOutcome::Offered | TierOutcome::Covered);
-        let was_there = before.tiers.iter().any(|earlier| {
-            earlier.tier == tier.tier
-                && matches!(earlier.outcome, TierOutcome::Offered | TierOutcome::Covered)
-        });
-        is_gone && was_there
-    });
-    match (gone, changes(now, before)) {
-        (Some(tier), _) => format!("the tier {} was there before: {}", tier.tier, tier.detail),
-        (None, changes) if changes.is_empty() => "what it reads has changed".to_owned(),
-        (None, changes) => changes.join(", "),
-    }
-}
-
-/// Which inputs changed between two builds; empty where one of them does not tell.
-fn changes(now: &Record, before: &Record) -> Vec<String> {
-    let inputs = |record: &Record| Inputs::deserialize(record.plan.get("inputs")?).ok();
-    let both = inputs(now).zip(inputs(before));
-    both.map(|(now, before)| now.changes(&before)).unwrap_or_default()
+    Some(if absent.iter().any(|absent| proven(&absent)) {
+        Finding::new(subject, "closure", Level::Fail, detail).remedy(RENEW)
+    } else {
+        Finding::new(subject, "closure", Level::Unknown, detail).remedy("cargo xtask doctor")
+    })
 }
 
 #[cfg(test)]
@@ -237,45 +187,5 @@ mod tests {
         let hung = Seen::Hung { after_seconds: 3.0 };
         let waits = "no answer within 3 s; BuildKit would wait without end";
         check(hung, Seen::NotThere, &format!("Unknown: {waits} → cargo xtask cache status"));
-    }
-
-    fn record(steps: &[(&str, bool)], inputs: &serde_json::Value) -> Record {
-        let steps: Vec<_> = steps
-            .iter()
-            .map(|(name, cached)| json!({"name": name, "cached": cached, "seconds": 1.0, "bytes": 0}))
-            .collect();
-        let done = steps.len();
-        let cached = steps.iter().filter(|step| step["cached"] == true).count();
-        serde_json::from_value(json!({
-            "schema": 1, "service": "web", "root": "/r", "channel": "dev", "revision": null, "started": 0,
-            "seconds": 1.0, "result": "built", "tiers": [], "steps": steps, "bytes_pulled": 0,
-            "totals": {"total": done, "done": done, "cached": cached}, "log": "l",
-            "plan": {"inputs": inputs},
-        }))
-        .unwrap()
-    }
-
-    #[track_caller]
-    fn check_hits(records: &[Record], expected: &str) {
-        let facts = facts("");
-        let found = hit_rate(&facts, facts.services.first().unwrap(), records).unwrap();
-        assert_eq!(format!("{:?}: {}", found.level, found.detail), expected);
-    }
-
-    #[test]
-    fn a_low_hit_rate_is_told_with_the_first_step_that_missed_and_why() {
-        let inputs = |tree: &str| json!({"plan": 1, "tree": tree, "arguments": {}, "target": null, "platforms": [], "bases": {}});
-        let unknown = json!(null);
-        let before = record(&[("RUN a", true), ("COPY b", true)], &inputs("t"));
-        check_hits(&[], "Skip: no second build here yet");
-        check_hits(&[before.clone(), before.clone()], "Pass: 100 %");
-        let half = "Warn: 50 % of the last build; it began to miss at";
-        let now = record(&[("RUN a", true), ("COPY b", false)], &inputs("u"));
-        check_hits(&[now.clone(), before.clone()], &format!("{half} COPY b: its folder: t → u"));
-        let silent = record(&[("RUN a", true), ("COPY b", false)], &unknown);
-        check_hits(&[silent, before.clone()], &format!("{half} COPY b: what it reads has changed"));
-        let other = record(&[("RUN a", true), ("RUN c", false)], &inputs("u"));
-        let new = "the build before did not have this step";
-        check_hits(&[other, before], &format!("{half} RUN c: {new}"));
     }
 }

@@ -104,6 +104,9 @@ fn the_context_has_an_ignore_file_that_keeps_out_what_is_private() {
     );
 
     check(copies, Some("*\n!a\n"), &private, &[]);
-    check(copies, Some(".git/*\n"), &[".git", ".env.example"], &[]);
+    check(copies, Some(".git/*\n.env\n"), &[".git", ".env.example"], &[]);
+    // Also where there is none: another checkout has one.
+    let env = "3: private-in-context: .dockerignore lets `.env` in";
+    check(copies, Some(".git\n"), &[], &[env]);
     check("FROM a:1\nCOPY <<EOF /x\na\nEOF\nADD https://a/b /\n", None, &[".git"], &[]);
 }

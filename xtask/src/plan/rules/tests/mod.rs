@@ -90,7 +90,7 @@ fn what_is_no_dockerfile_is_one_finding_and_a_clean_one_passes() {
         shown,
         [("services/web/Dockerfile:2", Level::Warn), ("services/web/Dockerfile:2", Level::Skip)]
     );
-    assert!(bad[0].remedy.as_ref().is_some_and(|remedy| remedy.contains("sha256")));
+    assert!(bad[0].hint.as_ref().is_some_and(|hint| hint.contains("sha256")));
 }
 
 #[test]

@@ -1,0 +1,65 @@
+//! What stands in a package under no tag and would be deleted, for `verify`. Only GitHub lists it; what
+//! the list means is decided where `prune` decides it.
+
+use anyhow::{Context, Result};
+
+use crate::model::facts::Facts;
+use crate::model::inspection::Untagged;
+use crate::model::inventory::Inventory;
+use crate::model::reference::Reference;
+use crate::outside::github_api::GitHubApi;
+use crate::outside::inventory::{Found, Source};
+use crate::outside::packages::{Packages, Terms};
+use crate::outside::registry::Client;
+use crate::outside::{clock, inventory};
+use crate::plan::retention;
+
+use super::Start;
+use super::publish::PATIENCE;
+
+/// The most requests to GitHub for the packages of one repository: a list has a hundred versions each.
+const BUDGET: u64 = 100;
+
+/// Where versions are listed; `None` for another registry than GitHub's, and without a token.
+pub(super) fn api(start: &Start, facts: &Facts) -> Result<Option<GitHubApi>> {
+    if facts.lab.is_none() && facts.registry().as_str() != "ghcr.io" {
+        return Ok(None);
+    }
+    Ok(Some(super::github::api(start, facts)?).filter(|api| api.token.is_some()))
+}
+
+/// How many versions of a package have no tag and would be deleted.
+pub(super) fn count(
+    start: &Start,
+    facts: &Facts,
+    client: &Client,
+    api: &GitHubApi,
+    repository: &Reference,
+) -> Untagged {
+    let counted = || -> Result<usize> {
+        let (owned, _) = facts.repository().context("no repository is known")?;
+        let terms = Terms { budget: BUDGET, patience: PATIENCE };
+        let packages = Packages::of(api, client, &owned, terms)?;
+        let path = repository.repository.as_str();
+        let name = path.split_once('/').map_or(path, |(_, name)| name);
+        let source = Source { client, repository, patience: PATIENCE };
+        let found = inventory::of_github(source, &packages, name)?;
+        let Some(Found { versions, complete }) = found else { return Ok(0) };
+        let mut policy = facts.config.retention.policy();
+        policy.in_use = inventory::pinned(&start.runner)?;
+        policy.commits = inventory::commits(&start.runner)?;
+        #[expect(clippy::cast_precision_loss, reason = "seconds since 1970")]
+        let now = clock::now() as f64;
+        let plan = retention::plan(&Inventory { now, policy, versions, complete });
+        if let Some(why) = plan.refuse_detail.or(plan.refuse.map(str::to_owned)) {
+            anyhow::bail!("nothing can be said of what has no tag: {why}");
+        }
+        let untagged =
+            plan.verdicts.iter().filter(|verdict| !verdict.keep && verdict.tags.is_empty());
+        Ok(untagged.count())
+    };
+    match counted() {
+        Ok(count) => Untagged::Count(count),
+        Err(error) => Untagged::Unknown { message: format!("{error:#}") },
+    }
+}
