@@ -162,9 +162,11 @@ impl Container<'_> {
         if matches!(user, "" | "0" | "root") {
             return Ok(None);
         }
-        let arguments = ["top", &self.name, "-o", "uid"].map(str::to_owned);
+        // The engine finds its processes in the list by their numbers.
+        let arguments = ["top", &self.name, "-o", "uid,pid"].map(str::to_owned);
         let listed = self.runner.output(&Invocation::new("docker", arguments))?;
-        let runs_as = listed.lines().nth(1).unwrap_or_default().trim();
+        let first = listed.lines().nth(1).unwrap_or_default();
+        let runs_as = first.split_whitespace().next().unwrap_or_default();
         let is_number = user.bytes().all(|byte| byte.is_ascii_digit());
         // Which number a name has is known in the container only.
         if runs_as == "0" || (is_number && runs_as != user) {
