@@ -32,7 +32,7 @@ type Signature = (&'static str, fn(&'static str) -> Verdict, &'static str);
 
 /// What failures say, the first that fits first: `…` stands for any text. What BuildKit's own words are
 /// comes from its sources; Go's `net/http` and containerd's resolver give the others.
-const SIGNATURES: [Signature; 34] = [
+const SIGNATURES: [Signature; 35] = [
     // A step may print anything.
     ("did not complete successfully", GiveUp, "a step of the Dockerfile failed"),
     ("dockerfile parse error", GiveUp, "the Dockerfile cannot be read"),
@@ -48,6 +48,8 @@ const SIGNATURES: [Signature; 34] = [
     // moby/buildkit#4765, docker/buildx#3374: the same, since BuildKit 0.13.
     ("blob sha256:… not found", WithoutCache, "a layer of the cache is gone"),
     ("content digest sha256:… not found", WithoutCache, "a layer of the cache is gone"),
+    // containerd's words for a blob that the registry does not have.
+    ("could not fetch content descriptor sha256:… not found", WithoutCache, "a layer is gone"),
     // GHCR answers with 403 when too much is pushed at once.
     ("secondary rate limit", Retry, "too many requests"),
     ("403 Forbidden", GiveUp, "the registry denies the push"),
@@ -237,6 +239,9 @@ mod tests {
             "failed to compute cache key: blob not found",
             &format!("failed to solve: failed to compute cache key: blob {digest} not found"),
             &format!("failed to get state for index: content digest {digest}: not found"),
+            &format!(
+                "failed to copy: httpReadSeeker: failed open: could not fetch content descriptor {digest} (application/vnd.oci.image.layer.v1.tar+zstd) from remote: not found"
+            ),
         ] {
             assert!(matches!(judge(error), WithoutCache(_)), "{error}");
         }
