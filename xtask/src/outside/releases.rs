@@ -102,8 +102,8 @@ fn unexpected(answer: &Answer) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use super::super::github_api::tests::answer;
     use super::*;
+    use crate::outside::github_api::tests::answer;
 
     fn check(status: u16, body: &str, message: &str, hint: Option<&str>) {
         let failure = unexpected(&answer(status, &[], body));

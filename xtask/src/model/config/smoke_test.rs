@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::variable;
 use super::reader::{Section, nearest};
+use super::variable;
 use crate::model::failure::Failure;
 use crate::model::invocation::Invocation;
 

@@ -1,10 +1,10 @@
 //! What `build` will do: for each service one [`BuildSpec`], with the reason of each choice.
 
+#[cfg(test)]
+mod driver_tests;
 mod needs;
 mod secrets;
 mod service;
-#[cfg(test)]
-mod driver_tests;
 
 use std::collections::BTreeMap;
 
