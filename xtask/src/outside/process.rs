@@ -190,7 +190,15 @@ impl Runner {
         command.envs(self.variables.iter().chain(&call.environment));
         command.stdin(Stdio::null()).stdout(stdout).stderr(stderr);
         own_group(&mut command)?;
-        let child = command.spawn().with_context(|| format!("cannot start `{}`", call.program))?;
+        let cannot_start = || format!("cannot start `{}`", call.program);
+        let mut child = command.spawn().with_context(cannot_start)?;
+        // Between `execve` and its end the kernel shows no command line, which is how a process
+        // looks that has ended.
+        while command_line(child.id()).is_none()
+            && child.try_wait().with_context(cannot_start)?.is_none()
+        {
+            std::thread::yield_now();
+        }
         Ok(child.id())
     }
 
@@ -324,5 +332,22 @@ fn signal_group(handle: &duct::Handle, for_good: bool) {
     if for_good {
         // Nothing is left to do about a child that cannot be ended.
         let _ = handle.kill();
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_was_just_started_is_known_to_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let runner = Runner::new(folder.path(), false);
+        let call = Invocation::new("sleep", ["0.05"]);
+        for _ in 0..100 {
+            let log = folder.path().join("log");
+            let pid = runner.start_detached(&call, folder.path(), &log).unwrap();
+            assert!(is_alive(pid, &["sleep 0.05"]));
+        }
     }
 }
