@@ -78,10 +78,15 @@ fn summary(ran: &Ran) -> String {
     std::fs::read_to_string(path.unwrap_or_else(|| unreachable!("{}", ran.stderr))).unwrap()
 }
 
-/// The rows of a page's first table, of services alone.
+/// The rows of a page's tables of images.
 fn rows(page: &str) -> Vec<&str> {
     let is_of_service = |line: &&str| line.starts_with("| api |") || line.starts_with("| web |");
-    page.lines().filter(is_of_service).collect()
+    let tables = page.split("## Images\n").skip(1);
+    tables
+        .filter_map(|table| table.split("\n#").next())
+        .flat_map(str::lines)
+        .filter(is_of_service)
+        .collect()
 }
 
 /// The scopes that something of a service was written to.

@@ -267,11 +267,13 @@ fn a_cache_whose_layer_is_gone_fails_no_build_and_is_made_whole_again() {
     let (fixture, lab) = unpublished();
     push(&fixture, &[]).expect(0);
     let (cache, _) = lab.manifest(&fixture.image(), "cache").unwrap();
-    for layer in cache["layers"].as_array().unwrap() {
+    let gone = |layer: &&Value| {
         let digest = layer["digest"].as_str().unwrap();
         let url = format!("http://{}/v2/{}/blobs/{digest}", lab.behind(), fixture.image());
-        lab.agent.delete(&url).call().unwrap();
-    }
+        lab.agent.delete(&url).call().is_ok()
+    };
+    // A layer can stand there twice.
+    assert!(cache["layers"].as_array().unwrap().iter().filter(gone).count() > 0);
     lab.delete(&fixture.image(), "dev");
     fixture.write("services/web/data", &noise(2, 300_000));
     fixture.commit("feat: other data");

@@ -79,8 +79,8 @@ impl<'w> Work<'w> {
         parallel::at_once(&self.plan.services, usize::from(jobs), done)
     }
 
-    /// Builds one service, tests it, does what is to be done `then`, exports its cache, and writes
-    /// its record.
+    /// Builds one service, tests it, does what is to be done `then` while its cache is exported, and
+    /// writes its record.
     pub fn service(
         &self,
         service: &ServicePlan,
@@ -132,11 +132,12 @@ impl<'w> Work<'w> {
             return Ok(());
         }
         self.test(service, &built, record);
-        if record.result == BuildResult::Built {
-            then(&built)?;
-        }
-        self.export(service, &spec, &log, record);
-        Ok(())
+        let is_good = record.result == BuildResult::Built;
+        // The image is pushed by now: what is to be done with it needs no cache, nor the cache it.
+        std::thread::scope(|scope| {
+            scope.spawn(|| self.export(service, &spec, &log, record));
+            if is_good { then(&built) } else { Ok(()) }
+        })
     }
 
     /// The record of a build that has not begun.
