@@ -95,7 +95,9 @@ impl Inspector<'_> {
 
     /// Where tags point. One that cannot be looked up does not keep the others from being judged.
     fn point(&self, package: &mut Package, tags: &[Tag]) -> Result<()> {
-        let new: Vec<&Tag> = tags.iter().filter(|tag| !package.points.contains_key(tag)).collect();
+        let new: BTreeSet<&Tag> =
+            tags.iter().filter(|tag| !package.points.contains_key(tag)).collect();
+        let new: Vec<&Tag> = new.into_iter().collect();
         let repository = &package.repository;
         let heads = parallel::each(&new, |tag| {
             self.client.head_manifest(&repository.with_tag((*tag).clone()))
