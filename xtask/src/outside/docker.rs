@@ -37,12 +37,6 @@ pub fn read(runner: &Runner) -> Result<Engine> {
         .filter_map(|line| serde_json::from_str(line).ok())
         .map(builder)
         .collect();
-    // "github.com/docker/buildx 0.29.1+ds1 0.29.1+ds1-4"
-    let buildx = version.stdout.split_whitespace().nth(1).unwrap_or_default().to_owned();
-    // An old buildx does not know `--format`, and says nothing of the engine.
-    if listing.stderr.contains("unknown flag") {
-        return Ok(Engine::Ready { buildx, builders });
-    }
     let mut nodes = builders.iter().flat_map(|builder| &builder.nodes);
     if !nodes.clone().any(|node| node.error.is_none()) {
         let detail = nodes.find_map(|node| node.error.clone());

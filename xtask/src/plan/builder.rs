@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use crate::model::facts::{Builder, Engine};
+use crate::model::facts::{Builder, BuilderNode, Engine};
 use crate::model::failure::Failure;
 use crate::model::invocation::Invocation;
 use crate::model::platform::Platform;
@@ -123,6 +123,13 @@ pub fn problem(engine: &Engine) -> Option<Failure> {
         Err(failure) => Some(failure),
         Ok(current) => {
             let builder = current?;
+            // Of an engine that does not answer buildx knows no driver; another builder, which has not
+            // started yet, says nothing of it.
+            if let Some(BuilderNode { error: Some(detail), .. }) =
+                builder.nodes.first().filter(|_| builder.driver.is_empty())
+            {
+                return Some(not_running(detail));
+            }
             let old = too_old(builder)?;
             let message = format!("the current builder, `{}`, {old}", builder.name);
             Some(Failure::failed(message).hint(INSTALL))
@@ -149,21 +156,24 @@ fn current(reason: &str) -> BuilderPlan {
 const INSTALL: &str = "install Docker Engine 26 or later with buildx, or let the lab bring its own: \
                        cargo xtask build --lab";
 
+const LAB: &str = "or let the lab bring its own: cargo xtask build --lab";
+
 fn ready(engine: &Engine) -> Result<(&str, &[Builder]), Failure> {
-    let lab = "or let the lab bring its own: cargo xtask build --lab";
     match engine {
         Engine::Ready { buildx, builders } => Ok((buildx, builders)),
         Engine::Unasked => Ok(("", &[])),
         Engine::NoClient => Err(Failure::failed("there is no `docker` on the PATH").hint(INSTALL)),
         Engine::NoBuildx { detail } => {
             Err(Failure::failed(format!("`docker` has no buildx plugin: {detail}"))
-                .hint(format!("apt-get install docker-buildx, {lab}")))
+                .hint(format!("apt-get install docker-buildx, {LAB}")))
         }
-        Engine::NotRunning { detail } => {
-            Err(Failure::failed(format!("no docker engine answers: {detail}"))
-                .hint(format!("start it (systemctl start docker, or Docker Desktop), {lab}")))
-        }
+        Engine::NotRunning { detail } => Err(not_running(detail)),
     }
+}
+
+fn not_running(detail: &str) -> Failure {
+    Failure::failed(format!("no docker engine answers: {detail}"))
+        .hint(format!("start it (systemctl start docker, or Docker Desktop), {LAB}"))
 }
 
 fn assumed(asked: Option<(&str, &str)>, failure: &Failure) -> BuilderPlan {

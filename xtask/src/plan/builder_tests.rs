@@ -94,6 +94,18 @@ fn a_builder_that_was_asked_for_is_used_or_the_reason_said() {
 }
 
 #[test]
+fn an_engine_that_does_not_answer_is_told_though_there_is_another_builder() {
+    let mut silent = a_builder("default", "", true);
+    silent.nodes.iter_mut().for_each(|node| node.error = Some("Cannot connect".to_owned()));
+    let other = Builder { current: false, ..a_builder("far", "docker-container", false) };
+    let engine = |builders| Engine::Ready { buildx: "0.29.1".to_owned(), builders };
+    let shown = |engine: &Engine| problem(engine).map(|failure| failure.message);
+    let told = Some("no docker engine answers: Cannot connect".to_owned());
+    assert_eq!(shown(&engine(vec![silent, other.clone()])), told);
+    assert_eq!(shown(&engine(vec![a_builder("default", "docker", true), other])), None);
+}
+
+#[test]
 fn what_is_too_old_is_told_with_what_is_needed() {
     let engine = |buildx: &str, buildkit: Option<&str>| {
         let mut found = a_builder("default", "docker", true);

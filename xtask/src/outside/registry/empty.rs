@@ -11,6 +11,9 @@ use crate::model::manifest::media_type::{CACHE_CONFIGURATION, OCI_MANIFEST};
 /// The annotation with the time of the invalidation, RFC 3339.
 const INVALIDATED: &str = "io.autogit.cache.invalidated";
 
+/// Bytes that the manifest of an empty cache does not exceed, and any of an image with layers soon does.
+pub const LARGEST_EMPTY: u64 = 1024;
+
 const CONFIGURATION: &str = r#"{"layers":[],"records":[]}"#;
 
 /// Its configuration and its manifest, for a cache that is invalidated `now`, in seconds since 1970.
@@ -40,6 +43,7 @@ mod tests {
     #[test]
     fn an_empty_cache_tells_when_it_was_made() {
         let (_, stored) = empty_cache(1_767_323_045).unwrap();
+        assert!(u64::try_from(stored.bytes.len()).unwrap() <= LARGEST_EMPTY);
         let Manifest::Cache(cache) = stored.parse().unwrap() else { unreachable!() };
         assert_eq!(invalidated(&cache), Some(1_767_323_045));
         let other = CacheManifest { annotations: [].into(), ..cache };

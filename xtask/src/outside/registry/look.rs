@@ -7,11 +7,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use super::empty::invalidated;
-use super::{CONFIGURATION_LIMIT, Client, ManifestHead, Once, RegistryError, StoredManifest};
+use super::empty::{LARGEST_EMPTY, invalidated};
+use super::{CONFIGURATION_LIMIT, Client, ManifestHead, Once, RegistryError};
 use crate::model::cache_records::{CacheRecords, IMPORT_LIMIT};
 use crate::model::image_configuration::ImageConfiguration;
-use crate::model::manifest::{CacheManifest, Descriptor, ImageManifest, Index, Manifest};
+use crate::model::manifest::{
+    CacheManifest, Descriptor, ImageManifest, Index, Manifest, media_type,
+};
 use crate::model::platform::Platform;
 use crate::model::reference::{Digest, Reference};
 use crate::model::service::ServiceName;
@@ -84,8 +86,8 @@ impl Looker<'_> {
                 (place.repository.at(made.clone()), Seen::ImageOfSameInputs { digest })
             }
             (Some(_), CacheTier::Cache) => {
-                let seen = client.manifest_as_seen(&reference).and_then(|stored| unread(&stored));
-                (reference, seen.unwrap_or_else(Seen::of_error))
+                let seen = unread(client, &reference).unwrap_or_else(Seen::of_error);
+                (reference, seen)
             }
             (Some(_), _) => {
                 let head = client.head_manifest(&reference);
@@ -125,8 +127,8 @@ impl Reading<'_> {
                 Ok(image_with(digest, records, image.compressed_size()))
             }
             Manifest::Other { media_type, .. } => {
-                let media_type = media_type.escape_debug();
-                Ok(Seen::Failed { message: format!("neither image nor cache, but `{media_type}`") })
+                let what = media_type.escape_debug();
+                Ok(Seen::Failed { message: format!("neither image nor cache, but `{what}`") })
             }
         }
     }
@@ -183,10 +185,16 @@ impl Reading<'_> {
     }
 }
 
-/// What can be told of `:cache` by its manifest alone.
-fn unread(stored: &StoredManifest) -> super::Result<Seen> {
-    let digest = stored.digest.clone();
-    Ok(match stored.parse()? {
+/// What can be told of `:cache` without its records. Only what is as small as an empty cache is read.
+fn unread(client: &Client, reference: &Reference) -> super::Result<Seen> {
+    let ManifestHead { digest, media_type, size } = client.head_manifest(reference)?;
+    if size.is_some_and(|bytes| bytes > LARGEST_EMPTY) {
+        return Ok(match media_type.as_str() {
+            media_type::OCI_INDEX | media_type::DOCKER_LIST => Seen::ImageInsteadOfCache { digest },
+            _ => Seen::Unread { digest },
+        });
+    }
+    Ok(match client.manifest_as_seen(reference)?.parse()? {
         Manifest::Index(_) => Seen::ImageInsteadOfCache { digest },
         Manifest::Cache(cache) => match invalidated(&cache) {
             Some(at) => Seen::Invalidated { digest, at },

@@ -7,7 +7,7 @@ use ureq::http::Method;
 
 use super::access::Action;
 use super::error::{RegistryError, Result, expect, malformed};
-use super::exchange::{Call, joined, same_authority};
+use super::exchange::{Answer, Call, joined, same_authority};
 use super::{Client, digest};
 use crate::model::manifest::{Manifest, media_type, null_is_default};
 use crate::model::reference::{Digest, Reference, Registry, Tag};
@@ -39,6 +39,13 @@ impl StoredManifest {
 pub struct ManifestHead {
     pub digest: Digest,
     pub media_type: String,
+    /// Bytes, where the registry tells them.
+    pub size: Option<u64>,
+}
+
+/// The bytes of what an answer without its body is about.
+fn length(answer: &Answer) -> Option<u64> {
+    answer.header("content-length").and_then(|text| text.parse().ok())
 }
 
 #[derive(Deserialize)]
@@ -75,8 +82,9 @@ impl Client {
         let call = self.manifest_call(Method::HEAD, reference)?;
         let answer = expect(self.send(&Self::target(reference, Action::Pull), call)?, &[200])?;
         let Some(said) = answer.header("docker-content-digest") else {
-            let StoredManifest { digest, media_type, .. } = self.manifest(reference)?;
-            return Ok(ManifestHead { digest, media_type });
+            let StoredManifest { digest, media_type, bytes } = self.manifest(reference)?;
+            let size = u64::try_from(bytes.len()).ok();
+            return Ok(ManifestHead { digest, media_type, size });
         };
         let digest = Digest::new(said).map_err(malformed)?;
         if reference.digest.as_ref().is_some_and(|asked| *asked != digest) {
@@ -84,7 +92,7 @@ impl Client {
         }
         self.remember_tag(reference, &digest);
         let media_type = answer.header("content-type").unwrap_or_default().to_owned();
-        Ok(ManifestHead { digest, media_type })
+        Ok(ManifestHead { digest, media_type, size: length(&answer) })
     }
 
     /// The blob `digest` in the repository of `reference`, if it has at most `limit` bytes. One that was
@@ -108,7 +116,7 @@ impl Client {
     pub fn head_blob(&self, reference: &Reference, digest: &Digest) -> Result<Option<u64>> {
         let call = self.blob_call(Method::HEAD, reference, digest);
         let answer = expect(self.send(&Self::target(reference, Action::Pull), call)?, &[200])?;
-        Ok(answer.header("content-length").and_then(|text| text.parse().ok()))
+        Ok(length(&answer))
     }
 
     /// All tags of the repository of `reference`, in the registry's order, page by page.
