@@ -46,6 +46,13 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// The files of both crates, each with the folder that its module path starts from.
+fn all_sources() -> Vec<(PathBuf, PathBuf)> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let of = |src: PathBuf| sources(&src).into_iter().map(move |path| (src.clone(), path));
+    ["src", "pure/src"].into_iter().flat_map(|src| of(here.join(src))).collect()
+}
+
 /// The breaches of one file's text in `layer`, as `line: what`; `depth` is how many modules the file is in.
 fn breaches(layer: &str, depth: usize, text: &str) -> Vec<String> {
     let mut found = Vec::new();
@@ -119,9 +126,8 @@ fn depth(inside: &Path) -> usize {
 
 #[test]
 fn every_file_keeps_to_its_side_of_the_wall() {
-    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut found = Vec::new();
-    for path in sources(&src) {
+    for (src, path) in all_sources() {
         let inside = path.strip_prefix(&src).unwrap().to_owned();
         let Some(layer) =
             inside.parent().and_then(|p| p.iter().next()).map(|l| l.to_string_lossy())
@@ -159,9 +165,9 @@ fn the_wall_is_seen_when_it_is_breached() {
 
 #[test]
 fn every_file_says_what_it_owns() {
-    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let silent: Vec<_> = sources(&src)
+    let silent: Vec<_> = all_sources()
         .into_iter()
+        .map(|(_, path)| path)
         .filter(|path| !path.ends_with("tests.rs"))
         .filter(|path| !fs::read_to_string(path).unwrap().starts_with("//!"))
         .collect();

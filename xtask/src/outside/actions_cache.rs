@@ -36,7 +36,7 @@ impl ActionsRuntime {
                 let (can_write, expires) = (claims.can_write(), claims.expires);
                 Seen::GhaUsable { url, can_write, expires, has_index }
             }
-            Err(error) => Seen::of_error(error),
+            Err(error) => of_error(error),
         }
     }
 
@@ -101,16 +101,14 @@ fn first_eight(digest: &Digest) -> &str {
     digest.short().get(..8).unwrap_or_default()
 }
 
-impl Seen {
-    /// What an error of a look amounts to.
-    pub(super) fn of_error(error: RegistryError) -> Self {
-        match error {
-            RegistryError::NotFound => Self::NotThere,
-            RegistryError::Denied { message } | RegistryError::Unauthorized { message } => {
-                Self::Denied { message }
-            }
-            RegistryError::TimedOut { after } => Self::Hung { after_seconds: after.as_secs_f64() },
-            error => Self::Failed { message: error.to_string() },
+/// What an error of a look amounts to.
+pub(super) fn of_error(error: RegistryError) -> Seen {
+    match error {
+        RegistryError::NotFound => Seen::NotThere,
+        RegistryError::Denied { message } | RegistryError::Unauthorized { message } => {
+            Seen::Denied { message }
         }
+        RegistryError::TimedOut { after } => Seen::Hung { after_seconds: after.as_secs_f64() },
+        error => Seen::Failed { message: error.to_string() },
     }
 }

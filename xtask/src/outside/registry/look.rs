@@ -18,7 +18,7 @@ use crate::model::platform::Platform;
 use crate::model::reference::{Digest, Reference};
 use crate::model::service::ServiceName;
 use crate::model::tier::{CachePlace, CacheTier, Seen, TierLook};
-use crate::outside::actions_cache::ActionsRuntime;
+use crate::outside::actions_cache::{ActionsRuntime, of_error};
 use crate::outside::{interrupt, parallel};
 
 /// How long a tier may take to answer.
@@ -86,18 +86,18 @@ impl Looker<'_> {
                 (place.repository.at(made.clone()), Seen::ImageOfSameInputs { digest })
             }
             (Some(_), CacheTier::Cache) => {
-                let seen = unread(client, &reference).unwrap_or_else(Seen::of_error);
+                let seen = unread(client, &reference).unwrap_or_else(of_error);
                 (reference, seen)
             }
             (Some(_), _) => {
                 let head = client.head_manifest(&reference);
                 let seen = head.map(|ManifestHead { digest, .. }| Seen::Unread { digest });
-                (reference, seen.unwrap_or_else(Seen::of_error))
+                (reference, seen.unwrap_or_else(of_error))
             }
             (None, _) => {
                 let platforms = self.platforms.get(&place.service).map_or(&[][..], Vec::as_slice);
                 let reading = Reading { client, once, reference: &reference, platforms };
-                let seen = reading.tier(tier).unwrap_or_else(Seen::of_error);
+                let seen = reading.tier(tier).unwrap_or_else(of_error);
                 (reference, seen)
             }
         }

@@ -16,7 +16,7 @@ fn inline(text: &str) -> CacheRecords {
 
 macro_rules! data {
     ($name:literal) => {
-        include_str!(concat!("../../tests/data/buildkit-cache/", $name))
+        include_str!(concat!("../../../tests/data/buildkit-cache/", $name))
     };
 }
 

@@ -295,7 +295,7 @@ fn total(layers: &[Descriptor]) -> u64 {
 }
 
 /// Go programs write `null` for an empty map or list.
-pub(crate) fn null_is_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+pub fn null_is_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
     T: Default + Deserialize<'de>,
