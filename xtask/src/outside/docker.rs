@@ -37,7 +37,9 @@ pub fn read(runner: &Runner) -> Result<Engine> {
         .filter_map(|line| serde_json::from_str(line).ok())
         .map(builder)
         .collect();
-    let mut nodes = builders.iter().flat_map(|builder| &builder.nodes);
+    // Of several errors that of the current builder is the one that is asked about.
+    let current = builders.iter().filter(|builder| builder.current);
+    let mut nodes = current.chain(&builders).flat_map(|builder| &builder.nodes);
     if !nodes.clone().any(|node| node.error.is_none()) {
         let detail = nodes.find_map(|node| node.error.clone());
         return Ok(Engine::NotRunning { detail: detail.unwrap_or_else(|| last_words(&listing)) });

@@ -343,11 +343,13 @@ mod tests {
     fn a_process_that_was_just_started_is_known_to_run() {
         let folder = tempfile::tempdir().unwrap();
         let runner = Runner::new(folder.path(), false);
-        let call = Invocation::new("sleep", ["0.05"]);
-        for _ in 0..100 {
+        let call = Invocation::new("sleep", ["60"]);
+        for _ in 0..20 {
             let log = folder.path().join("log");
             let pid = runner.start_detached(&call, folder.path(), &log).unwrap();
-            assert!(is_alive(pid, &["sleep 0.05"]));
+            let seen = is_alive(pid, &["sleep 60"]);
+            end_process(pid, &["sleep 60"], GRACE);
+            assert!(seen);
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::model::manifest::media_type::{CACHE_CONFIGURATION, OCI_MANIFEST};
 /// The annotation with the time of the invalidation, RFC 3339.
 const INVALIDATED: &str = "io.autogit.cache.invalidated";
 
-/// Bytes that the manifest of an empty cache does not exceed, and any of an image with layers soon does.
+/// Bytes that the manifest of an empty cache does not exceed; that of one with a few layers does.
 pub const LARGEST_EMPTY: u64 = 1024;
 
 const CONFIGURATION: &str = r#"{"layers":[],"records":[]}"#;

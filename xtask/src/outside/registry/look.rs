@@ -194,7 +194,10 @@ fn unread(client: &Client, reference: &Reference) -> super::Result<Seen> {
             _ => Seen::Unread { digest },
         });
     }
-    Ok(match client.manifest_as_seen(reference)?.parse()? {
+    // Read anew, and the tag may have moved since.
+    let stored = client.manifest_as_seen(reference)?;
+    let digest = stored.digest.clone();
+    Ok(match stored.parse()? {
         Manifest::Index(_) => Seen::ImageInsteadOfCache { digest },
         Manifest::Cache(cache) => match invalidated(&cache) {
             Some(at) => Seen::Invalidated { digest, at },
