@@ -239,7 +239,7 @@ fn what_a_finding_says_to_type_can_be_typed() {
     let files = ["verify", "doctor", "smoked", "linters", "check"];
     let mut paths: Vec<_> =
         files.iter().map(|name| source.join("task").join(format!("{name}.rs"))).collect();
-    paths.extend(files::below(&source.join("../pure/src/plan/verify")).unwrap());
+    paths.extend(files::below(&source.join("../plan/src/verify")).unwrap());
     let mut tried = 0;
     for path in paths {
         let text = std::fs::read_to_string(&path).unwrap();

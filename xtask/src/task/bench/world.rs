@@ -5,16 +5,15 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use serde_json::{Value, json};
-use ureq::http::Method;
+use serde_json::Value;
 
 use crate::model::bench::{Contender, Engine, Figures, Measured, Rate, Scenario};
 use crate::model::failure::Failure;
 use crate::model::invocation::Invocation;
 use crate::outside::files;
+use crate::outside::lab::front::Front;
 use crate::outside::lab::{Place, runner_for};
 use crate::outside::process::Runner;
-use crate::outside::registry::{Call, Client, Options};
 use crate::plan::bench::{Subject, Typed, dockerfile, median, noise};
 
 use super::{Skipped, Start};
@@ -24,8 +23,7 @@ pub(super) struct World<'s> {
     start: &'s Start,
     runner: Runner,
     registry: String,
-    control: String,
-    client: Client,
+    front: Front,
     own: PathBuf,
 }
 
@@ -53,8 +51,7 @@ impl<'s> World<'s> {
             start,
             runner: runner_for(&start.runner, &state),
             registry: state.registry().context("the lab has no registry")?.to_string(),
-            control: format!("http://127.0.0.1:{}", state.ports.front_control),
-            client: Client::new(Options::default()),
+            front: Front::of(&state),
             own: std::env::current_exe().context("the path of xtask itself is not known")?,
         })
     }
@@ -71,9 +68,9 @@ impl<'s> World<'s> {
     }
 
     /// Puts a link of this rate before the registry, or takes one away that was left there.
-    pub fn link(&self, rate: Option<&Rate>) -> Result<Link<'_, 's>> {
-        let link = Link { world: self };
-        link.set(rate.map(|rate| rate.bytes_per_second))?;
+    pub fn link(&self, rate: Option<&Rate>) -> Result<Link<'_>> {
+        let link = Link(&self.front);
+        self.front.limit(rate.map(|rate| rate.bytes_per_second))?;
         Ok(link)
     }
 
@@ -160,11 +157,11 @@ impl<'s> World<'s> {
         scenario: Scenario,
     ) -> Result<Figures> {
         let call = self.call(repository, contender, scenario)?;
-        self.ask(&Method::POST, "/reset", None)?;
+        self.front.reset()?;
         let begun = Instant::now();
         repository.runner.output(&call)?;
         let seconds = begun.elapsed().as_secs_f64();
-        let counters = self.ask(&Method::GET, "/counters", None)?;
+        let counters = self.front.counters()?;
         let number = |name: &str| counters.get(name).and_then(Value::as_u64).unwrap_or(0);
         let bytes = number("request_bytes") + number("response_bytes");
         Ok(Figures { seconds, bytes, requests: number("requests") })
@@ -209,16 +206,6 @@ impl<'s> World<'s> {
     fn own<S: Into<String>>(&self, arguments: impl IntoIterator<Item = S>) -> Invocation {
         Invocation::new(&self.own.to_string_lossy(), arguments)
     }
-
-    fn ask(&self, method: &Method, path: &str, body: Option<&Value>) -> Result<Value> {
-        let call = Call::new(method.clone(), format!("{}{path}", self.control)).limit(64 << 20);
-        let call = match body {
-            Some(body) => call.body(serde_json::to_vec(body)?),
-            None => call,
-        };
-        let answer = self.client.plain(call)?;
-        Ok(serde_json::from_slice(&answer.body).unwrap_or_default())
-    }
 }
 
 impl Repository {
@@ -250,21 +237,12 @@ impl Repository {
 }
 
 /// The link before the registry; without a rate again when it goes.
-pub(super) struct Link<'w, 's> {
-    world: &'w World<'s>,
-}
+pub(super) struct Link<'w>(&'w Front);
 
-impl Link<'_, '_> {
-    fn set(&self, bytes_per_second: Option<u64>) -> Result<()> {
-        let rate = json!({ "bytes_per_second": bytes_per_second });
-        self.world.ask(&Method::PUT, "/link", Some(&rate)).map(drop)
-    }
-}
-
-impl Drop for Link<'_, '_> {
+impl Drop for Link<'_> {
     fn drop(&mut self) {
         // A lab that does not answer any more has no link either.
-        let _ = self.set(None);
+        let _ = self.0.limit(None);
     }
 }
 

@@ -1,0 +1,184 @@
+//! The contract of a built image: how it is started, and what it must answer.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::reader::{Section, nearest};
+use super::variable;
+use crate::failure::Failure;
+use crate::invocation::Invocation;
+
+/// How a built image is started and what it must answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SmokeTest {
+    /// The port inside the container that speaks HTTP, when there is one.
+    pub port: Option<u16>,
+    pub path: String,
+    /// The HTTP status expected.
+    pub status: u16,
+    /// Text the body must contain.
+    pub body: Option<String>,
+    /// Capabilities given back after all are dropped.
+    pub capabilities: Vec<String>,
+    pub read_only: bool,
+    /// Folders that are writable all the same.
+    pub tmpfs: Vec<String>,
+    pub environment: BTreeMap<String, String>,
+    /// How long it may take until the image's health check passes.
+    pub timeout: Duration,
+    /// How long it may take to stop after SIGTERM.
+    pub stop_timeout: Duration,
+}
+
+impl Default for SmokeTest {
+    fn default() -> Self {
+        Self {
+            port: None,
+            path: "/".to_owned(),
+            status: 200,
+            body: None,
+            capabilities: Vec::new(),
+            read_only: false,
+            tmpfs: Vec::new(),
+            environment: BTreeMap::new(),
+            timeout: Duration::from_secs(300),
+            stop_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+impl SmokeTest {
+    /// The call that starts `image` as the container `name`. Everything that may be dropped is
+    /// dropped; the configuration gives back what is needed.
+    pub fn start(&self, name: &str, image: &str) -> Invocation {
+        let mut arguments: Vec<String> =
+            ["run", "--detach", "--cap-drop=ALL"].map(Into::into).into();
+        arguments.push("--security-opt=no-new-privileges".to_owned());
+        arguments.push(format!("--name={name}"));
+        arguments.extend(self.capabilities.iter().map(|name| format!("--cap-add={name}")));
+        if self.read_only {
+            arguments.push("--read-only".to_owned());
+        }
+        arguments.extend(self.tmpfs.iter().map(|path| format!("--tmpfs={path}")));
+        let variables = self.environment.iter();
+        arguments.extend(variables.map(|(name, value)| format!("--env={name}={value}")));
+        if let Some(port) = self.port {
+            arguments.push(format!("--publish=127.0.0.1::{port}"));
+        }
+        arguments.push(image.to_owned());
+        Invocation::new("docker", arguments)
+    }
+}
+
+pub(super) fn read(mut section: Section<'_>) -> Result<SmokeTest, Failure> {
+    let defaults = SmokeTest::default();
+    let port = section.number("port", 1..=65_535)?;
+    let status = section.number("status", 100..=599)?;
+    let timeout = section.number("timeout-seconds", 1..=3_600)?;
+    let stop_timeout = section.number("stop-timeout-seconds", 1..=600)?;
+    let config = SmokeTest {
+        port: port.and_then(|port| u16::try_from(port).ok()),
+        path: section.parsed::<UrlPath>("path")?.map_or(defaults.path, |path| path.0),
+        status: status.and_then(|s| u16::try_from(s).ok()).unwrap_or(defaults.status),
+        body: section.parsed("body")?,
+        capabilities: section
+            .list::<Capability>("capabilities")?
+            .unwrap_or_default()
+            .into_iter()
+            .map(|capability| capability.0)
+            .collect(),
+        read_only: section.boolean("read-only")?.unwrap_or(defaults.read_only),
+        tmpfs: section
+            .list::<UrlPath>("tmpfs")?
+            .unwrap_or_default()
+            .into_iter()
+            .map(|path| path.0)
+            .collect(),
+        environment: section.pairs("environment", variable)?,
+        timeout: timeout.map_or(defaults.timeout, Duration::from_secs),
+        stop_timeout: stop_timeout.map_or(defaults.stop_timeout, Duration::from_secs),
+    };
+    section.finish()?;
+    Ok(config)
+}
+
+/// An absolute path without spaces, commas or control characters.
+struct UrlPath(String);
+
+impl std::str::FromStr for UrlPath {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let allowed = |c: char| c.is_ascii_graphic() && c != ',';
+        if text.starts_with('/') && text.chars().all(allowed) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(format!("`{}`: expected a path that begins with `/`", text.escape_debug()))
+        }
+    }
+}
+
+/// All of Linux, as linux/capability.h has them.
+const CAPABILITIES: [&str; 41] = [
+    "AUDIT_CONTROL",
+    "AUDIT_READ",
+    "AUDIT_WRITE",
+    "BLOCK_SUSPEND",
+    "BPF",
+    "CHECKPOINT_RESTORE",
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "DAC_READ_SEARCH",
+    "FOWNER",
+    "FSETID",
+    "IPC_LOCK",
+    "IPC_OWNER",
+    "KILL",
+    "LEASE",
+    "LINUX_IMMUTABLE",
+    "MAC_ADMIN",
+    "MAC_OVERRIDE",
+    "MKNOD",
+    "NET_ADMIN",
+    "NET_BIND_SERVICE",
+    "NET_BROADCAST",
+    "NET_RAW",
+    "PERFMON",
+    "SETFCAP",
+    "SETGID",
+    "SETPCAP",
+    "SETUID",
+    "SYSLOG",
+    "SYS_ADMIN",
+    "SYS_BOOT",
+    "SYS_CHROOT",
+    "SYS_MODULE",
+    "SYS_NICE",
+    "SYS_PACCT",
+    "SYS_PTRACE",
+    "SYS_RAWIO",
+    "SYS_RESOURCE",
+    "SYS_TIME",
+    "SYS_TTY_CONFIG",
+    "WAKE_ALARM",
+];
+
+/// A Linux capability as the engine names it, without `CAP_`.
+struct Capability(String);
+
+impl std::str::FromStr for Capability {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        if CAPABILITIES.contains(&text) {
+            return Ok(Self(text.to_owned()));
+        }
+        let upper = text.to_ascii_uppercase();
+        let near = nearest(upper.strip_prefix("CAP_").unwrap_or(&upper), CAPABILITIES);
+        let advice = near.map_or_else(
+            || "expected a capability, such as `CHOWN`".to_owned(),
+            |near| format!("did you mean `{near}`?"),
+        );
+        Err(format!("`{}`: {advice}", text.escape_debug()))
+    }
+}

@@ -1,0 +1,194 @@
+//! Runs one `docker buildx build`, follows its progress stream, and reads what it leaves behind. It
+//! decides nothing: what to build stands in the [`BuildSpec`].
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+use xtask_model::build::{BuildSpec, Output};
+use xtask_model::failure::Interrupted;
+use xtask_model::invocation::Invocation;
+use xtask_model::reference::Digest;
+use xtask_model::solve::{Solve, Stall};
+
+use super::process::{Runner, Watch};
+use super::records::Log;
+
+/// What one build came to.
+#[derive(Debug)]
+pub struct Built {
+    pub end: End,
+    pub seconds: f64,
+    pub solve: Solve,
+    pub image: Option<Image>,
+}
+
+/// How a build ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// buildx ended by itself, with this exit code.
+    Exited(i32),
+    /// It was stopped, because the builder waited for what may never come.
+    Stalled(Stall),
+    /// The user stopped it.
+    Interrupted,
+}
+
+impl Built {
+    pub fn success(&self) -> bool {
+        self.end == End::Exited(0)
+    }
+}
+
+/// The image that a build made.
+#[derive(Debug, Clone)]
+pub struct Image {
+    /// Digest of the index or the manifest.
+    pub digest: Digest,
+    /// What the engine calls it; `docker run` takes it.
+    pub id: String,
+    /// Compressed bytes, where the engine tells them.
+    pub size: Option<u64>,
+}
+
+/// How long a build may wait for something that may never come.
+fn patience(stall: Stall) -> Duration {
+    match stall {
+        Stall::Import => Duration::from_secs(20),
+        Stall::Beginning => Duration::from_secs(60),
+        // A layer of some gigabytes is sent without a word in between.
+        Stall::Export => Duration::from_secs(15 * 60),
+    }
+}
+
+/// Builds. Each line of progress is written to `log` and then folded into a [`Solve`], which `follow`
+/// sees. The engine is not asked about an image that is the `known` one again.
+pub fn build(
+    runner: &Runner,
+    spec: &BuildSpec,
+    log: &Log,
+    known: Option<Image>,
+    mut follow: impl FnMut(&Solve),
+) -> Result<Built> {
+    let metadata = Metadata::file()?;
+    let flags = vec!["--progress=rawjson".to_owned(), Metadata::flag(&metadata)];
+    let call = watched(&spec.invocation(), flags);
+    let begun = Instant::now();
+    let mut solve = Solve::default();
+    let mut stall = None;
+    let code = runner.stream(&call, |line| {
+        let now = begun.elapsed().as_secs_f64();
+        if let Some(line) = line {
+            solve.absorb(line, now);
+            if let Some(text) = solve.take_log() {
+                log.write(&text);
+            }
+        }
+        follow(&solve);
+        stall = solve
+            .stalled(now)
+            .filter(|(stall, seconds)| *seconds > patience(*stall).as_secs_f64())
+            .map(|(stall, _)| stall);
+        if stall.is_some() { Watch::Stop } else { Watch::Continue }
+    });
+    let seconds = begun.elapsed().as_secs_f64();
+    let end = ended(code, stall)?;
+    let image = match end {
+        End::Exited(0) => read_image(runner, spec, metadata.path(), known)?,
+        _ => None,
+    };
+    Ok(Built { end, seconds, solve, image })
+}
+
+/// Runs the build with buildx's own display on the terminal. Nothing is known of its steps then.
+pub fn hand_over(runner: &Runner, spec: &BuildSpec, known: Option<Image>) -> Result<Built> {
+    let metadata = Metadata::file()?;
+    let call = watched(&spec.invocation(), vec![Metadata::flag(&metadata)]);
+    let begun = Instant::now();
+    let code = runner.hand_over_for_code(&call);
+    let seconds = begun.elapsed().as_secs_f64();
+    let end = ended(code.map(|code| code.or(Some(-1))), None)?;
+    let image = match end {
+        End::Exited(0) => read_image(runner, spec, metadata.path(), known)?,
+        _ => None,
+    };
+    Ok(Built { end, seconds, solve: Solve::default(), image })
+}
+
+fn ended(code: Result<Option<i32>>, stall: Option<Stall>) -> Result<End> {
+    match (code, stall) {
+        (Err(error), _) if error.is::<Interrupted>() => Ok(End::Interrupted),
+        (Err(error), _) => Err(error),
+        (Ok(Some(code)), _) => Ok(End::Exited(code)),
+        (Ok(None), Some(stall)) => Ok(End::Stalled(stall)),
+        (Ok(None), None) => Ok(End::Interrupted),
+    }
+}
+
+/// The command with what is needed to watch it, which changes nothing of what it builds.
+fn watched(call: &Invocation, flags: Vec<String>) -> Invocation {
+    call.clone().with_arguments_at(2, flags)
+}
+
+/// The part of `--metadata-file` that is read.
+#[derive(Deserialize)]
+struct Metadata {
+    #[serde(rename = "containerimage.digest")]
+    digest: Option<Digest>,
+    #[serde(rename = "containerimage.config.digest")]
+    config: Option<String>,
+}
+
+impl Metadata {
+    fn file() -> Result<tempfile::NamedTempFile> {
+        let mut builder = tempfile::Builder::new();
+        builder.prefix("xtask-metadata-").suffix(".json").tempfile().context("no temporary file")
+    }
+
+    fn flag(file: &tempfile::NamedTempFile) -> String {
+        format!("--metadata-file={}", file.path().display())
+    }
+}
+
+fn read_image(
+    runner: &Runner,
+    spec: &BuildSpec,
+    path: &Path,
+    known: Option<Image>,
+) -> Result<Option<Image>> {
+    let text = super::files::read(path)?;
+    let metadata: Metadata =
+        serde_json::from_str(&text).context("buildx wrote metadata in an unknown form")?;
+    let Some(digest) = metadata.digest else { return Ok(None) };
+    let Output::Load { tag } = &spec.output else {
+        return Ok(Some(Image { id: digest.to_string(), digest, size: None }));
+    };
+    if let Some(known) = known.filter(|known| known.digest == digest && known.size.is_some()) {
+        return Ok(Some(known));
+    }
+    // With containerd's store an image is known by its digest, without it by its configuration's.
+    let names = [tag.clone(), Some(digest.to_string()), metadata.config];
+    let inspected = names.into_iter().flatten().find_map(|name| inspect(runner, &name));
+    Ok(inspected.map(|(id, size)| Image { digest, id, size }))
+}
+
+/// The part of `docker image inspect` that is read.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Inspected {
+    id: String,
+    size: u64,
+    /// Only containerd's store has one.
+    descriptor: Option<serde_json::Value>,
+}
+
+/// Id and compressed size of an image in the engine. A graph driver tells the unpacked size, which
+/// is another number, so there is none then.
+fn inspect(runner: &Runner, name: &str) -> Option<(String, Option<u64>)> {
+    let finished = runner.finish(&Invocation::new("docker", ["image", "inspect", name])).ok()?;
+    let found: Vec<Inspected> = serde_json::from_str(&finished.stdout).ok()?;
+    let image = found.into_iter().next()?;
+    Some((image.id, image.descriptor.map(|_| image.size)))
+}

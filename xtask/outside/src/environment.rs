@@ -1,0 +1,130 @@
+//! The environment variables, read once. Values of secrets are never kept here.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow};
+
+use xtask_model::config::SecretSource;
+use xtask_model::facts::{Environment, GitHub};
+use xtask_model::failure::Failure;
+use xtask_model::invocation::Invocation;
+use xtask_model::platform::Platform;
+use xtask_model::secret::looks_secret;
+use xtask_model::token::Secret;
+
+use super::actions_cache::ActionsRuntime;
+use super::process::Runner;
+
+/// What the environment says, as facts. Of the sources of secrets only whether they are there is
+/// kept; files are looked up below `root`.
+pub fn read<'a>(root: &Path, secrets: impl Iterator<Item = &'a SecretSource>) -> Environment {
+    let github = (text("GITHUB_ACTIONS").as_deref() == Some("true")).then(|| GitHub {
+        event: text("GITHUB_EVENT_NAME").unwrap_or_default(),
+        reference: text("GITHUB_REF").unwrap_or_default(),
+        server_url: text("GITHUB_SERVER_URL").unwrap_or_else(|| "https://github.com".to_owned()),
+    });
+    let there = |source: &&SecretSource| match source {
+        SecretSource::Env(name) => text(name).is_some(),
+        SecretSource::File(path) => root.join(path).is_file(),
+    };
+    Environment {
+        github,
+        repository: text("GITHUB_REPOSITORY"),
+        secrets_present: secrets.filter(there).cloned().collect(),
+    }
+}
+
+/// Linux on this machine's architecture: what its engine builds when nothing else is asked.
+pub fn own_platform() -> Option<Platform> {
+    let architecture = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    Platform::new(format!("linux/{architecture}")).ok()
+}
+
+/// What the runner gave for the Actions cache service. The token stays hidden.
+pub fn actions_runtime() -> ActionsRuntime {
+    ActionsRuntime {
+        token: text("ACTIONS_RUNTIME_TOKEN").map(Secret::new),
+        url: text("ACTIONS_RESULTS_URL"),
+    }
+}
+
+/// The token by which a GitHub job logs in to the registry, and who it is.
+pub fn job_login() -> Option<(String, Secret)> {
+    let user = text("GITHUB_ACTOR").unwrap_or_else(|| "github-actions".to_owned());
+    text("GITHUB_TOKEN").map(|token| (user, Secret::new(token)))
+}
+
+/// A token for GitHub's API: the job's, or the one that `gh` has.
+pub fn github_token(runner: &Runner) -> Option<Secret> {
+    let given = text("GITHUB_TOKEN").or_else(|| text("GH_TOKEN"));
+    let of_gh = || {
+        let finished = runner.finish(&Invocation::new("gh", ["auth", "token"])).ok()?;
+        let token = finished.stdout.trim().to_owned();
+        (finished.success() && !token.is_empty()).then_some(token)
+    };
+    given.or_else(of_gh).map(Secret::new)
+}
+
+/// The first variable or file known to hold a secret whose value occurs in one of `texts`. `secrets` are
+/// those that a build mounts, with files below `root`; other variables are known by their names.
+pub fn leaked(root: &Path, secrets: &[&SecretSource], texts: &[&str]) -> Option<SecretSource> {
+    // A short value occurs anywhere by chance.
+    let occurs = |value: &str| value.len() >= 8 && texts.iter().any(|text| text.contains(value));
+    let file = secrets.iter().find(|source| match source {
+        SecretSource::File(path) => {
+            std::fs::read_to_string(root.join(path)).is_ok_and(|text| occurs(text.trim()))
+        }
+        SecretSource::Env(_) => false,
+    });
+    let is_secret =
+        |name: &str| looks_secret(name) || secrets.contains(&&SecretSource::Env(name.to_owned()));
+    let variable = || {
+        std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .find(|(name, value)| is_secret(name) && occurs(value.trim()))
+            .map(|(name, _)| SecretSource::Env(name))
+    };
+    file.map(|source| (*source).clone()).or_else(variable)
+}
+
+/// The value of `name`, `None` when it is unset, empty or not Unicode.
+#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+pub fn text(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// The root of the repository: the nearest folder whose Cargo.toml has a `[workspace]` table, above
+/// the crate that cargo runs or else above the working directory.
+pub fn root() -> Result<PathBuf> {
+    let crate_folder = text("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    let start = match crate_folder.as_deref().and_then(Path::parent) {
+        Some(parent) => parent.to_owned(),
+        None => std::env::current_dir()?,
+    };
+    let is_root = |folder: &&Path| {
+        std::fs::read_to_string(folder.join("Cargo.toml"))
+            .is_ok_and(|text| text.lines().any(|line| line.trim().starts_with("[workspace")))
+    };
+    start.ancestors().find(is_root).map(Path::to_owned).ok_or_else(|| {
+        let shown = start.display();
+        anyhow!(
+            Failure::usage(format!("no Cargo.toml with a [workspace] table at or above `{shown}`"))
+                .hint("cd to the repository and type `cargo xtask build`")
+        )
+    })
+}
+
+/// This very program, to be run once more.
+pub fn own_program() -> Result<String> {
+    let path = std::env::current_exe().context("the path of this program is not known")?;
+    Ok(path.to_string_lossy().into_owned())
+}
+
+/// Where cargo and xtask put what can be made again: `CARGO_TARGET_DIR`, else `target`.
+pub fn target_folder(root: &Path) -> PathBuf {
+    root.join(text("CARGO_TARGET_DIR").unwrap_or_else(|| "target".to_owned()))
+}

@@ -1,0 +1,322 @@
+//! Reads a published package for `plan::verify`: the list of tags, where those that matter point, and
+//! everything below them, in parallel and nothing twice. It judges nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::Result;
+
+use xtask_model::facts::{LabFacts, ServiceFacts};
+use xtask_model::failure::Interrupted;
+use xtask_model::inspection::{
+    BASE_DIGEST, BASE_NAME, Commit, Listing, Object, Package, Untagged, is_read,
+};
+use xtask_model::manifest::{Descriptor, Manifest, media_type};
+use xtask_model::published::Relation;
+use xtask_model::reference::{Digest, Reference, Tag};
+
+use super::process::Runner;
+use super::registry::{CONFIGURATION_LIMIT, Client, RegistryError};
+use super::{git, parallel, published};
+
+/// Reads packages with one client.
+pub struct Inspector<'a> {
+    pub client: &'a Client,
+    /// A client without credentials.
+    pub nobody: &'a Client,
+    pub runner: &'a Runner,
+    pub lab: Option<&'a LabFacts>,
+    /// The commit that is checked out.
+    pub head: Option<&'a str>,
+    /// Which of a package's tags are looked up first.
+    pub tags: fn(&[Tag]) -> Vec<Tag>,
+    /// Those of them whose images are judged, and so read with all that is below them.
+    pub judged: fn(&[Tag]) -> Vec<Tag>,
+    /// Which tags belong to the commit of an image.
+    pub tags_of: fn(&str, &[Tag]) -> Vec<Tag>,
+}
+
+impl Inspector<'_> {
+    /// Reads the package of one service, whose Dockerfile names `bases`.
+    pub fn package(
+        &self,
+        repository: &Reference,
+        service: &ServiceFacts,
+        bases: &[String],
+    ) -> Result<Package> {
+        let mut package = Package {
+            repository: repository.clone(),
+            listing: self.listing(repository)?,
+            points: BTreeMap::new(),
+            unread: BTreeMap::new(),
+            objects: BTreeMap::new(),
+            bases: BTreeMap::new(),
+            commits: BTreeMap::new(),
+            previous: None,
+            newer: None,
+            releases: git::releases(self.runner)?,
+            public: None,
+            base_layers: BTreeMap::new(),
+            signatures: BTreeMap::new(),
+            untagged: Untagged::default(),
+        };
+        let tags = package.listing.tags().to_vec();
+        if tags.is_empty() {
+            return Ok(package);
+        }
+        self.point(&mut package, &(self.tags)(&tags))?;
+        let judged: BTreeSet<Digest> = (self.judged)(&tags)
+            .iter()
+            .filter_map(|tag| package.points.get(tag).cloned())
+            .collect();
+        let manifests = judged.iter().map(|digest| (digest.clone(), Wanted::Manifest));
+        self.read(&mut package, manifests.collect());
+        let revisions = self.revisions(&package)?;
+        let exact: Vec<Tag> =
+            revisions.values().flat_map(|revision| (self.tags_of)(revision, &tags)).collect();
+        self.point(&mut package, &exact)?;
+        self.history(&mut package, service, &revisions, &tags)?;
+        self.walk(&mut package, judged)?;
+        package.bases = published::bases(self.client, bases, self.lab);
+        package.public = self.public(repository);
+        Ok(package)
+    }
+
+    fn listing(&self, repository: &Reference) -> Result<Listing> {
+        Ok(match self.client.tags_as_seen(repository) {
+            Ok(tags) => Listing::Tags(tags),
+            Err(RegistryError::NotFound) => Listing::NotThere,
+            Err(RegistryError::Interrupted) => return Err(Interrupted.into()),
+            Err(error @ (RegistryError::Denied { .. } | RegistryError::Unauthorized { .. })) => {
+                Listing::Denied { message: error.to_string() }
+            }
+            Err(error) => Listing::Unknown { message: error.to_string() },
+        })
+    }
+
+    /// Where tags point. One that cannot be looked up does not keep the others from being judged.
+    fn point(&self, package: &mut Package, tags: &[Tag]) -> Result<()> {
+        let new: BTreeSet<&Tag> =
+            tags.iter().filter(|tag| !package.points.contains_key(tag)).collect();
+        let new: Vec<&Tag> = new.into_iter().collect();
+        let repository = &package.repository;
+        let heads = parallel::each(&new, |tag| {
+            self.client.head_manifest(&repository.with_tag((*tag).clone()))
+        });
+        for (tag, head) in new.into_iter().zip(heads) {
+            match head {
+                Ok(head) => drop(package.points.insert(tag.clone(), head.digest)),
+                // Deleted since the tags were listed.
+                Err(RegistryError::NotFound) => {}
+                Err(RegistryError::Interrupted) => return Err(Interrupted.into()),
+                Err(error) => drop(package.unread.insert(tag.clone(), error.to_string())),
+            }
+        }
+        Ok(())
+    }
+
+    /// The commits that images under tags name, by tag.
+    fn revisions(&self, package: &Package) -> Result<BTreeMap<Tag, String>> {
+        let mut revisions = BTreeMap::new();
+        for (tag, digest) in &package.points {
+            let Some(Manifest::Index(_) | Manifest::Image(_)) = package.manifest(digest) else {
+                continue;
+            };
+            match published::image(self.client, &package.repository.at(digest.clone())) {
+                Ok((image, _)) => {
+                    revisions.extend(image.revision.map(|revision| (tag.clone(), revision)));
+                }
+                Err(RegistryError::Interrupted) => return Err(Interrupted.into()),
+                // What is missing is told by the look at everything below.
+                Err(_) => {}
+            }
+        }
+        Ok(revisions)
+    }
+
+    /// What git knows of the images' commits, and which image came before that of `dev`.
+    fn history(
+        &self,
+        package: &mut Package,
+        service: &ServiceFacts,
+        revisions: &BTreeMap<Tag, String>,
+        tags: &[Tag],
+    ) -> Result<()> {
+        let Some(head) = self.head else { return Ok(()) };
+        for revision in revisions.values() {
+            if !package.commits.contains_key(revision) {
+                let relation = git::relation(self.runner, revision, head)?;
+                let touched = match relation {
+                    Relation::Older => git::touched(self.runner, revision, &service.folder)?,
+                    _ => None,
+                };
+                package.commits.insert(revision.clone(), Commit { relation, touched });
+            }
+        }
+        let dev = revisions.iter().find(|(tag, _)| tag.as_str() == "dev");
+        if let Some((_, revision)) = dev {
+            let published: Vec<String> = tags
+                .iter()
+                .filter_map(|tag| Some(tag.as_str().strip_prefix("dev-")?.to_owned()))
+                .collect();
+            package.newer = published::newer(self.runner, tags, revision)?.newest;
+            let newer: Vec<Tag> = package.newer.iter().cloned().collect();
+            self.point(package, &newer)?;
+            let before = git::newest_before(self.runner, revision, &published)?;
+            package.previous =
+                before.map(|commit| Tag::new(format!("dev-{commit}"))).transpose()?;
+            let previous: Vec<Tag> = package.previous.iter().cloned().collect();
+            self.point(package, &previous)?;
+        }
+        Ok(())
+    }
+
+    /// Reads everything below the images that are judged, level by level. Of the image before that of
+    /// `dev` only sizes matter.
+    fn walk(&self, package: &mut Package, judged: BTreeSet<Digest>) -> Result<()> {
+        let previous = package.previous.as_ref().and_then(|tag| package.points.get(tag)).cloned();
+        let previous = previous.filter(|digest| !judged.contains(digest));
+        self.read(package, previous.iter().map(|d| (d.clone(), Wanted::Manifest)).collect());
+        let mut level: Vec<(Digest, bool)> =
+            judged.into_iter().map(|digest| (digest, false)).collect();
+        level.extend(previous.map(|digest| (digest, true)));
+        let mut seen = BTreeSet::new();
+        while !level.is_empty() {
+            super::interrupt::check()?;
+            let mut wanted = Vec::new();
+            let mut next = Vec::new();
+            for (digest, shallow) in level {
+                if !seen.insert(digest.clone()) {
+                    continue;
+                }
+                let Some(manifest) = package.manifest(&digest) else { continue };
+                for entry in manifest.children() {
+                    let want = Wanted::of(entry);
+                    let is_attestation = entry.is_attestation();
+                    if !shallow || (matches!(want, Wanted::Manifest) && !is_attestation) {
+                        wanted.push((entry.digest.clone(), want));
+                        next.push((entry.digest.clone(), shallow));
+                    }
+                }
+            }
+            self.read(package, wanted);
+            level = next;
+        }
+        Ok(())
+    }
+
+    /// Reads objects that were not read yet, side by side.
+    fn read(&self, package: &mut Package, wanted: Vec<(Digest, Wanted)>) {
+        let wanted: BTreeMap<Digest, Wanted> = wanted
+            .into_iter()
+            .filter(|(digest, _)| !package.objects.contains_key(digest))
+            .collect();
+        let wanted: Vec<(Digest, Wanted)> = wanted.into_iter().collect();
+        let repository = &package.repository;
+        let read = parallel::each(&wanted, |(digest, want)| self.object(repository, digest, *want));
+        package.objects.extend(wanted.into_iter().map(|(digest, _)| digest).zip(read));
+    }
+
+    fn object(&self, repository: &Reference, digest: &Digest, want: Wanted) -> Object {
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        let read = match want {
+            Wanted::Manifest => {
+                self.client.manifest(&repository.at(digest.clone())).map(|stored| {
+                    let media_type = stored.media_type;
+                    Object::Manifest { media_type, text: text(stored.bytes) }
+                })
+            }
+            Wanted::Document => self
+                .client
+                .blob(repository, digest, CONFIGURATION_LIMIT)
+                .map(|bytes| Object::Document { text: text(bytes) }),
+            Wanted::Presence { size } => {
+                self.client.head_blob(repository, digest).map(|there| match there {
+                    // Some do not tell the length of what they do not send.
+                    Some(bytes) if bytes != size && bytes != 0 => Object::Corrupt {
+                        detail: format!("it has {bytes} bytes, and should have {size}"),
+                    },
+                    _ => Object::There,
+                })
+            }
+        };
+        read.unwrap_or_else(|error| match error {
+            RegistryError::NotFound => Object::Missing,
+            RegistryError::Corrupt { detail } => Object::Corrupt { detail },
+            error => Object::Unknown { message: error.to_string() },
+        })
+    }
+
+    /// The layers of the bases of images, by the images' digests; an image whose base cannot be read is
+    /// left out.
+    pub fn base_layers(
+        &self,
+        package: &Package,
+        digests: &[Digest],
+    ) -> BTreeMap<Digest, BTreeSet<Digest>> {
+        let of_image =
+            |digest: &Digest| Some((digest.clone(), self.layers_below(package, digest)?));
+        parallel::each(digests, of_image).into_iter().flatten().collect()
+    }
+
+    fn layers_below(&self, package: &Package, digest: &Digest) -> Option<BTreeSet<Digest>> {
+        let said = |key| package.said(digest, key);
+        let base =
+            published::base(&said(BASE_NAME)?, self.lab)?.at(Digest::new(said(BASE_DIGEST)?).ok()?);
+        let mut layers = BTreeSet::new();
+        let images = match self.client.manifest(&base).ok()?.parse().ok()? {
+            Manifest::Index(index) => {
+                let ours = package.images(digest);
+                let is_ours = |entry: &&Descriptor| {
+                    ours.iter().any(|(own, ..)| {
+                        own.as_ref().is_none_or(|own| own.platform == entry.platform)
+                    })
+                };
+                index.images().filter(is_ours).map(|entry| entry.digest.clone()).collect()
+            }
+            _ => vec![base.digest.clone()?],
+        };
+        for image in images {
+            let Manifest::Image(image) =
+                self.client.manifest(&base.at(image)).ok()?.parse().ok()?
+            else {
+                return None;
+            };
+            layers.extend(image.layers.into_iter().map(|layer| layer.digest));
+        }
+        Some(layers)
+    }
+
+    /// Whether somebody without credentials may list the tags.
+    fn public(&self, repository: &Reference) -> Option<bool> {
+        match self.nobody.tags(repository) {
+            Ok(_) => Some(true),
+            Err(
+                RegistryError::NotFound
+                | RegistryError::Denied { .. }
+                | RegistryError::Unauthorized { .. },
+            ) => Some(false),
+            Err(_) => None,
+        }
+    }
+}
+
+/// How an object is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Manifest,
+    Document,
+    /// Whether it is there, as large as its descriptor says.
+    Presence {
+        size: u64,
+    },
+}
+
+impl Wanted {
+    fn of(entry: &Descriptor) -> Self {
+        match entry.media_type.as_str() {
+            kind if media_type::MANIFESTS.contains(&kind) => Self::Manifest,
+            _ if is_read(entry) => Self::Document,
+            _ => Self::Presence { size: entry.size },
+        }
+    }
+}

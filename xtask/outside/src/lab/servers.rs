@@ -1,0 +1,150 @@
+//! The registry and the stand-in servers in front of it, all on loopback.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+use ureq::http::Method;
+
+use crate::process::Runner;
+use crate::registry::{Call, Client};
+use crate::{clock, files};
+use xtask_model::failure::Failure;
+use xtask_model::invocation::Invocation;
+use xtask_model::lab::{Ports, State};
+use xtask_model::token::Secret;
+
+use super::Place;
+
+/// Five loopback ports that nobody listens on now.
+pub fn choose_ports() -> Result<Ports> {
+    let listeners: Vec<_> = (0..5)
+        .map(|_| std::net::TcpListener::bind("127.0.0.1:0"))
+        .collect::<Result<_, _>>()
+        .context("no loopback port is free")?;
+    let ports: Vec<u16> = listeners
+        .iter()
+        .map(|listener| listener.local_addr().map(|address| address.port()))
+        .collect::<Result<_, _>>()?;
+    let [registry, front, front_control, actions_cache, github_api] = ports[..] else {
+        bail!("no loopback port is free");
+    };
+    Ok(Ports { registry, front, front_control, actions_cache, github_api })
+}
+
+/// Whether nobody listens on any of the ports.
+pub fn are_free(ports: &Ports) -> bool {
+    let Ports { registry, front, front_control, actions_cache, github_api } = *ports;
+    let free = |port: u16| std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
+    [registry, front, front_control, actions_cache, github_api].into_iter().all(free)
+}
+
+/// Starts the registry of the distribution's package, with deletion enabled.
+pub fn start_registry(runner: &Runner, place: &Place, state: &State) -> Result<()> {
+    let data = std::path::absolute(place.folder.join("registry"))?;
+    let configuration = std::path::absolute(place.folder.join("registry.yml"))?;
+    let text = format!(
+        "version: 0.1\nlog:\n  level: warn\nstorage:\n  filesystem:\n    rootdirectory: {:?}\n  \
+         delete:\n    enabled: true\nhttp:\n  addr: 127.0.0.1:{}\n",
+        data.display().to_string(),
+        state.ports.registry,
+    );
+    files::write_atomically(&configuration, text.as_bytes())?;
+    let call = Invocation::new(
+        "docker-registry",
+        ["serve".to_owned(), configuration.display().to_string()],
+    );
+    place.start(runner, "registry", &call)?;
+    wait_for(place, "registry", state.ports.registry)
+}
+
+/// The folder of the lab's own crate, which a repository that takes xtask may leave away.
+pub(super) fn folder() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).join("lab")
+}
+
+/// The manifest of that crate.
+pub fn manifest() -> Result<PathBuf> {
+    let path = folder().join("Cargo.toml");
+    if path.is_file() {
+        return Ok(path);
+    }
+    let message = format!("the lab needs a crate that is not there: `{}`", path.display());
+    let hint = "copy `xtask/lab` from where xtask came from, and make it a member of the workspace";
+    Err(Failure::usage(message).hint(hint).into())
+}
+
+/// Compiles and starts the second crate: the stand-ins and the front that counts.
+pub fn start_servers(runner: &Runner, place: &Place, state: &State) -> Result<()> {
+    let manifest = manifest()?;
+    let target = std::path::absolute(place.folder.join("..")).context("the target folder")?;
+    runner.output(&Invocation::new(
+        "cargo",
+        [
+            "build".to_owned(),
+            "--quiet".to_owned(),
+            format!("--manifest-path={}", manifest.display()),
+            format!("--target-dir={}", target.display()),
+        ],
+    ))?;
+    let folder = std::path::absolute(place.folder.join("servers"))?;
+    let Ports { registry, front, front_control, actions_cache, github_api } = state.ports;
+    let call = Invocation::new(
+        &program(place)?,
+        [
+            "serve".to_owned(),
+            format!("--state-dir={}", folder.display()),
+            format!("--registry=127.0.0.1:{registry}"),
+            format!("--proxy-port={front}"),
+            format!("--proxy-control-port={front_control}"),
+            format!("--actions-cache-port={actions_cache}"),
+            format!("--github-api-port={github_api}"),
+        ],
+    );
+    place.start(runner, "servers", &call)?;
+    wait_for(place, "servers", front)
+}
+
+/// A token for the stand-in of the Actions cache: git refs with their permission, the job's own first.
+pub fn actions_token(runner: &Runner, place: &Place, scopes: &[(String, u8)]) -> Result<Secret> {
+    let mut arguments = vec!["token".to_owned()];
+    for (scope, permission) in scopes {
+        arguments.extend([format!("--scope={scope}"), format!("--permission={permission}")]);
+    }
+    let printed = runner.output(&Invocation::new(&program(place)?, arguments))?;
+    Ok(Secret::new(printed.trim().to_owned()))
+}
+
+/// The second crate's program, which [`start_servers`] compiles.
+fn program(place: &Place) -> Result<String> {
+    let target = std::path::absolute(place.folder.join("..")).context("the target folder")?;
+    Ok(target.join("debug").join("lab").to_string_lossy().into_owned())
+}
+
+/// Tells the stand-in for GitHub what it is to know, a kind and its JSON; returns its answer.
+pub fn github(client: &Client, api: &str, kind: &str, known: &Value) -> Result<Value> {
+    let call = Call::new(Method::POST, format!("{api}/_lab/{kind}"))
+        .header("content-type", "application/json")
+        .body(known.to_string());
+    let answer = client.plain(call)?;
+    if !(200..300).contains(&answer.status) {
+        bail!("the lab's GitHub answered with {} to `{kind}`", answer.status);
+    }
+    Ok(serde_json::from_slice(&answer.body).unwrap_or_default())
+}
+
+fn wait_for(place: &Place, name: &str, port: u16) -> Result<()> {
+    let end = Instant::now() + Duration::from_secs(20);
+    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+        let log = place.log(name);
+        if Instant::now() > end || place.process(name).is_none() {
+            let text = std::fs::read_to_string(&log).unwrap_or_default();
+            let last = text.lines().next_back().unwrap_or("nothing");
+            bail!("`{name}` does not listen on port {port}; `{}` says: {last}", log.display());
+        }
+        clock::sleep(Duration::from_millis(20))?;
+    }
+    Ok(())
+}

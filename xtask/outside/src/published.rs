@@ -1,0 +1,270 @@
+//! What a registry has of a service, read for `plan::publish`; and whether what it has is whole.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+
+use xtask_model::facts::LabFacts;
+use xtask_model::inputs::{INPUTS, Inputs};
+use xtask_model::lab::STAND_IN_LABEL;
+use xtask_model::manifest::{Descriptor, Manifest, media_type};
+use xtask_model::published::{PublishedImage, PublishedState};
+use xtask_model::reference::{Digest, Reference, Tag};
+
+use super::process::Runner;
+use super::registry::{self, CONFIGURATION_LIMIT, Client, RegistryError, StoredManifest};
+use super::{git, parallel};
+
+const REVISION: &str = "org.opencontainers.image.revision";
+const CREATED: &str = "org.opencontainers.image.created";
+
+/// Manifests that were read on the way, by digest: what is to be published again need not be read
+/// again.
+pub type Manifests = BTreeMap<Digest, StoredManifest>;
+
+/// What was read of a repository.
+#[derive(Debug)]
+pub struct Read {
+    pub state: PublishedState,
+    pub manifests: Manifests,
+    /// Tags of published commits that this clone does not have.
+    pub unknown: Vec<Tag>,
+}
+
+/// Reads the tags of a repository, the images under those `wanted`, and how their commits relate to
+/// `revision`.
+pub fn read(
+    client: &Client,
+    runner: &Runner,
+    repository: &Reference,
+    wanted: &[Tag],
+    revision: &str,
+) -> Result<Read> {
+    let tags = match client.tags_as_seen(repository) {
+        Ok(tags) => tags,
+        Err(RegistryError::NotFound) => Vec::new(),
+        Err(error) => return Err(error.into()),
+    };
+    let there: Vec<&Tag> = wanted.iter().filter(|tag| tags.contains(tag)).collect();
+    let looked = parallel::each(&there, |tag| image(client, &repository.with_tag((*tag).clone())));
+    let mut images = BTreeMap::new();
+    let mut manifests = Manifests::new();
+    for (tag, looked) in there.into_iter().zip(looked) {
+        match looked {
+            Ok((image, stored)) => {
+                images.insert(tag.clone(), image);
+                manifests.insert(stored.digest.clone(), stored);
+            }
+            // Deleted since the tags were listed.
+            Err(RegistryError::NotFound) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let state = PublishedState { tags, images, ..PublishedState::default() };
+    let mut read = Read { state, manifests, unknown: Vec::new() };
+    relate(runner, &mut read, revision)?;
+    Ok(read)
+}
+
+/// How the commits that are published relate to `revision`, as far as this clone has them.
+pub fn relate(runner: &Runner, read: &mut Read, revision: &str) -> Result<()> {
+    for (tag, image) in &read.state.images {
+        if let Some(theirs) = &image.revision {
+            let relation = git::relation(runner, theirs, revision)?;
+            read.state.relations.insert(tag.clone(), relation);
+        }
+    }
+    let newer = newer(runner, &read.state.tags, revision)?;
+    (read.state.newer, read.unknown) = (newer.newest, newer.unknown);
+    Ok(())
+}
+
+/// What the published commits are to ours, by their tags.
+#[derive(Debug)]
+pub struct Newer {
+    /// The newest of those that were made on top of it.
+    pub newest: Option<Tag>,
+    /// Those that this clone does not have.
+    pub unknown: Vec<Tag>,
+}
+
+/// What is published of commits that are newer than `revision`, or unknown.
+pub fn newer(runner: &Runner, tags: &[Tag], revision: &str) -> Result<Newer> {
+    let commit = |tag: &Tag| tag.as_str().strip_prefix("dev-").map(str::to_owned);
+    let commits: Vec<String> = tags.iter().filter_map(commit).collect();
+    let found = git::successors(runner, revision, &commits)?;
+    let tag = |commit: &String| Tag::new(format!("dev-{commit}")).ok();
+    let newest = found.newer.first().and_then(tag);
+    Ok(Newer { newest, unknown: found.unknown.iter().filter_map(tag).collect() })
+}
+
+/// The image at `reference`, by the annotations of its index, or else by its labels.
+pub fn image(
+    client: &Client,
+    reference: &Reference,
+) -> registry::Result<(PublishedImage, StoredManifest)> {
+    let stored = client.manifest(reference)?;
+    let digest = stored.digest.clone();
+    let texts = match stored.parse()? {
+        Manifest::Index(index) if index.annotations.contains_key(REVISION) => index.annotations,
+        Manifest::Index(index) => match index.images().next() {
+            Some(entry) => {
+                let child = client.manifest(&reference.at(entry.digest.clone()))?;
+                labels(client, reference, &child.parse()?)?
+            }
+            None => BTreeMap::new(),
+        },
+        manifest => labels(client, reference, &manifest)?,
+    };
+    let image = PublishedImage {
+        digest,
+        revision: texts.get(REVISION).cloned(),
+        created: texts.get(CREATED).cloned(),
+        inputs: texts.get(INPUTS).and_then(|text| Inputs::parse(text)),
+        stand_in: texts.get(STAND_IN_LABEL).cloned(),
+    };
+    Ok((image, stored))
+}
+
+fn labels(
+    client: &Client,
+    reference: &Reference,
+    manifest: &Manifest,
+) -> registry::Result<BTreeMap<String, String>> {
+    let Manifest::Image(image) = manifest else { return Ok(BTreeMap::new()) };
+    let bytes = client.blob(reference, &image.config.digest, CONFIGURATION_LIMIT)?;
+    let malformed =
+        |error: serde_json::Error| RegistryError::Malformed { detail: error.to_string() };
+    let configuration =
+        xtask_model::image_configuration::ImageConfiguration::parse(&bytes).map_err(malformed)?;
+    Ok(configuration.config.labels)
+}
+
+/// The digests of bases, by their names in a Dockerfile. One that cannot be resolved is left out.
+pub fn bases(
+    client: &Client,
+    names: &[String],
+    lab: Option<&LabFacts>,
+) -> BTreeMap<String, Digest> {
+    let resolved = parallel::each(names, |name| {
+        let reference = base(name, lab)?;
+        match reference.digest {
+            Some(digest) => Some(digest),
+            None => Some(client.head_manifest(&reference).ok()?.digest),
+        }
+    });
+    let pairs = names.iter().zip(resolved);
+    pairs.filter_map(|(name, digest)| Some((name.clone(), digest?))).collect()
+}
+
+/// Where a base is really taken from.
+pub(super) fn base(name: &str, lab: Option<&LabFacts>) -> Option<Reference> {
+    let mut reference = Reference::normalized(name).ok()?;
+    if reference.tag.is_none() && reference.digest.is_none() {
+        reference = reference.with_tag(Tag::new("latest").ok()?);
+    }
+    match lab.and_then(|lab| Some((lab, lab.stand_ins.get(name)?))) {
+        Some((_, Some(stand_in))) => Some(stand_in.clone()),
+        Some((lab, None)) => Some(Reference { registry: lab.registry.clone(), ..reference }),
+        None => Some(reference),
+    }
+}
+
+/// What an image weighs and what of it is not there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Closure {
+    /// Compressed bytes of all layers of all platforms.
+    pub size: u64,
+    /// Digests that are referred to and cannot be found.
+    pub missing: Vec<Digest>,
+}
+
+/// Reads `reference` by digest and follows all that it refers to, down to the last layer.
+pub fn closure(
+    client: &Client,
+    reference: &Reference,
+    digest: &Digest,
+) -> registry::Result<Closure> {
+    let (mut closure, blobs) = manifests(client, reference, digest)?;
+    let looked = parallel::each(&blobs, |blob| client.head_blob(reference, &blob.digest));
+    for (blob, looked) in blobs.into_iter().zip(looked) {
+        match looked {
+            Ok(_) => {}
+            Err(RegistryError::NotFound) => closure.missing.push(blob.digest),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(closure)
+}
+
+/// The manifests of a closure alone, and the blobs that they refer to, which are not looked for.
+pub fn manifests(
+    client: &Client,
+    reference: &Reference,
+    digest: &Digest,
+) -> registry::Result<(Closure, Vec<Descriptor>)> {
+    let mut closure = Closure::default();
+    let mut blobs: Vec<Descriptor> = Vec::new();
+    let mut open = vec![digest.clone()];
+    while let Some(next) = open.pop() {
+        let stored = match client.manifest(&reference.at(next.clone())) {
+            Ok(stored) => stored,
+            Err(RegistryError::NotFound) => {
+                closure.missing.push(next);
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        let manifest = stored.parse()?;
+        if let Manifest::Image(image) = &manifest
+            && !image.is_attestation()
+        {
+            closure.size += image.compressed_size();
+        }
+        for child in manifest.children() {
+            if media_type::MANIFESTS.contains(&child.media_type.as_str()) {
+                open.push(child.digest.clone());
+            } else if !blobs.iter().any(|blob| blob.digest == child.digest) {
+                blobs.push(child.clone());
+            }
+        }
+    }
+    Ok((closure, blobs))
+}
+
+/// The base that an image stands on in a lab, by the labels of its configurations: also one that it
+/// inherited from a base that was built there.
+pub fn stand_in(
+    client: &Client,
+    reference: &Reference,
+    digest: &Digest,
+) -> registry::Result<Option<String>> {
+    let manifest = client.manifest(&reference.at(digest.clone()))?.parse()?;
+    let images = match &manifest {
+        Manifest::Index(index) => index.images().map(|entry| entry.digest.clone()).collect(),
+        _ => vec![digest.clone()],
+    };
+    for image in images {
+        let manifest = client.manifest(&reference.at(image))?.parse()?;
+        if let Some(base) = labels(client, reference, &manifest)?.remove(STAND_IN_LABEL) {
+            return Ok(Some(base));
+        }
+    }
+    Ok(None)
+}
+
+/// The compressed size of what stands at `reference`, without looking at its layers.
+pub fn size(client: &Client, reference: &Reference) -> registry::Result<u64> {
+    let mut size = 0;
+    let mut open = vec![reference.clone()];
+    while let Some(next) = open.pop() {
+        match client.manifest(&next)?.parse()? {
+            Manifest::Index(index) => {
+                open.extend(index.images().map(|entry| reference.at(entry.digest.clone())));
+            }
+            Manifest::Image(image) => size += image.compressed_size(),
+            _ => {}
+        }
+    }
+    Ok(size)
+}

@@ -1,0 +1,214 @@
+//! Who may do what: the answer to a 401. A token is asked for once for each repository and action,
+//! and shared by all threads until the registry refuses it. Tokens and passwords leave only in
+//! `Authorization` headers and token requests, and only over TLS unless the registry itself is
+//! spoken to without.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use base64::Engine;
+use serde::Deserialize;
+use ureq::http::Method;
+
+use super::challenge::Challenge;
+use super::credentials::{Credential, Credentials};
+use super::error::{RegistryError, Result, expect, malformed};
+use super::exchange::{Answer, Call, Wire};
+use xtask_model::reference::{Registry, Repository};
+use xtask_model::token::Secret;
+
+/// What a request wants to do, in the words of a token's scope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Action {
+    Pull,
+    Push,
+    Delete,
+}
+
+/// A repository and what is to be done there.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Target {
+    pub registry: Registry,
+    pub repository: Repository,
+    pub action: Action,
+}
+
+impl Target {
+    fn scope(&self) -> String {
+        let actions = match self.action {
+            Action::Pull => "pull",
+            Action::Push => "pull,push",
+            Action::Delete => "pull,delete",
+        };
+        format!("repository:{}:{actions}", self.repository)
+    }
+}
+
+/// The `Authorization` header for one target; `None` until a registry asked for one.
+#[derive(Debug, Default)]
+struct Slot {
+    header: Mutex<Option<Secret>>,
+    /// Held while a new header is asked for, so that one thread asks and the others wait.
+    renewing: Mutex<()>,
+}
+
+impl Slot {
+    fn header(&self) -> Option<Secret> {
+        self.header.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// The headers that registries accepted so far.
+#[derive(Debug)]
+pub(super) struct Access {
+    credentials: Credentials,
+    headers: Mutex<BTreeMap<Target, Arc<Slot>>>,
+}
+
+impl Access {
+    pub fn new(credentials: Credentials) -> Self {
+        Self { credentials, headers: Mutex::default() }
+    }
+
+    /// The header to send, as far as known.
+    pub fn header(&self, target: &Target) -> Option<Secret> {
+        self.slot(target).header()
+    }
+
+    /// A new header after `answer` refused `used`. Another thread may have got one meanwhile; then it
+    /// is that one.
+    pub fn renewed(
+        &self,
+        wire: &Wire,
+        target: &Target,
+        answer: &Answer,
+        used: Option<&Secret>,
+        deadline: Instant,
+    ) -> Result<Secret> {
+        let slot = self.slot(target);
+        let _renewing = slot.renewing.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = slot.header()
+            && used != Some(&known)
+        {
+            return Ok(known);
+        }
+        let lines = answer.headers.get_all("www-authenticate").iter();
+        let challenge = Challenge::of(lines.filter_map(|line| line.to_str().ok()));
+        let credential = self.credentials.of(&target.registry, deadline)?;
+        let fresh = match (challenge, credential) {
+            (Some(Challenge::Basic), Some(Credential::Password { user, password })) => {
+                basic(&user, &password)
+            }
+            (Some(Challenge::Basic), _) => return Err(no_credentials(&target.registry)),
+            (Some(Challenge::Bearer { realm, service, scope }), credential) => {
+                let scope = scope.unwrap_or_else(|| target.scope());
+                let question = Question { realm, service, scope };
+                let token = question.ask(wire, credential.as_ref(), &answer.url, deadline)?;
+                Secret::new(format!("Bearer {}", token.reveal()))
+            }
+            (None, _) => {
+                return Err(malformed("a 401 without a challenge it can be answered with"));
+            }
+        };
+        if used == Some(&fresh) {
+            return Err(RegistryError::Unauthorized { message: "wrong credentials".to_owned() });
+        }
+        *slot.header.lock().unwrap_or_else(PoisonError::into_inner) = Some(fresh.clone());
+        Ok(fresh)
+    }
+
+    fn slot(&self, target: &Target) -> Arc<Slot> {
+        let mut headers = self.headers.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(headers.entry(target.clone()).or_default())
+    }
+}
+
+/// One request to a token service, as the distribution token specification has it.
+struct Question {
+    realm: String,
+    service: Option<String>,
+    scope: String,
+}
+
+#[derive(Deserialize)]
+struct TokenBody {
+    token: Option<String>,
+    access_token: Option<String>,
+}
+
+impl Question {
+    fn ask(
+        &self,
+        wire: &Wire,
+        credential: Option<&Credential>,
+        registry_url: &str,
+        deadline: Instant,
+    ) -> Result<Secret> {
+        if registry_url.starts_with("https:") && !self.realm.starts_with("https:") {
+            return Err(malformed("a token service without TLS"));
+        }
+        let answer = wire.exchange(self.call(credential), deadline)?;
+        let answer = expect(answer, &[200])?;
+        // The error of a reader could quote the token.
+        let body: TokenBody = serde_json::from_slice(&answer.body)
+            .map_err(|_| malformed("the token service did not answer with a token"))?;
+        let token = body.token.or(body.access_token).filter(|token| !token.is_empty());
+        token.map(Secret::new).ok_or_else(|| malformed("the token service gave no token"))
+    }
+
+    fn call(&self, credential: Option<&Credential>) -> Call {
+        let service = self.service.as_deref().unwrap_or_default();
+        if let Some(Credential::Identity(refresh)) = credential {
+            let form = form(&[
+                ("grant_type", "refresh_token"),
+                ("client_id", "xtask"),
+                ("service", service),
+                ("scope", &self.scope),
+                ("refresh_token", refresh.reveal()),
+            ]);
+            return Call::new(Method::POST, &self.realm)
+                .header("content-type", "application/x-www-form-urlencoded")
+                .body(form);
+        }
+        // Several scopes come in one text, each apart by a blank, and go out one by one.
+        let scopes = self.scope.split(' ').map(|scope| ("scope", scope));
+        let query: Vec<_> = std::iter::once(("service", service)).chain(scopes).collect();
+        let glue = if self.realm.contains('?') { '&' } else { '?' };
+        let url = format!("{}{glue}{}", self.realm, form(&query));
+        let header = match credential {
+            Some(Credential::Password { user, password }) => Some(basic(user, password)),
+            _ => None,
+        };
+        Call::new(Method::GET, url).authorization(header)
+    }
+}
+
+fn basic(user: &str, password: &Secret) -> Secret {
+    let pair = format!("{user}:{}", password.reveal());
+    Secret::new(format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair)))
+}
+
+fn no_credentials(registry: &Registry) -> RegistryError {
+    RegistryError::Unauthorized { message: format!("there are no credentials for `{registry}`") }
+}
+
+/// `application/x-www-form-urlencoded` text; empty values are left out.
+fn form(fields: &[(&str, &str)]) -> String {
+    let fields = fields.iter().filter(|(_, value)| !value.is_empty());
+    fields.map(|(name, value)| format!("{name}={}", escaped(value))).collect::<Vec<_>>().join("&")
+}
+
+/// `text` with all but the unreserved characters of RFC 3986 escaped.
+fn escaped(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut escaped, byte| {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            escaped.push(char::from(byte));
+        } else {
+            // Writing to a string cannot fail.
+            let _ = write!(escaped, "%{byte:02X}");
+        }
+        escaped
+    })
+}

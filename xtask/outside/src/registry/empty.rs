@@ -1,0 +1,52 @@
+//! The empty cache: what `cache invalidate` lets `:cache` point at. It tells when that was, so that what
+//! is older in the other tiers can be left out too.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use super::read::StoredManifest;
+use super::{Result, digest};
+use xtask_model::manifest::CacheManifest;
+use xtask_model::manifest::media_type::{CACHE_CONFIGURATION, OCI_MANIFEST};
+
+/// The annotation with the time of the invalidation, RFC 3339.
+const INVALIDATED: &str = "io.autogit.cache.invalidated";
+
+/// Bytes that the manifest of an empty cache does not exceed; that of one with a few layers does.
+pub const LARGEST_EMPTY: u64 = 1024;
+
+const CONFIGURATION: &str = r#"{"layers":[],"records":[]}"#;
+
+/// Its configuration and its manifest, for a cache that is invalidated `now`, in seconds since 1970.
+pub fn empty_cache(now: u64) -> Result<(&'static [u8], StoredManifest)> {
+    let configuration = CONFIGURATION.as_bytes();
+    let (digest, size) = (digest::sha256(configuration)?, configuration.len());
+    let time = humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(now));
+    let bytes = format!(
+        r#"{{"schemaVersion":2,"mediaType":"{OCI_MANIFEST}","config":{{"mediaType":"{CACHE_CONFIGURATION}","digest":"{digest}","size":{size}}},"layers":[],"annotations":{{"{INVALIDATED}":"{time}"}}}}"#
+    )
+    .into_bytes();
+    let digest = digest::sha256(&bytes)?;
+    Ok((configuration, StoredManifest { digest, media_type: OCI_MANIFEST.to_owned(), bytes }))
+}
+
+/// When a cache was invalidated, in seconds since 1970; `None` for any other cache.
+pub fn invalidated(cache: &CacheManifest) -> Option<u64> {
+    let time = humantime::parse_rfc3339(cache.annotations.get(INVALIDATED)?).ok()?;
+    Some(time.duration_since(UNIX_EPOCH).ok()?.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use xtask_model::manifest::Manifest;
+
+    #[test]
+    fn an_empty_cache_tells_when_it_was_made() {
+        let (_, stored) = empty_cache(1_767_323_045).unwrap();
+        assert!(u64::try_from(stored.bytes.len()).unwrap() <= LARGEST_EMPTY);
+        let Manifest::Cache(cache) = stored.parse().unwrap() else { unreachable!() };
+        assert_eq!(invalidated(&cache), Some(1_767_323_045));
+        let other = CacheManifest { annotations: [].into(), ..cache };
+        assert_eq!(invalidated(&other), None);
+    }
+}

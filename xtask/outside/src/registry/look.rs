@@ -1,0 +1,218 @@
+//! A look at the cache tiers of services, before a build: what is there, and does it answer. All are
+//! looked at in parallel, each within one limit, because a builder that is given a tier that never
+//! answers waits without end. It judges nothing; `plan::cache` does.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use super::empty::{LARGEST_EMPTY, invalidated};
+use super::{CONFIGURATION_LIMIT, Client, ManifestHead, Once, RegistryError};
+use crate::actions_cache::{ActionsRuntime, of_error};
+use crate::{interrupt, parallel};
+use xtask_model::cache_records::{CacheRecords, IMPORT_LIMIT};
+use xtask_model::image_configuration::ImageConfiguration;
+use xtask_model::manifest::{
+    CacheManifest, Descriptor, ImageManifest, Index, Manifest, media_type,
+};
+use xtask_model::platform::Platform;
+use xtask_model::reference::{Digest, Reference};
+use xtask_model::service::ServiceName;
+use xtask_model::tier::{CachePlace, CacheTier, Seen, TierLook};
+
+/// How long a tier may take to answer.
+pub const LIMIT: Duration = Duration::from_secs(3);
+
+/// How to look at tiers.
+#[derive(Debug)]
+pub struct Looker<'a> {
+    pub client: &'a Client,
+    pub actions: &'a ActionsRuntime,
+    /// The platforms of each service's images.
+    pub platforms: &'a BTreeMap<ServiceName, Vec<Platform>>,
+    /// Seconds since 1970.
+    pub now: u64,
+    /// The image that the inputs at hand have already made, of a service that has one: it takes the place
+    /// of `:dev`, and the other tiers need only answer.
+    pub made: &'a BTreeMap<ServiceName, Digest>,
+    /// [`LIMIT`], but for tests.
+    pub limit: Duration,
+}
+
+impl Looker<'_> {
+    /// Looks at all four tiers of each place; place by place, and in the order of the tiers. It fails
+    /// only when the user interrupts; all else is something that was seen.
+    pub fn look(&self, places: &[CachePlace]) -> Result<Vec<TierLook>> {
+        let wanted: Vec<(&CachePlace, CacheTier)> =
+            places.iter().flat_map(|place| CacheTier::ALL.map(|tier| (place, tier))).collect();
+        let once = Once::default();
+        let looks = parallel::each(&wanted, |(place, tier)| self.one(&once, place, *tier));
+        interrupt::check()?;
+        Ok(looks)
+    }
+
+    fn one(&self, once: &Once, place: &CachePlace, tier: CacheTier) -> TierLook {
+        let start = Instant::now();
+        let failed = |error: &dyn std::fmt::Display| Seen::Failed { message: error.to_string() };
+        let client = self.client.within(self.limit);
+        let (reference, seen) = match place.reference(tier) {
+            Ok(Some(reference)) => {
+                let (reference, seen) = self.in_registry(&client, once, place, tier, reference);
+                (Some(reference), seen)
+            }
+            Ok(None) => match place.scope() {
+                Ok(scope) => (None, self.actions.look(&client, &scope, self.now)),
+                Err(error) => (None, failed(&error)),
+            },
+            Err(error) => (None, failed(&error)),
+        };
+        let seconds = start.elapsed().as_secs_f64();
+        TierLook { service: place.service.clone(), tier, reference, seen, seconds }
+    }
+
+    /// Reads the tier at `reference`, or what stands in for it, with where that is.
+    fn in_registry(
+        &self,
+        client: &Client,
+        once: &Once,
+        place: &CachePlace,
+        tier: CacheTier,
+        reference: Reference,
+    ) -> (Reference, Seen) {
+        match (self.made.get(&place.service), tier) {
+            (Some(made), CacheTier::Dev) => {
+                let digest = made.clone();
+                (place.repository.at(made.clone()), Seen::ImageOfSameInputs { digest })
+            }
+            (Some(_), CacheTier::Cache) => {
+                let seen = unread(client, &reference).unwrap_or_else(of_error);
+                (reference, seen)
+            }
+            (Some(_), _) => {
+                let head = client.head_manifest(&reference);
+                let seen = head.map(|ManifestHead { digest, .. }| Seen::Unread { digest });
+                (reference, seen.unwrap_or_else(of_error))
+            }
+            (None, _) => {
+                let platforms = self.platforms.get(&place.service).map_or(&[][..], Vec::as_slice);
+                let reading = Reading { client, once, reference: &reference, platforms };
+                let seen = reading.tier(tier).unwrap_or_else(of_error);
+                (reference, seen)
+            }
+        }
+    }
+}
+
+/// One registry tier being read.
+struct Reading<'a> {
+    client: &'a Client,
+    once: &'a Once,
+    reference: &'a Reference,
+    platforms: &'a [Platform],
+}
+
+impl Reading<'_> {
+    fn tier(&self, tier: CacheTier) -> super::Result<Seen> {
+        let stored = self.client.manifest_as_seen(self.reference)?;
+        let digest = stored.digest.clone();
+        match stored.parse()? {
+            Manifest::Cache(cache) => self.cache(digest, &cache),
+            Manifest::Index(_) | Manifest::Image(_) if tier == CacheTier::Cache => {
+                Ok(Seen::ImageInsteadOfCache { digest })
+            }
+            Manifest::Index(index) => self.images(digest, &index),
+            Manifest::Image(image) => {
+                let records = self.inline(&image)?;
+                Ok(image_with(digest, records, image.compressed_size()))
+            }
+            Manifest::Other { media_type, .. } => {
+                let what = media_type.escape_debug();
+                Ok(Seen::Failed { message: format!("neither image nor cache, but `{what}`") })
+            }
+        }
+    }
+
+    fn cache(&self, digest: Digest, cache: &CacheManifest) -> super::Result<Seen> {
+        if let Some(at) = invalidated(cache) {
+            return Ok(Seen::Invalidated { digest, at });
+        }
+        let config_bytes = cache.config.size;
+        // What is too large to be imported is not worth reading.
+        let records = if config_bytes > IMPORT_LIMIT {
+            CacheRecords::default()
+        } else {
+            let bytes = self.blob(&cache.config, IMPORT_LIMIT)?;
+            CacheRecords::of_configuration(&bytes).map_err(super::error::malformed)?
+        };
+        let (layers_bytes, created) = (cache.compressed_size(), records.created());
+        Ok(Seen::Cache { digest, records, config_bytes, layers_bytes, created })
+    }
+
+    /// The inline caches of all wanted platforms, as the one cache that BuildKit makes of them.
+    fn images(&self, digest: Digest, index: &Index) -> super::Result<Seen> {
+        let mut found: Option<CacheRecords> = None;
+        let mut layers_bytes = 0_u64;
+        for platform in self.platforms {
+            let Some(entry) = index.image_for(platform) else {
+                return Ok(Seen::Failed { message: format!("it has no image for `{platform}`") });
+            };
+            let stored = self.once.manifest(self.client, self.reference, &entry.digest)?;
+            let Manifest::Image(image) = stored.parse()? else {
+                return Err(super::error::malformed(format!("{} is no image", entry.digest)));
+            };
+            layers_bytes = layers_bytes.saturating_add(image.compressed_size());
+            if let Some(records) = self.inline(&image)? {
+                found = Some(found.unwrap_or_default().with(records));
+            }
+        }
+        Ok(image_with(digest, found, layers_bytes))
+    }
+
+    fn inline(&self, image: &ImageManifest) -> super::Result<Option<CacheRecords>> {
+        let bytes = self.blob(&image.config, CONFIGURATION_LIMIT)?;
+        let configuration = ImageConfiguration::parse(&bytes).map_err(super::error::malformed)?;
+        configuration.inline_cache().map_err(super::error::malformed)
+    }
+
+    fn blob(&self, blob: &Descriptor, limit: u64) -> super::Result<std::sync::Arc<Vec<u8>>> {
+        let read = self.once.blob(self.client, self.reference, &blob.digest, limit);
+        // A manifest whose configuration is gone is not a tier that is not there.
+        read.map_err(|error| match error {
+            RegistryError::NotFound => super::error::malformed(format!("{} is gone", blob.digest)),
+            error => error,
+        })
+    }
+}
+
+/// What can be told of `:cache` without its records. Only what is as small as an empty cache is read.
+fn unread(client: &Client, reference: &Reference) -> super::Result<Seen> {
+    let ManifestHead { digest, media_type, size } = client.head_manifest(reference)?;
+    if size.is_some_and(|bytes| bytes > LARGEST_EMPTY) {
+        return Ok(match media_type.as_str() {
+            media_type::OCI_INDEX | media_type::DOCKER_LIST => Seen::ImageInsteadOfCache { digest },
+            _ => Seen::Unread { digest },
+        });
+    }
+    // Read anew, and the tag may have moved since.
+    let stored = client.manifest_as_seen(reference)?;
+    let digest = stored.digest.clone();
+    Ok(match stored.parse()? {
+        Manifest::Index(_) => Seen::ImageInsteadOfCache { digest },
+        Manifest::Cache(cache) => match invalidated(&cache) {
+            Some(at) => Seen::Invalidated { digest, at },
+            None => Seen::Unread { digest },
+        },
+        Manifest::Image(_) | Manifest::Other { .. } => Seen::Unread { digest },
+    })
+}
+
+fn image_with(digest: Digest, records: Option<CacheRecords>, layers_bytes: u64) -> Seen {
+    match records {
+        Some(records) => {
+            let created = records.created();
+            Seen::InlineImage { digest, records, layers_bytes, created }
+        }
+        None => Seen::PlainImage { digest },
+    }
+}

@@ -1,0 +1,86 @@
+//! Writing to a registry: a manifest under a tag, a deletion, and the question whether one may write
+//! at all. Layers are pushed by BuildKit, never from here; a blob that is stored here is a few bytes.
+
+use ureq::http::Method;
+
+use super::access::Action;
+use super::error::{Result, expect, malformed, of_status};
+use super::exchange::{Call, joined, same_authority};
+use super::{Client, StoredManifest, digest};
+use xtask_model::reference::{Digest, Reference};
+
+impl Client {
+    /// Points the tag of `reference` at `manifest`, byte by byte as it is stored, or stores it under its
+    /// digest alone. All that the manifest refers to must be in the repository already.
+    pub fn put_manifest(&self, reference: &Reference, manifest: &StoredManifest) -> Result<Digest> {
+        let name = match (&reference.tag, &reference.digest) {
+            (Some(tag), _) => tag.as_str(),
+            (None, Some(digest)) => digest.as_str(),
+            (None, None) => {
+                return Err(malformed(format!("`{reference}` has neither a tag nor a digest")));
+            }
+        };
+        digest::check(&manifest.digest, &manifest.bytes)?;
+        let url = self.url(reference, &format!("manifests/{name}"));
+        let call = Call::new(Method::PUT, url)
+            .header("content-type", &*manifest.media_type)
+            .body(&*manifest.bytes);
+        let answer = expect(self.send(&Self::target(reference, Action::Push), call)?, &[201])?;
+        match answer.header("docker-content-digest") {
+            Some(said) if said != manifest.digest.as_str() => {
+                Err(malformed(format!("stored {}, the registry says {said}", manifest.digest)))
+            }
+            _ => Ok(manifest.digest.clone()),
+        }
+    }
+
+    /// Stores a small blob, whole, unless it is there; returns its digest.
+    pub fn put_blob(&self, reference: &Reference, bytes: &[u8]) -> Result<Digest> {
+        let digest = digest::sha256(bytes)?;
+        if super::exists(self.head_blob(reference, &digest))? {
+            return Ok(digest);
+        }
+        let target = Self::target(reference, Action::Push);
+        let url = self.url(reference, "blobs/uploads/");
+        let begun = self.send(&target, Call::new(Method::POST, &url).body(Vec::new()))?;
+        let begun = expect(begun, &[202])?;
+        let location =
+            begun.header("location").ok_or_else(|| malformed("an upload without a location"))?;
+        let upload = joined(&url, location)?;
+        let glue = if upload.contains('?') { '&' } else { '?' };
+        let call = Call::new(Method::PUT, format!("{upload}{glue}digest={digest}"))
+            .header("content-type", "application/octet-stream")
+            .body(bytes);
+        expect(self.send(&target, call)?, &[201]).map(|_| digest)
+    }
+
+    /// Deletes the manifest at the digest of `reference`, and with it every tag that points at it.
+    /// A registry that does not allow it answers with 405.
+    pub fn delete_manifest(&self, reference: &Reference) -> Result<()> {
+        let Some(digest) = &reference.digest else {
+            return Err(malformed(format!("`{reference}` has no digest to delete by")));
+        };
+        let url = self.url(reference, &format!("manifests/{digest}"));
+        let call = Call::new(Method::DELETE, url);
+        expect(self.send(&Self::target(reference, Action::Delete), call)?, &[202, 200]).map(drop)
+    }
+
+    /// Whether the credentials allow to push to the repository of `reference`; the error says why not.
+    /// It begins an upload and cancels it, and so leaves nothing behind.
+    pub fn may_push(&self, reference: &Reference) -> Result<()> {
+        let target = Self::target(reference, Action::Push);
+        let url = self.url(reference, "blobs/uploads/");
+        let answer = self.send(&target, Call::new(Method::POST, &url).body(Vec::new()))?;
+        if answer.status != 202 {
+            return Err(of_status(&answer));
+        }
+        if let Some(location) = answer.header("location")
+            && let Ok(upload) = joined(&url, location)
+            && same_authority(&url, &upload)
+        {
+            // An upload that cannot be cancelled is forgotten by the registry in time.
+            let _ = self.send(&target, Call::new(Method::DELETE, upload));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,65 @@
+//! What the chosen services need of a builder.
+
+use std::collections::BTreeSet;
+
+use crate::builder::{Needs, Several};
+use xtask_model::channel::Channel;
+use xtask_model::config::ServiceConfig;
+use xtask_model::facts::{Facts, ServiceFacts};
+use xtask_model::platform::Platform;
+
+use super::{BuildOptions, Purpose};
+
+/// What a plan for the `chosen` services needs a builder to do.
+pub(super) fn needs(
+    facts: &Facts,
+    options: &BuildOptions,
+    channel: Channel,
+    chosen: &[(&ServiceFacts, String)],
+) -> Needs {
+    if !options.purpose.makes_image() {
+        return Needs::default();
+    }
+    let lists = chosen.iter().map(|(service, _)| {
+        platforms(facts, options, channel, facts.config.services.get(&service.name)).0
+    });
+    let several_platforms = match lists.clone().any(|list| list.len() > 1) {
+        false => Several::No,
+        true if loads(options, channel) => Several::Loaded,
+        true => Several::Made,
+    };
+    let every: BTreeSet<&Platform> = lists.flatten().collect();
+    Needs {
+        cache_export: channel != Channel::Local,
+        attestations: channel.publishes(),
+        several_platforms,
+        platforms: every.into_iter().cloned().collect(),
+    }
+}
+
+/// The platforms of a service's image, and why these; none means the builder's own.
+pub(super) fn platforms<'f>(
+    facts: &'f Facts,
+    options: &'f BuildOptions,
+    channel: Channel,
+    own: Option<&'f ServiceConfig>,
+) -> (&'f [Platform], &'static str) {
+    let own = own.and_then(|own| own.platforms.as_deref());
+    match own.unwrap_or(&facts.config.platforms) {
+        _ if !options.platforms.is_empty() => (&options.platforms, "`--platform` names it"),
+        _ if channel == Channel::Local => (&[], "an image for this machine"),
+        _ if loads(options, channel) => (&[], "`--test` starts the image on this machine"),
+        [] => (&[], "none is configured"),
+        platforms if own.is_some() => (platforms, "the service's configuration names it"),
+        platforms => (platforms, "the configuration names it"),
+    }
+}
+
+/// Whether the image goes into the engine.
+pub(super) fn loads(options: &BuildOptions, channel: Channel) -> bool {
+    match channel {
+        Channel::Local => true,
+        Channel::Pr => options.purpose == Purpose::Test,
+        Channel::Dev | Channel::Release => false,
+    }
+}

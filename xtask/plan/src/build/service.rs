@@ -1,0 +1,272 @@
+//! The plan of one service: from its configuration, its Dockerfile and the channel to one [`BuildSpec`].
+
+use std::collections::BTreeMap;
+
+use crate::Choice;
+use crate::builder::BuilderPlan;
+use crate::cache::{self, Export, NotExported, When};
+use crate::labels::{Subject, labels};
+use xtask_model::build::{BuildSpec, Output, Provenance};
+use xtask_model::channel::Channel;
+use xtask_model::config::ServiceConfig;
+use xtask_model::dockerfile::Dockerfile;
+use xtask_model::facts::{Facts, ServiceFacts};
+use xtask_model::failure::Failure;
+use xtask_model::inputs::{self, INPUTS, Inputs};
+use xtask_model::lab::STAND_IN_LABEL;
+use xtask_model::platform::Platform;
+use xtask_model::record;
+use xtask_model::reference::{Digest, Reference, Repository, Tag};
+
+use super::needs::{loads, platforms};
+use super::{BuildOptions, Purpose, ServicePlan, no_repository};
+
+/// What is the same for all services of one plan.
+pub(super) struct Context<'f> {
+    pub facts: &'f Facts,
+    pub options: &'f BuildOptions,
+    pub channel: Channel,
+    pub repository: Option<&'f (Repository, &'static str)>,
+    pub builder: &'f BuilderPlan,
+    pub project: &'f str,
+}
+
+impl Context<'_> {
+    pub fn service(&self, service: &ServiceFacts, why: &str) -> Result<ServicePlan, Failure> {
+        let config = self.facts.config.service(&service.name);
+        let file = format!("{}/Dockerfile", service.folder);
+        let target = config.target.as_deref();
+        let dockerfile = dockerfile(service, &file, target)?;
+        let build_args = self.build_args(&config);
+        let bases = dockerfile.bases(&build_args, target);
+        let base = dockerfile.final_base(&build_args, target);
+        let mut choices = vec![Choice::new("service", &service.name, why)];
+        let (platforms, platforms_why) = self.platforms(service);
+        choices.push(platforms_why);
+        let place = self.facts.cache_place(&service.name);
+        let tiers = cache::sources(place.as_ref(), self.facts.looks(&service.name));
+        let (cache_to, exports, not_exported) = self.exports(service, &mut choices);
+        let (output, output_why) = self.output(service)?;
+        choices.push(output_why);
+        let mut labels = self.labels(service, &config, base.as_deref());
+        if let Some(names) = self.stood_in(&bases) {
+            choices.push(Choice::new("stand-in", &names, "the lab cannot pull these bases"));
+            labels.insert(STAND_IN_LABEL.to_owned(), names);
+        }
+        let inputs = self.inputs(service, &config, &build_args, &platforms, &bases);
+        // Only the dev channel compares inputs; a release is a version of a commit.
+        if let Some(inputs) = inputs.as_ref().filter(|_| self.channel == Channel::Dev) {
+            labels.insert(INPUTS.to_owned(), inputs.text());
+        }
+        let secrets = self.secrets(service, &config, &dockerfile, &build_args)?;
+        let build = BuildSpec {
+            builder: self.builder.name.clone(),
+            context: service.folder.clone(),
+            dockerfile: file,
+            target: config.target.clone(),
+            platforms,
+            build_args,
+            // The commit's time: the same commit gives the same configuration.
+            created: self.facts.git.as_ref().map(|git| git.time),
+            secrets,
+            contexts: self.contexts(&bases),
+            annotations: if self.channel.publishes() { labels.clone() } else { BTreeMap::new() },
+            labels,
+            cache_from: tiers.iter().filter_map(|tier| tier.argument.clone()).collect(),
+            cache_to,
+            no_cache: self.options.no_cache,
+            provenance: provenance(self.channel),
+            sbom: self.facts.config.sbom && self.channel.publishes(),
+            output,
+        };
+        Ok(ServicePlan {
+            service: service.name.clone(),
+            choices,
+            repository: self.facts.published(&service.name),
+            bases,
+            tiers,
+            exports,
+            not_exported,
+            inputs,
+            command: match self.options.purpose {
+                Purpose::Check => build.check_invocation(),
+                _ => build.invocation(),
+            },
+            build,
+            smoke_test: (self.options.purpose == Purpose::Test)
+                .then(|| config.smoke_test.unwrap_or_default()),
+            expected_seconds: record::expected_seconds(&service.earlier, self.channel),
+        })
+    }
+}
+
+fn provenance(channel: Channel) -> Provenance {
+    match channel {
+        Channel::Local | Channel::Pr => Provenance::None,
+        Channel::Dev => Provenance::Min,
+        Channel::Release => Provenance::Max,
+    }
+}
+
+/// The Dockerfile, which must have the stage that is to be built.
+fn dockerfile(
+    service: &ServiceFacts,
+    file: &str,
+    target: Option<&str>,
+) -> Result<Dockerfile, Failure> {
+    let dockerfile = Dockerfile::parse(&service.dockerfile)
+        .map_err(|error| Failure::usage(format!("{file}:{}: {}", error.line, error.problem)))?;
+    match target.filter(|target| !dockerfile.has_stage(target)) {
+        Some(target) => Err(Failure::usage(format!("{file} has no stage `{target}`")).hint(
+            format!("correct `target` under [workspace.metadata.images.services.{}]", service.name),
+        )),
+        None => Ok(dockerfile),
+    }
+}
+
+impl Context<'_> {
+    fn build_args(&self, config: &ServiceConfig) -> BTreeMap<String, String> {
+        let mut arguments = config.build_args.clone();
+        arguments.extend(self.options.build_args.clone());
+        arguments
+    }
+
+    /// The inputs; `None` for a dirty tree and where a base's digest is not known.
+    fn inputs(
+        &self,
+        service: &ServiceFacts,
+        config: &ServiceConfig,
+        build_args: &BTreeMap<String, String>,
+        platforms: &[Platform],
+        bases: &[String],
+    ) -> Option<Inputs> {
+        let git = self.facts.git.as_ref().filter(|git| git.dirty.is_empty())?;
+        let resolved = &self.facts.published.get(&service.name)?.bases;
+        Some(Inputs {
+            plan: inputs::PLAN,
+            tree: git.trees.get(&service.folder)?.clone(),
+            arguments: build_args.clone(),
+            target: config.target.clone(),
+            platforms: platforms.to_vec(),
+            bases: bases
+                .iter()
+                .map(|name| Some((name.clone(), resolved.get(name)?.clone())))
+                .collect::<Option<_>>()?,
+            sbom: self.facts.config.sbom,
+        })
+    }
+
+    fn platforms(&self, service: &ServiceFacts) -> (Vec<Platform>, Choice) {
+        let own = self.facts.config.services.get(&service.name);
+        let (platforms, reason) = platforms(self.facts, self.options, self.channel, own);
+        let shown = if platforms.is_empty() {
+            "the builder's own".to_owned()
+        } else {
+            platforms.iter().map(Platform::as_str).collect::<Vec<_>>().join(",")
+        };
+        (platforms.to_vec(), Choice::new("platform", shown, reason))
+    }
+
+    /// The exports that go with the image, as `--cache-to` takes them, those that follow it, and the
+    /// tiers without one.
+    fn exports(
+        &self,
+        service: &ServiceFacts,
+        choices: &mut Vec<Choice>,
+    ) -> (Vec<String>, Vec<Export>, Vec<NotExported>) {
+        if !self.options.purpose.makes_image() {
+            return (Vec::new(), Vec::new(), Vec::new());
+        }
+        let place = self.facts.cache_place(&service.name);
+        let looks = self.facts.looks(&service.name);
+        let (exports, without) = cache::exports(self.channel, place.as_ref(), looks);
+        for export in &exports {
+            choices.push(Choice::new("cache to", &export.argument, export.reason.clone()));
+        }
+        for NotExported { tier, reason } in &without {
+            choices.push(Choice::new("no cache to", tier, reason.clone()));
+        }
+        let (with_image, after): (Vec<_>, Vec<_>) =
+            exports.into_iter().partition(|export| export.when == When::WithImage);
+        (with_image.into_iter().map(|export| export.argument).collect(), after, without)
+    }
+
+    fn output(&self, service: &ServiceFacts) -> Result<(Output, Choice), Failure> {
+        let name = &service.name;
+        let (output, reason) = match self.channel {
+            _ if !self.options.purpose.makes_image() => (Output::CacheOnly, "no image is made"),
+            Channel::Local => {
+                let tag = format!("{}-{name}:local", self.project);
+                (Output::Load { tag: Some(tag) }, "the local channel loads into the engine")
+            }
+            Channel::Pr if loads(self.options, self.channel) => {
+                (Output::Load { tag: None }, "`--test` starts the image, which must be loaded")
+            }
+            Channel::Pr => (Output::CacheOnly, "a pull request's image goes nowhere"),
+            Channel::Dev | Channel::Release => {
+                let published = self.facts.published(name).ok_or_else(no_repository)?;
+                let reference = published.with_tag(self.exact_tag()?);
+                let told_to_be_lazy = !self.builder.lazy_by_itself;
+                (Output::Push { reference, told_to_be_lazy }, "pushed lazily under its exact tag")
+            }
+        };
+        let shown = match &output {
+            Output::Load { tag } => format!("load {}", tag.as_deref().unwrap_or("by digest")),
+            other => other.value(None),
+        };
+        Ok((output, Choice::new("output", shown, reason)))
+    }
+
+    /// The immutable tag under which an image is published first.
+    fn exact_tag(&self) -> Result<Tag, Failure> {
+        if let Some(tag) = &self.options.push_to {
+            return Ok(tag.clone());
+        }
+        let git =
+            self.facts.git.as_ref().ok_or_else(|| {
+                Failure::usage("there is no commit to publish").hint("git commit")
+            })?;
+        crate::publish::dev_tag(&crate::labels::revision(git))
+    }
+
+    fn labels(
+        &self,
+        service: &ServiceFacts,
+        config: &ServiceConfig,
+        base: Option<&str>,
+    ) -> BTreeMap<String, String> {
+        let job = self.facts.environment.github.as_ref();
+        labels(&Subject {
+            service: &service.name,
+            config,
+            licenses: self.facts.config.licenses.as_deref(),
+            repository: self.repository.map(|(name, _)| name),
+            server_url: job.map_or("https://github.com", |job| job.server_url.as_str()),
+            git: self.facts.git.as_ref(),
+            version: self.options.version.as_deref(),
+            base: base.map(|name| (name, self.base_digest(service, name))),
+        })
+    }
+
+    fn base_digest(&self, service: &ServiceFacts, name: &str) -> Option<&Digest> {
+        self.facts.published.get(&service.name)?.bases.get(name)
+    }
+
+    /// The bases that are stand-ins. An image from scratch inherits no label of a stage that was
+    /// built on one, so it is labelled here.
+    fn stood_in(&self, bases: &[String]) -> Option<String> {
+        let stand_ins = &self.facts.lab.as_ref()?.stand_ins;
+        let names: Vec<&str> =
+            bases.iter().filter(|name| stand_ins.contains_key(*name)).map(String::as_str).collect();
+        (!names.is_empty()).then(|| names.join(" "))
+    }
+
+    /// Stand-in bases that the engine does not find by itself.
+    fn contexts(&self, bases: &[String]) -> BTreeMap<String, Reference> {
+        let stand_ins = self.facts.lab.iter().flat_map(|lab| &lab.stand_ins);
+        stand_ins
+            .filter(|(name, _)| bases.contains(name))
+            .filter_map(|(name, image)| Some((name.clone(), image.clone()?)))
+            .collect()
+    }
+}

@@ -1,0 +1,230 @@
+//! Rules about the order of instructions: what stands above a slow step and makes it run again, and
+//! what depends on the layers below it without need.
+
+use xtask_model::dockerfile::Source;
+use xtask_model::dockerfile::shell::Command;
+
+use super::view::{Origin, Stage, Step, View};
+use super::{Found, Rule};
+
+pub const VOLATILE_ABOVE_RUN: Rule = Rule {
+    name: "volatile-above-run",
+    why: "an `ARG` or `ENV` that changes with every commit runs every `RUN` below it again, \
+          whether that uses it or not",
+    find: volatile_above_run,
+};
+
+fn volatile_above_run(view: &View<'_>) -> Vec<Found> {
+    view.stages.iter().flat_map(volatile_in).collect()
+}
+
+fn volatile_in(stage: &Stage<'_>) -> Vec<Found> {
+    let mut found = Vec::new();
+    let mut open: Vec<(usize, String)> = Vec::new();
+    for step in &stage.steps {
+        match step.instruction.keyword.as_str() {
+            "ARG" | "ENV" => {
+                for (name, value) in step.instruction.pairs() {
+                    let value = value.unwrap_or_default();
+                    let takes = open.iter().any(|(_, other)| refers(&value, other));
+                    if takes || is_volatile(&name) {
+                        open.push((step.line(), name));
+                    }
+                }
+            }
+            "RUN" => {
+                // A step that uses it has to run again, and so have those that build on its result.
+                let unused = |(_, name): &(usize, String)| !uses(step, name);
+                found.extend(open.drain(..).filter(unused).map(|(line, name)| {
+                    let run = step.line();
+                    Found::new(
+                        line,
+                        format!(
+                            "`{name}` changes with every commit, and line {run} runs again for it"
+                        ),
+                        format!("move `{name}` below line {run}, or pass it as a label: --label"),
+                    )
+                }));
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+/// Whether a name is of the kind whose value changes with each commit or build.
+fn is_volatile(name: &str) -> bool {
+    const WHOLE: [&str; 8] = [
+        "VERSION",
+        "APP_VERSION",
+        "IMAGE_VERSION",
+        "BUILD_VERSION",
+        "RELEASE_VERSION",
+        "SOURCE_DATE_EPOCH",
+        "GITHUB_RUN_ID",
+        "GITHUB_RUN_NUMBER",
+    ];
+    const PARTS: [&str; 14] = [
+        "REVISION",
+        "COMMIT",
+        "GIT_SHA",
+        "GIT_REF",
+        "GIT_HASH",
+        "GIT_TAG",
+        "GITHUB_SHA",
+        "VCS_REF",
+        "BUILD_DATE",
+        "BUILD_TIME",
+        "BUILD_NUMBER",
+        "BUILD_ID",
+        "CREATED",
+        "TIMESTAMP",
+    ];
+    let name = name.to_ascii_uppercase();
+    WHOLE.contains(&name.as_str()) || PARTS.iter().any(|part| name.contains(part))
+}
+
+/// Whether a step names the variable.
+fn uses(step: &Step<'_>, name: &str) -> bool {
+    let documents = step.instruction.documents.iter().map(String::as_str);
+    documents.chain([step.instruction.arguments.as_str()]).any(|text| refers(text, name))
+}
+
+/// Whether `text` has `$NAME` or `${NAME…}`.
+fn refers(text: &str, name: &str) -> bool {
+    text.split('$').skip(1).any(|after| {
+        let after = after.strip_prefix('{').unwrap_or(after);
+        let ends = |rest: &str| !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
+        after.strip_prefix(name).is_some_and(ends)
+    })
+}
+
+pub const WIDE_COPY: Rule = Rule {
+    name: "wide-copy",
+    why: "where the whole context is copied before dependencies are installed, any file's change \
+          installs them again",
+    find: wide_copy,
+};
+
+fn wide_copy(view: &View<'_>) -> Vec<Found> {
+    view.stages.iter().flat_map(wide_copy_in).collect()
+}
+
+fn wide_copy_in(stage: &Stage<'_>) -> Vec<Found> {
+    let mut wide = None;
+    let mut installed: Vec<Installer> = Vec::new();
+    for step in &stage.steps {
+        if takes_whole_context(step) {
+            wide = wide.or(Some(step.line()));
+        }
+        for installer in step.commands.iter().filter_map(installer) {
+            let again = installer != Installer::System && installed.contains(&installer);
+            match wide.filter(|_| !again) {
+                None => installed.push(installer),
+                Some(line) => {
+                    return vec![Found::new(
+                        line,
+                        format!(
+                            "any file's change installs the dependencies of line {} again",
+                            step.line()
+                        ),
+                        "copy only what names the dependencies, install them, then copy the rest",
+                    )];
+                }
+            }
+        }
+    }
+    Vec::new()
+}
+
+/// `COPY . …`, or a `RUN` on which the whole context is mounted.
+fn takes_whole_context(step: &Step<'_>) -> bool {
+    let is_whole = |path: &str| matches!(path, "." | "./" | "/" | "*" | "./*");
+    match step.copied_from() {
+        Some(Origin::Context) => step.copied().0.iter().any(|path| is_whole(path)),
+        Some(Origin::Other(_)) => false,
+        None => step.instruction.mounts().iter().any(|mount| {
+            let source = mount.source.as_deref();
+            mount.kind == "bind" && mount.from.is_none() && source.is_none_or(is_whole)
+        }),
+    }
+}
+
+/// What installs dependencies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Installer {
+    /// The system's packages, which never depend on the source.
+    System,
+    Node,
+    Python,
+    Rust,
+    Ruby,
+    Go,
+    Php,
+    Jvm,
+    Dotnet,
+}
+
+fn installer(command: &Command) -> Option<Installer> {
+    let words: Vec<&str> = command.operands().filter(|word| !word.starts_with('+')).collect();
+    let first = words.first().copied().unwrap_or_default();
+    let installs = matches!(first, "install" | "i" | "ci" | "add" | "sync");
+    let found = match command.program() {
+        "apt-get" | "apt" | "dnf" | "yum" | "microdnf" if words.contains(&"install") => {
+            Installer::System
+        }
+        "apk" if words.contains(&"add") => Installer::System,
+        "npm" | "pnpm" if installs => Installer::Node,
+        "yarn" if installs || first.is_empty() => Installer::Node,
+        "pip" | "pip3" | "poetry" | "pipenv" | "uv" if installs => Installer::Python,
+        "uv" | "python" | "python3" if words.starts_with(&["pip", "install"]) => Installer::Python,
+        "cargo" if matches!(first, "build" | "fetch" | "install" | "chef") => Installer::Rust,
+        "bundle" if installs => Installer::Ruby,
+        "go" if words.starts_with(&["mod", "download"]) => Installer::Go,
+        "composer" if installs => Installer::Php,
+        "mvn" if first.starts_with("dependency:") => Installer::Jvm,
+        "dotnet" if first == "restore" => Installer::Dotnet,
+        _ => return None,
+    };
+    Some(found)
+}
+
+pub const COPY_WITHOUT_LINK: Rule = Rule {
+    name: "copy-without-link",
+    why: "a copy with `--link` is a layer of its own: when what is below it changes it is kept, and \
+          when it changes, nothing below it has to be pulled",
+    find: copy_without_link,
+};
+
+fn copy_without_link(view: &View<'_>) -> Vec<Found> {
+    let Some(built) = view.built() else { return Vec::new() };
+    let last_run = built.steps.iter().rposition(|step| step.is("RUN"));
+    // Without anything below it, a layer is its own already.
+    let mut stands_on_something = built.base != Source::Scratch;
+    let mut found = Vec::new();
+    for (at, step) in built.steps.iter().enumerate() {
+        let may_be_read = last_run.is_some_and(|last| at < last);
+        let helps = stands_on_something
+            && match step.copied_from() {
+                Some(Origin::Other(_)) => true,
+                Some(Origin::Context) => !may_be_read,
+                None => false,
+            };
+        stands_on_something |= step.is("RUN") || step.copied_from().is_some();
+        let named_owner = step.instruction.flag("chown").is_some_and(|owner| !is_numeric(owner));
+        if helps && !named_owner && !step.instruction.switch("link") {
+            let keyword = &step.instruction.keyword;
+            found.push(Found::new(
+                step.line(),
+                "it is built again, and pulls what is below it, whenever either changes",
+                format!("write `{keyword} --link …`"),
+            ));
+        }
+    }
+    found
+}
+
+/// Whether `USER[:GROUP]` has numbers only; a name is looked up in the files below.
+fn is_numeric(owner: &str) -> bool {
+    owner.split(':').all(|part| !part.is_empty() && part.chars().all(|c| c.is_ascii_digit()))
+}

@@ -1,0 +1,194 @@
+//! Publications: the plan as a script, the outcome as a table, and the summary of a GitHub job.
+
+use std::fmt::Write;
+
+use xtask_model::publication::Published;
+use xtask_model::record::Record;
+use xtask_plan::publish::Action;
+use xtask_plan::push::{PublishPlan, ServicePublication};
+
+use super::plan::Place;
+use super::quantity::{bytes, percent, seconds};
+use super::table::Table;
+use super::{one_line, shortened};
+
+/// The plan as a script with comments.
+pub fn script(plan: &PublishPlan, place: &Place<'_>) -> String {
+    let mut text = String::new();
+    for choice in &plan.choices {
+        let _ = writeln!(text, "# {}: {} ({})", choice.what, choice.value, choice.reason);
+    }
+    if plan.services.iter().any(|service| service.build.is_some()) {
+        place.enter(&mut text);
+    }
+    for service in &plan.services {
+        let _ = writeln!(text, "\n# {}", explained(service).replace('\n', "\n# "));
+        if let Some(build) = &service.build {
+            super::plan::service(&mut text, build);
+        }
+        let names = |tags: &[xtask_model::reference::Tag]| {
+            tags.iter().map(|tag| tag.as_str().to_owned()).collect::<Vec<_>>().join(", ")
+        };
+        let _ = writeln!(text, "# exact tags: {}", names(&service.tags.exact));
+        if !service.tags.floating.is_empty() {
+            let _ = writeln!(text, "# then, once it is whole: {}", names(&service.tags.floating));
+        }
+    }
+    text
+}
+
+/// Why a service is built, or not.
+pub fn explained(service: &ServicePublication) -> String {
+    let what = match &service.action {
+        Action::Build { .. } => "is built".to_owned(),
+        Action::Retag { digest, .. } => format!("is tagged, {}", digest.short()),
+        Action::Promote { digest, .. } => format!("is promoted, {}", digest.short()),
+        Action::Finish { digest, .. } => format!("is finished, {}", digest.short()),
+        Action::Warm { digest, .. } => {
+            format!("is finished, {}, and its cache filled", digest.short())
+        }
+    };
+    let mut text = format!("{} {what}: {}", service.service, service.action.reason());
+    if let Action::Build { changes, .. } = &service.action {
+        for change in changes {
+            let _ = write!(text, "\n  {change}");
+        }
+    }
+    text
+}
+
+/// The outcome: a row for each service, and below them one for each cache tier of those built.
+pub fn text(results: &[Published], width: usize) -> String {
+    let records = results.iter().filter_map(|published| published.record.as_ref());
+    table(results).text(width) + &super::tiers::below(records, width)
+}
+
+/// One row for each service.
+fn table(results: &[Published]) -> Table {
+    let mut table =
+        Table::new(["service", "result", ">cached", ">seconds", ">size", "image", "tags"]);
+    for published in results {
+        let tags = published.tags.iter().filter(|tag| tag.set).map(|result| result.tag.as_str());
+        let mut tags: Vec<_> = tags.map(|tag| shortened(tag, 16)).collect();
+        // A narrow terminal cuts the end off, which is to be the hash and no name.
+        tags.sort_by_key(|tag| tag.ends_with('…'));
+        table.row([
+            published.service.to_string(),
+            published.result.to_string(),
+            published.record.as_ref().map_or("-".to_owned(), cached),
+            seconds(published.seconds),
+            published.size.map_or("-".to_owned(), bytes),
+            published.digest.as_ref().map_or("-".to_owned(), |digest| digest.short().to_owned()),
+            tags.join(" "),
+        ]);
+    }
+    table
+}
+
+fn cached(record: &Record) -> String {
+    format!("{}/{}", record.totals.cached, record.totals.total)
+}
+
+/// How many of the slowest steps a summary shows.
+const SLOWEST: usize = 5;
+
+/// The page that a GitHub job shows: what was published, what each tier gave, and where time went.
+pub fn summary(results: &[Published]) -> String {
+    let mut text = String::from("## Images\n\n");
+    let mut images =
+        Table::new(["service", "result", "reason", ">size", ">change", "digest", "tags"]);
+    for published in results {
+        let tags: Vec<_> =
+            published.tags.iter().map(|result| format!("`{}`", result.tag)).collect();
+        images.row([
+            published.service.to_string(),
+            published.result.to_string(),
+            published.error.clone().unwrap_or_else(|| published.reason.clone()),
+            published.size.map_or("-".to_owned(), bytes),
+            change(published),
+            published.digest.as_ref().map_or("-".to_owned(), |digest| format!("`{digest}`")),
+            tags.join(" "),
+        ]);
+    }
+    text.push_str(&images.markdown());
+    for published in results {
+        if let Some(record) = &published.record {
+            build(&mut text, record);
+        }
+    }
+    text
+}
+
+fn change(published: &Published) -> String {
+    match (published.size, published.size_before) {
+        (Some(now), Some(before)) if now >= before => format!("+{}", bytes(now - before)),
+        (Some(now), Some(before)) => format!("−{}", bytes(before - now)),
+        _ => "-".to_owned(),
+    }
+}
+
+pub(super) fn build(text: &mut String, record: &Record) {
+    let hits = record.totals.hit_rate().map_or("-".to_owned(), percent);
+    let _ = writeln!(
+        text,
+        "\n### {}\n\n{} of {} steps from cache ({hits}), {}, {} pulled\n",
+        record.service,
+        record.totals.cached,
+        record.totals.total,
+        seconds(record.seconds),
+        bytes(record.bytes_pulled)
+    );
+    text.push_str(&super::tiers::table(std::iter::once(record)).markdown());
+    let mut slowest: Vec<_> = record.steps.iter().filter(|step| !step.cached).collect();
+    slowest.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
+    slowest.truncate(SLOWEST);
+    if slowest.is_empty() {
+        return;
+    }
+    text.push('\n');
+    let mut steps = Table::new(["slowest steps", ">seconds"]);
+    for step in &slowest {
+        steps.row([shortened(&one_line(&step.name), 80), seconds(step.seconds)]);
+    }
+    text.push_str(&steps.markdown());
+    text.push_str(&gantt(record));
+}
+
+/// The steps that were executed, against time, as a mermaid diagram.
+fn gantt(record: &Record) -> String {
+    let mut text = format!(
+        "\n```mermaid\ngantt\n    title {}\n    dateFormat x\n    axisFormat %M:%S\n",
+        record.service
+    );
+    for step in record.steps.iter().filter(|step| !step.cached) {
+        let Some(started) = step.started else { continue };
+        // Colons and semicolons end a name in mermaid's grammar, and a hash begins an entity.
+        let name: String = shortened(&one_line(&step.name), 60)
+            .chars()
+            .map(|c| if matches!(c, ':' | ';' | '#' | ',') { ' ' } else { c })
+            .collect();
+        #[expect(clippy::cast_possible_truncation, reason = "milliseconds of a build")]
+        let milliseconds = |seconds: f64| (seconds * 1000.0).round() as i64;
+        let end = milliseconds(started + step.seconds).max(milliseconds(started) + 1);
+        let _ = writeln!(text, "    {name} :{}, {end}", milliseconds(started));
+    }
+    text.push_str("```\n");
+    text
+}
+
+/// What a job hands to later steps: digest, pinned reference and tags of a service; nothing of one that
+/// was not published.
+pub fn outputs(published: &Published) -> Vec<(String, String)> {
+    let (Some(digest), Some(first)) = (&published.digest, published.tags.first()) else {
+        return Vec::new();
+    };
+    // The name of an output has no dot.
+    let service = published.service.as_str().replace('.', "_");
+    let reference = published.repository.with_tag(first.tag.clone());
+    let tags: Vec<_> = published.tags.iter().map(|result| result.tag.as_str()).collect();
+    vec![
+        (format!("{service}-digest"), digest.to_string()),
+        (format!("{service}-reference"), format!("{reference}@{digest}")),
+        (format!("{service}-tags"), tags.join("\n")),
+    ]
+}

@@ -1,0 +1,161 @@
+//! Releases as people read them: what a dry run says of each tag, and the page on GitHub.
+
+use std::fmt::Write;
+
+use semver::Version;
+
+use xtask_model::publication::Published;
+use xtask_model::release::ReleaseFacts;
+use xtask_plan::release::{Becomes, Explanation, GitTag, changelog_section, previous};
+
+use super::table::Table;
+
+/// The most characters that GitHub takes.
+const LONGEST: usize = 125_000;
+
+/// What a release says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notes {
+    text: String,
+    /// Where all of it stands, should it be too long.
+    whole: String,
+}
+
+/// What the changelog says, else the commits since the release before.
+pub fn notes(version: &Version, release: &ReleaseFacts) -> Notes {
+    let section = release.changelog.as_ref().and_then(|text| changelog_section(text, version));
+    if let Some(text) = section {
+        return Notes { text, whole: "`CHANGELOG.md`".to_owned() };
+    }
+    let known = release.known();
+    let since = previous(version, &known).map(|(previous, _)| format!("v{previous}"));
+    let range =
+        since.as_ref().map_or(format!("v{version}"), |since| format!("{since}..v{version}"));
+    let mut text = String::from("## Changes\n\n");
+    for message in &release.messages {
+        let _ = writeln!(text, "- {}", message.lines().next().unwrap_or_default());
+    }
+    if release.messages.is_empty() {
+        let _ = writeln!(text, "None since {}.", since.as_deref().unwrap_or("the beginning"));
+    }
+    Notes { text: text.trim_end().to_owned(), whole: format!("`git log {range}`") }
+}
+
+/// The text of the GitHub release. What somebody has `written` into its draft stays, in the place of the
+/// notes; notes that are too long are cut, and the images are not.
+pub fn body(notes: &Notes, written: Option<&str>, images: &str) -> String {
+    let length = |text: &str| text.chars().count();
+    if let Some(written) = written.filter(|text| !text.trim().is_empty()) {
+        let both = format!("{}\n\n{images}", written.trim_end());
+        let is_enough = written.contains(images) || length(&both) > LONGEST;
+        return if is_enough { written.to_owned() } else { both };
+    }
+    let both = format!("{}\n\n{images}", notes.text);
+    if length(&both) <= LONGEST {
+        return both;
+    }
+    let pointer = format!("\n\n… and more: {}\n\n{images}", notes.whole);
+    let room = LONGEST.saturating_sub(length(&pointer));
+    let mut text: String = notes.text.chars().take(room).collect();
+    // No half a line.
+    text.truncate(text.rfind('\n').unwrap_or(text.len()));
+    text + &pointer
+}
+
+/// The images of a release, with what to type to get them.
+pub fn images(results: &[Published]) -> String {
+    let mut table = Table::new(["image", "by tag", "by digest"]);
+    for published in results {
+        let (Some(digest), Some(first)) = (&published.digest, published.tags.first()) else {
+            continue;
+        };
+        let tagged = published.repository.with_tag(first.tag.clone());
+        let by_digest = published.repository.at(digest.clone());
+        table.row([
+            published.service.to_string(),
+            format!("`docker pull {tagged}`"),
+            format!("`docker pull {by_digest}`"),
+        ]);
+    }
+    format!("## Images\n\n{}", table.markdown().trim_end())
+}
+
+/// What a dry run says, as the comments of a script.
+pub fn explained(explanation: &Explanation<'_>) -> String {
+    let Explanation { version, reason, git_tag, .. } = explanation;
+    let mut text = format!("# release: v{version} ({reason})\n");
+    let git_tag = match git_tag {
+        GitTag::There => "is there",
+        GitTag::OnlyHere => "is here; with --create-tag it is pushed to `origin`",
+        GitTag::Missing => "is not there; with --create-tag it is made",
+    };
+    let _ = writeln!(text, "# git tag: {git_tag}");
+    for service in &explanation.tags {
+        let _ = writeln!(text, "# {}", service.repository);
+        for outlook in &service.tags {
+            let now = outlook.now.as_ref().map_or("nothing", |digest| digest.short());
+            let word = match outlook.becomes {
+                Becomes::Set => "set",
+                Becomes::Moves => "moves",
+                Becomes::Stays => "stays",
+                Becomes::Refused => "refused",
+            };
+            let _ = writeln!(text, "#   {}: now {now}; {word}: {}", outlook.tag, outlook.reason);
+        }
+    }
+    if !version.pre.is_empty() {
+        text.push_str("# a pre-release moves no floating tag\n");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(messages: &[&str]) -> ReleaseFacts {
+        let tags = ["1.0.0", "1.1.0-rc.1"].map(|v| (Version::parse(v).unwrap(), v.to_owned()));
+        ReleaseFacts {
+            tags: tags.into(),
+            messages: messages.iter().map(ToString::to_string).collect(),
+            ..ReleaseFacts::default()
+        }
+    }
+
+    #[test]
+    fn notes_are_the_changelogs_or_else_the_commits() {
+        let version = Version::new(1, 1, 0);
+        let mut facts = facts(&["feat: b\n\nlong", "fix: a"]);
+        assert_eq!(notes(&version, &facts).text, "## Changes\n\n- feat: b\n- fix: a");
+        facts.changelog = Some("## v1.1.0\n\nBetter.\n".to_owned());
+        assert_eq!(notes(&version, &facts).text, "Better.");
+        facts.changelog = None;
+        facts.messages.clear();
+        assert_eq!(notes(&version, &facts).text, "## Changes\n\nNone since v1.0.0.");
+    }
+
+    #[test]
+    fn what_was_written_into_a_draft_stays_and_gets_the_images_once() {
+        let notes = notes(&Version::new(1, 1, 0), &facts(&["fix: a"]));
+        let images = "## Images\n\n| web |";
+        assert_eq!(body(&notes, None, images), "## Changes\n\n- fix: a\n\n## Images\n\n| web |");
+        assert_eq!(body(&notes, Some(" \n"), images), body(&notes, None, images));
+        let merged = body(&notes, Some("By hand.\n"), images);
+        assert_eq!(merged, "By hand.\n\n## Images\n\n| web |");
+        assert_eq!(body(&notes, Some(&merged), images), merged);
+    }
+
+    #[test]
+    fn notes_that_are_too_long_are_cut_and_say_where_the_rest_is() {
+        let message = format!("fix: {}", "ä".repeat(994));
+        let messages: Vec<&str> = vec![&message; 200];
+        let notes = notes(&Version::new(1, 1, 0), &facts(&messages));
+        let body = body(&notes, None, "## Images\n\n| web |");
+        assert!((124_000..=LONGEST).contains(&body.chars().count()), "{}", body.chars().count());
+        assert!(
+            body.ends_with("ä\n\n… and more: `git log v1.0.0..v1.1.0`\n\n## Images\n\n| web |"),
+            "{}",
+            body.get(body.len() - 80..).unwrap_or_default()
+        );
+    }
+}
