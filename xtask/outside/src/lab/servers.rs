@@ -76,7 +76,7 @@ pub fn manifest() -> Result<PathBuf> {
     Err(Failure::usage(message).hint(hint).into())
 }
 
-/// Compiles and starts the second crate: the stand-ins and the front that counts.
+/// Compiles and starts the lab's own crate: the stand-ins and the front that counts.
 pub fn start_servers(runner: &Runner, place: &Place, state: &State) -> Result<()> {
     let manifest = manifest()?;
     let target = std::path::absolute(place.folder.join("..")).context("the target folder")?;
@@ -117,7 +117,7 @@ pub fn actions_token(runner: &Runner, place: &Place, scopes: &[(String, u8)]) ->
     Ok(Secret::new(printed.trim().to_owned()))
 }
 
-/// The second crate's program, which [`start_servers`] compiles.
+/// The program of the lab's own crate, which [`start_servers`] compiles.
 fn program(place: &Place) -> Result<String> {
     let target = std::path::absolute(place.folder.join("..")).context("the target folder")?;
     Ok(target.join("debug").join("lab").to_string_lossy().into_owned())
@@ -128,11 +128,17 @@ pub fn github(client: &Client, api: &str, kind: &str, known: &Value) -> Result<V
     let call = Call::new(Method::POST, format!("{api}/_lab/{kind}"))
         .header("content-type", "application/json")
         .body(known.to_string());
+    Ok(serde_json::from_slice(&ask(client, call)?).unwrap_or_default())
+}
+
+/// Asks one of the lab's servers; returns the body. Any answer but success is an error.
+pub(super) fn ask(client: &Client, call: Call) -> Result<Vec<u8>> {
+    let asked = format!("{} {}", call.method, call.url);
     let answer = client.plain(call)?;
     if !(200..300).contains(&answer.status) {
-        bail!("the lab's GitHub answered with {} to `{kind}`", answer.status);
+        bail!("the lab answered with {} to `{asked}`", answer.status);
     }
-    Ok(serde_json::from_slice(&answer.body).unwrap_or_default())
+    Ok(answer.body)
 }
 
 fn wait_for(place: &Place, name: &str, port: u16) -> Result<()> {

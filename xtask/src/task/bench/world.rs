@@ -161,10 +161,9 @@ impl<'s> World<'s> {
         let begun = Instant::now();
         repository.runner.output(&call)?;
         let seconds = begun.elapsed().as_secs_f64();
-        let counters = self.front.counters()?;
-        let number = |name: &str| counters.get(name).and_then(Value::as_u64).unwrap_or(0);
-        let bytes = number("request_bytes") + number("response_bytes");
-        Ok(Figures { seconds, bytes, requests: number("requests") })
+        let passed = self.front.passed()?;
+        let bytes = passed.request_bytes + passed.response_bytes;
+        Ok(Figures { seconds, bytes, requests: passed.requests })
     }
 
     /// What a contender types, with the file that it reads written.
