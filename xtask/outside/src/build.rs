@@ -78,7 +78,7 @@ pub fn build(
     let begun = Instant::now();
     let mut solve = Solve::default();
     let mut stall = None;
-    let code = runner.stream(&call, |line| {
+    let code = Metadata::quick(runner).stream(&call, |line| {
         let now = begun.elapsed().as_secs_f64();
         if let Some(line) = line {
             solve.absorb(line, now);
@@ -107,7 +107,7 @@ pub fn hand_over(runner: &Runner, spec: &BuildSpec, known: Option<Image>) -> Res
     let metadata = Metadata::file()?;
     let call = watched(&spec.invocation(), vec![Metadata::flag(&metadata)]);
     let begun = Instant::now();
-    let code = runner.hand_over_for_code(&call);
+    let code = Metadata::quick(runner).hand_over_for_code(&call);
     let seconds = begun.elapsed().as_secs_f64();
     let end = ended(code.map(|code| code.or(Some(-1))), None)?;
     let image = match end {
@@ -145,6 +145,11 @@ impl Metadata {
     fn file() -> Result<tempfile::NamedTempFile> {
         let mut builder = tempfile::Builder::new();
         builder.prefix("xtask-metadata-").suffix(".json").tempfile().context("no temporary file")
+    }
+
+    /// Without the provenance, which is not read and which buildx fetches after the build.
+    fn quick(runner: &Runner) -> Runner {
+        runner.clone().with_variable("BUILDX_METADATA_PROVENANCE", "disabled")
     }
 
     fn flag(file: &tempfile::NamedTempFile) -> String {
