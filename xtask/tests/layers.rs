@@ -128,14 +128,6 @@ fn what_decides_and_renders_touches_nothing() {
 }
 
 #[test]
-fn what_can_be_typed_says_nothing_of_how_it_is_done() {
-    for path in sources(&here().join("src/cli")) {
-        let found = beyond_nouns_and_decisions(&fs::read_to_string(&path).unwrap());
-        assert!(found.is_empty(), "{}: {found:?}", path.display());
-    }
-}
-
-#[test]
 fn the_wall_is_seen_when_it_is_breached() {
     let manifest = "[package]\nname = \"a\"\n\n[dependencies]\nserde = \"1\"\nxtask-plan = { path = \"p\" }\n\n\
                     [target.'cfg(unix)'.dependencies]\nrustix = \"1\"\n\n[dev-dependencies]\ntempfile = \"3\"\n";

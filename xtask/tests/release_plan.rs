@@ -27,36 +27,78 @@ fn release(fixture: &Fixture, more: &[&str]) -> Ran {
 }
 
 #[test]
-fn every_tag_is_explained_to_people_and_to_programs() {
-    let latest = format!("sha256:{}", "3".repeat(64));
+fn a_release_prints_all_of_its_steps() {
     let (fixture, facts) = facts(&json!({
-        "on_branch": true, "published": {"web": ["1.2.2", "2.0.0"]},
-        "heads": {"web": {"latest": latest}},
+        "on_branch": true, "has_origin": true, "published": {"web": ["1.2.2", "2.0.0"]},
     }));
-    let text = release(&fixture, &["--facts", &facts]).expect(0).stdout;
+    let text = release(&fixture, &["--facts", &facts, "--create-tag"]).expect(0).stdout;
+    let commit = fixture.git(&["rev-parse", "HEAD"]);
+    let steps: Vec<_> =
+        text.lines().filter(|line| line.starts_with("# ") && line.contains(". ")).collect();
+    let repository = "127.0.0.1:9/fixture/repo/web";
+    assert_eq!(
+        steps,
+        [
+            format!("# 1. create the git tag v1.2.3 at {commit}, and push it"),
+            format!(
+                "# 1. build, and push to {repository}:v1.2.3, unless {repository}:v1.2.3 exists \
+                 by then"
+            ),
+            "# 2. export the cache, beside the steps that follow".to_owned(),
+            "# 3. check that the built image has all its manifests and layers".to_owned(),
+            format!(
+                "# 4. point {repository}:{commit} to the built image, if the tag is unset or \
+                 points to it"
+            ),
+            format!(
+                "# 1. move {repository}:1.2 to the built image, if no higher version of the line \
+                 is published"
+            ),
+            format!(
+                "# 2. move {repository}:1 to the built image, if no higher version of the line is \
+                 published"
+            ),
+            format!(
+                "# 3. list the versions again; give {repository}:1.2, {repository}:1 to a higher one"
+            ),
+            "# 4. create the GitHub release v1.2.3, unless one is published".to_owned(),
+        ],
+        "{text}"
+    );
     for line in [
-        "# release: v1.2.3 (it is named)\n# git tag: is not there; with --create-tag it is made\n",
-        "#   v1.2.3: now nothing; set: to the image that is built, for good\n",
-        "#   1.2: now nothing; set: v1.2.3 is the highest stable version of its line\n",
-        "#   latest: now 333333333333; stays: v2.0.0 is higher\n",
+        "# release: v1.2.3 (it is named)\n# git tag: v1.2.3 is missing\n",
+        "# tag 1.2 moves (v1.2.3 is the highest stable version of its line)\n",
+        "# tag latest stays (v2.0.0 is higher)\n",
         "docker buildx build",
     ] {
         assert!(text.contains(line), "{line} {text}");
     }
-    let json = release(&fixture, &["--facts", &facts, "--format=json"]).expect(0).json();
-    assert_eq!(json["tags"][0]["tags"][4]["now"], latest.as_str(), "{json:#}");
-    assert_eq!(json["tags"][0]["tags"][4]["becomes"], "stays", "{json:#}");
-    assert_eq!(json["services"][0]["action"]["do"], "build", "{json:#}");
 }
 
 #[test]
-fn what_would_be_refused_is_told_tag_by_tag_and_then_refused() {
+fn the_json_of_a_release_has_the_same_steps() {
+    let (fixture, facts) = facts(&json!({ "on_branch": true }));
+    let json = release(&fixture, &["--facts", &facts, "--format=json"]).expect(0).json();
+    let names = |steps: &Value| -> Vec<String> {
+        let steps = steps.as_array().unwrap().iter();
+        steps.map(|step| step["step"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(names(&json["first"]), ["require-git-tag"]);
+    let service = &json["services"][0];
+    assert_eq!(names(&service["steps"]), ["build", "export-cache", "check-image", "set-tag"]);
+    assert_eq!(service["action"]["do"], "build", "{json:#}");
+    let finally = ["move-tag", "move-tag", "move-tag", "recheck", "create-release"];
+    assert_eq!(names(&json["finally"]), finally);
+    assert_eq!(json["release"]["version"], "1.2.3", "{json:#}");
+}
+
+#[test]
+fn a_promotion_without_a_tested_image_is_refused() {
     let (fixture, facts) = facts(&json!({ "on_branch": true }));
     let ran = release(&fixture, &["--facts", &facts, "--promote"]).expect(3);
     let commit = fixture.git(&["rev-parse", "HEAD"]);
-    let refused = format!("v1.2.3: now nothing; refused: there is no `dev-{commit}` to promote");
-    assert!(ran.stdout.contains(&refused), "{}", ran.stdout);
-    assert!(ran.stderr.contains("to promote"), "{}", ran.stderr);
+    let refused = format!("there is no image `dev-{commit}` to promote");
+    assert!(ran.stderr.contains(&refused), "{}", ran.stderr);
 }
 
 #[test]

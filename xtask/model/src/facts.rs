@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::channel::Channel;
 use super::config::{Config, SecretSource};
+use super::failure::Failure;
 use super::platform::Platform;
 use super::published::PublishedState;
 use super::reference::{Reference, Registry, Repository};
@@ -92,6 +93,12 @@ impl Facts {
     pub fn looks(&self, service: &ServiceName) -> &[TierLook] {
         self.tiers.get(service).map_or(&[], Vec::as_slice)
     }
+}
+
+/// The failure of a command that needs a repository to publish to.
+pub fn no_repository() -> Failure {
+    Failure::usage("no repository to publish to is known")
+        .hint("set `repository = \"OWNER/REPO\"` under [workspace.metadata.images] in Cargo.toml")
 }
 
 /// One folder under `services/` that has a Dockerfile.

@@ -50,7 +50,12 @@ pub enum PublishResult {
 }
 
 impl Published {
-    /// Whether its image is published, as far as exact tags go.
+    /// Whether its images are in the repository of `reference`.
+    pub fn is_in(&self, reference: &Reference) -> bool {
+        self.repository.repository == reference.repository
+    }
+
+    /// Whether its image is published under its exact tags.
     pub fn is_there(&self) -> bool {
         use PublishResult::{Failed, Refused, Unfinished};
         !matches!(self.result, Refused | Failed | Unfinished)

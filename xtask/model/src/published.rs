@@ -38,9 +38,9 @@ pub struct PublishedState {
 }
 
 impl PublishedState {
-    /// Whether the tag of this name has the image, as far as it was looked at.
-    pub fn has(&self, tag: &str, digest: &Digest) -> bool {
-        self.images.iter().any(|(there, image)| there.as_str() == tag && image.digest == *digest)
+    /// Whether the tag `dev` points to the image, as far as that tag was read.
+    pub fn dev_has(&self, digest: &Digest) -> bool {
+        self.images.get(&Tag::dev()).is_some_and(|image| image.digest == *digest)
     }
 }
 

@@ -51,6 +51,23 @@ impl Repository {
     }
 }
 
+impl Tag {
+    /// The floating tag of the dev channel.
+    pub fn dev() -> Self {
+        Self("dev".to_owned())
+    }
+
+    /// `dev-<sha>`, the exact tag of a commit on the dev channel.
+    pub fn dev_commit(revision: &str) -> Result<Self, TextError> {
+        Self::new(format!("dev-{revision}"))
+    }
+
+    /// Whether this is the floating tag of the dev channel.
+    pub fn is_dev(&self) -> bool {
+        self.0 == "dev"
+    }
+}
+
 impl Digest {
     /// A digest of nothing, for what is not known yet.
     pub fn nil() -> Self {

@@ -16,6 +16,8 @@ pub struct ReleaseFacts {
     pub tags: BTreeMap<Version, String>,
     /// The same at `origin`; `None` where there is none, or none that answers.
     pub origin: Option<BTreeMap<Version, String>>,
+    /// Whether this clone has a remote `origin`.
+    pub has_origin: bool,
     /// Whether the commit is on a branch that releases are made from.
     pub on_branch: bool,
     /// The messages of the commits since the release before, the newest first.
@@ -24,7 +26,7 @@ pub struct ReleaseFacts {
     pub changelog: Option<String>,
     /// The versions that each service is published under.
     pub published: BTreeMap<ServiceName, Vec<Version>>,
-    /// Where the floating tags of each service point, when that is to be shown.
+    /// Where the floating tags of the version point in each service's repository.
     pub heads: BTreeMap<ServiceName, BTreeMap<Tag, Digest>>,
 }
 

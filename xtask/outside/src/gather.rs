@@ -74,6 +74,9 @@ pub fn is_job(facts: &Facts) -> bool {
     job.is_some_and(|job| job.owns(facts.registry())) && facts.lab.is_none()
 }
 
+/// What was seen of each service's cache tiers.
+pub type Tiers = BTreeMap<ServiceName, Vec<TierLook>>;
+
 /// What is to be seen of the cache tiers of `services`; for those that the inputs at hand have already
 /// `made`, no more is read than a build of these inputs needs.
 pub fn tiers(
@@ -81,7 +84,7 @@ pub fn tiers(
     client: &Client,
     services: &[ServiceName],
     made: &BTreeMap<ServiceName, Digest>,
-) -> Result<BTreeMap<ServiceName, Vec<TierLook>>> {
+) -> Result<Tiers> {
     let places: Vec<_> = services.iter().filter_map(|name| facts.cache_place(name)).collect();
     let platforms = services.iter().map(|name| (name.clone(), platforms(facts, name))).collect();
     let looker = Looker {
@@ -92,7 +95,7 @@ pub fn tiers(
         made,
         limit: look::LIMIT,
     };
-    let mut tiers: BTreeMap<ServiceName, Vec<TierLook>> = BTreeMap::new();
+    let mut tiers = Tiers::new();
     for look in looker.look(&places)? {
         tiers.entry(look.service.clone()).or_default().push(look);
     }

@@ -11,7 +11,6 @@ pub mod expression;
 pub mod lab;
 pub mod labels;
 pub mod publish;
-pub mod push;
 pub mod release;
 pub mod retention;
 pub mod retry;
@@ -19,7 +18,6 @@ pub mod rules;
 #[cfg(test)]
 mod sample;
 pub mod selection;
-pub mod tagging;
 pub mod verify;
 pub mod workflow;
 

@@ -15,6 +15,7 @@ pub mod retention;
 #[cfg(test)]
 #[path = "../../plan/src/sample.rs"]
 mod sample;
+mod steps;
 pub mod table;
 pub mod test_log;
 pub mod tiers;

@@ -49,25 +49,44 @@ pub fn script(plan: &BuildPlan, place: &Place<'_>) -> String {
     text
 }
 
-pub(super) fn service(text: &mut String, plan: &ServicePlan) {
+fn service(text: &mut String, plan: &ServicePlan) {
     text.push('\n');
+    reasons(text, plan);
+    build_command(text, plan);
+    if let Some(contract) = &plan.smoke_test {
+        smoke_test(text, plan, contract);
+    }
+    if plan.export(true).is_some() {
+        text.push_str("# then export the cache: ");
+        export_command(text, plan);
+    }
+}
+
+/// Why the build is as it is.
+pub(super) fn reasons(text: &mut String, plan: &ServicePlan) {
     for choice in &plan.choices {
         comment(text, choice);
     }
     for tier in &plan.tiers {
         let _ = writeln!(text, "# cache from {}: {} ({})", tier.tier, tier.outcome, tier.reason);
     }
+}
+
+pub(super) fn build_command(text: &mut String, plan: &ServicePlan) {
     let _ = writeln!(text, "{}", plan.command.script());
-    if let Some(contract) = &plan.smoke_test {
-        smoke_test(text, plan, contract);
-    }
-    if let Some(export) = plan.export(true) {
-        let condition = match plan.export(false) {
-            Some(_) => "then, with what is empty at once and the rest if a step was executed",
-            None => "then, if a step was executed",
-        };
-        let _ = writeln!(text, "# {condition}:\n{}", export.invocation().script());
-    }
+}
+
+/// The export of the cache that follows the build, with its condition.
+pub(super) fn export_command(text: &mut String, plan: &ServicePlan) {
+    let Some(export) = plan.export(true) else {
+        text.push_str("# no tier to export to\n");
+        return;
+    };
+    let condition = match plan.export(false) {
+        Some(_) => "empty tiers always, the others if a step was executed",
+        None => "if a step was executed",
+    };
+    let _ = writeln!(text, "{condition}:\n{}", export.invocation().script());
 }
 
 /// How the built image is started, and what is expected of it. It is a comment: to wait and to ask is
@@ -89,7 +108,7 @@ fn smoke_test(text: &mut String, plan: &ServicePlan, contract: &SmokeTest) {
     let _ = writeln!(text, ", stopped within {limit} s, and removed");
 }
 
-fn comment(text: &mut String, choice: &Choice) {
+pub(super) fn comment(text: &mut String, choice: &Choice) {
     let _ = writeln!(text, "# {}: {} ({})", choice.what, choice.value, choice.reason);
 }
 

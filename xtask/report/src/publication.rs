@@ -4,35 +4,43 @@ use std::fmt::Write;
 
 use xtask_model::publication::Published;
 use xtask_model::record::Record;
-use xtask_plan::publish::Action;
-use xtask_plan::push::{PublishPlan, ServicePublication};
+use xtask_plan::publish::{Action, PublishPlan, ServicePublication};
 
 use super::plan::Place;
 use super::quantity::{bytes, percent, seconds};
+use super::steps::steps;
 use super::table::Table;
 use super::{one_line, shortened};
 
-/// The plan as a script with comments.
+/// The plan as a script: every step is a comment, with the commands of those that run one.
 pub fn script(plan: &PublishPlan, place: &Place<'_>) -> String {
     let mut text = String::new();
     for choice in &plan.choices {
-        let _ = writeln!(text, "# {}: {} ({})", choice.what, choice.value, choice.reason);
+        super::plan::comment(&mut text, choice);
+    }
+    if let Some(release) = &plan.release {
+        text.push_str(&super::release::explained(release));
+    }
+    if !plan.first.is_empty() {
+        text.push_str("\n# first\n");
+        steps(&mut text, &plan.first, None);
     }
     if plan.services.iter().any(|service| service.build.is_some()) {
         place.enter(&mut text);
+        if let Some(create) = &plan.builder.create {
+            let _ = writeln!(text, "\n{}", create.script());
+        }
     }
     for service in &plan.services {
         let _ = writeln!(text, "\n# {}", explained(service).replace('\n', "\n# "));
         if let Some(build) = &service.build {
-            super::plan::service(&mut text, build);
+            super::plan::reasons(&mut text, build);
         }
-        let names = |tags: &[xtask_model::reference::Tag]| {
-            tags.iter().map(|tag| tag.as_str().to_owned()).collect::<Vec<_>>().join(", ")
-        };
-        let _ = writeln!(text, "# exact tags: {}", names(&service.tags.exact));
-        if !service.tags.floating.is_empty() {
-            let _ = writeln!(text, "# then, once it is whole: {}", names(&service.tags.floating));
-        }
+        steps(&mut text, &service.steps, Some(service));
+    }
+    if !plan.finally.is_empty() {
+        text.push_str("\n# when all images are published\n");
+        steps(&mut text, &plan.finally, None);
     }
     text
 }
@@ -40,15 +48,15 @@ pub fn script(plan: &PublishPlan, place: &Place<'_>) -> String {
 /// Why a service is built, or not.
 pub fn explained(service: &ServicePublication) -> String {
     let what = match &service.action {
-        Action::Build { .. } => "is built".to_owned(),
-        Action::Retag { digest, .. } => format!("is tagged, {}", digest.short()),
-        Action::Promote { digest, .. } => format!("is promoted, {}", digest.short()),
-        Action::Finish { digest, .. } => format!("is finished, {}", digest.short()),
+        Action::Build { .. } => "build".to_owned(),
+        Action::Retag { digest, .. } => format!("tag {}", digest.short()),
+        Action::Promote { digest, .. } => format!("promote {}", digest.short()),
+        Action::Finish { digest, .. } => format!("finish {}", digest.short()),
         Action::Warm { digest, .. } => {
-            format!("is finished, {}, and its cache filled", digest.short())
+            format!("finish {}, and fill the cache", digest.short())
         }
     };
-    let mut text = format!("{} {what}: {}", service.service, service.action.reason());
+    let mut text = format!("{}: {what} ({})", service.service, service.action.reason());
     if let Action::Build { changes, .. } = &service.action {
         for change in changes {
             let _ = write!(text, "\n  {change}");

@@ -6,7 +6,7 @@ use semver::Version;
 
 use xtask_model::publication::Published;
 use xtask_model::release::ReleaseFacts;
-use xtask_plan::release::{Becomes, Explanation, GitTag, changelog_section, previous};
+use xtask_plan::release::{Floating, GitTag, ReleasePlan, changelog_section, previous};
 
 use super::table::Table;
 
@@ -80,28 +80,19 @@ pub fn images(results: &[Published]) -> String {
     format!("## Images\n\n{}", table.markdown().trim_end())
 }
 
-/// What a dry run says, as the comments of a script.
-pub fn explained(explanation: &Explanation<'_>) -> String {
-    let Explanation { version, reason, git_tag, .. } = explanation;
+/// The release of a plan, as comments of a script.
+pub(super) fn explained(release: &ReleasePlan) -> String {
+    let ReleasePlan { version, reason, git_tag, floating, .. } = release;
     let mut text = format!("# release: v{version} ({reason})\n");
     let git_tag = match git_tag {
-        GitTag::There => "is there",
-        GitTag::OnlyHere => "is here; with --create-tag it is pushed to `origin`",
-        GitTag::Missing => "is not there; with --create-tag it is made",
+        GitTag::There => "exists",
+        GitTag::OnlyHere => "is missing at `origin`",
+        GitTag::Missing => "is missing",
     };
-    let _ = writeln!(text, "# git tag: {git_tag}");
-    for service in &explanation.tags {
-        let _ = writeln!(text, "# {}", service.repository);
-        for outlook in &service.tags {
-            let now = outlook.now.as_ref().map_or("nothing", |digest| digest.short());
-            let word = match outlook.becomes {
-                Becomes::Set => "set",
-                Becomes::Moves => "moves",
-                Becomes::Stays => "stays",
-                Becomes::Refused => "refused",
-            };
-            let _ = writeln!(text, "#   {}: now {now}; {word}: {}", outlook.tag, outlook.reason);
-        }
+    let _ = writeln!(text, "# git tag: v{version} {git_tag}");
+    for Floating { tag, moves, reason } in floating {
+        let verb = if *moves { "moves" } else { "stays" };
+        let _ = writeln!(text, "# tag {tag} {verb} ({reason})");
     }
     if !version.pre.is_empty() {
         text.push_str("# a pre-release moves no floating tag\n");

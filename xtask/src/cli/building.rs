@@ -2,11 +2,12 @@
 
 use std::str::FromStr;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use crate::model::channel::Channel;
 use crate::model::config::{SecretSource, secret_source};
 use crate::model::platform::Platform;
+use crate::options::Progress;
 
 #[derive(Debug, Clone, Args)]
 pub struct Build {
@@ -43,16 +44,6 @@ pub struct Build {
     /// How to show progress
     #[arg(long, value_enum, default_value_t = Progress::Auto)]
     pub progress: Progress,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Progress {
-    /// A live display on a terminal, plain lines elsewhere
-    Auto,
-    /// Plain lines
-    Plain,
-    /// buildx's own display
-    Native,
 }
 
 pub(super) fn pair(text: &str) -> Result<(String, String), String> {

@@ -2,17 +2,15 @@
 
 mod building;
 mod keeping;
-mod publishing;
 mod testing;
 
-use std::path::PathBuf;
+use clap::{Parser, Subcommand};
 
-use clap::builder::FalseyValueParser;
-use clap::{Args, Parser, Subcommand, ValueEnum};
-
-pub use building::{Build, Progress};
+pub use crate::options::{Color, Format, Global, Progress};
+pub use crate::task::push::Push;
+pub use crate::task::release::Release;
+pub use building::Build;
 pub use keeping::{Backend, Cache, Doctor, Prune, PruneCommand, Verify};
-pub use publishing::{Publish, Push, Release};
 pub use testing::{Bench, Ci, Lab, Test};
 
 /// Builds, publishes and keeps the container images of this repository.
@@ -30,60 +28,6 @@ pub struct Cli {
     pub global: Global,
     #[command(subcommand)]
     pub command: Command,
-}
-
-/// Options of every command.
-#[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Options of every command")]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own on the command line")]
-pub struct Global {
-    /// Show what would be done and why, and change nothing
-    #[arg(long, global = true, env = "XTASK_DRY_RUN", value_parser = FalseyValueParser::new())]
-    pub dry_run: bool,
-    /// Form of the data on stdout; `bake` and `matrix` go with `build`
-    #[arg(long, global = true, value_enum, default_value_t = Format::Human)]
-    pub format: Format,
-    /// Run in the lab: an engine, a registry and stand-ins, all on loopback
-    #[arg(long, global = true)]
-    pub lab: bool,
-    /// Never install a package for the lab; say what is missing instead
-    #[arg(long, global = true)]
-    pub no_install: bool,
-    /// The buildx builder to use
-    #[arg(long, global = true, value_name = "NAME")]
-    pub builder: Option<String>,
-    /// Show each process call before it runs
-    #[arg(short, long, global = true, conflicts_with = "quiet")]
-    pub verbose: bool,
-    /// Show no progress, only data and errors
-    #[arg(short, long, global = true)]
-    pub quiet: bool,
-    /// When to use colour
-    #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
-    pub color: Color,
-    /// Save what was gathered to a file
-    #[arg(long, global = true, value_name = "FILE")]
-    pub record_facts: Option<PathBuf>,
-    /// Plan from such a file, without looking at the world
-    #[arg(long, global = true, value_name = "FILE", conflicts_with = "record_facts")]
-    pub facts: Option<PathBuf>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    Human,
-    Json,
-    /// A file for `docker buildx bake --file`
-    Bake,
-    /// The `matrix` of a GitHub job: the services to build
-    Matrix,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Color {
-    Auto,
-    Always,
-    Never,
 }
 
 #[derive(Debug, Subcommand)]

@@ -16,15 +16,13 @@ use crate::report;
 use crate::report::plan::Place;
 
 use super::Start;
-use super::work::Work;
+use crate::build::Builds;
 
 pub fn run(mut start: Start, options: &cli::Build) -> Result<Exit> {
     let shown_only =
         start.global.dry_run || matches!(start.global.format, Format::Bake | Format::Matrix);
-    if start.global.facts.is_some() && !shown_only {
-        return Err(Failure::usage("`--facts` plans from a file, and builds nothing")
-            .hint("add --dry-run")
-            .into());
+    if !shown_only {
+        start.publishes_no_saved_facts()?;
     }
     let purpose = match start.global.format {
         Format::Matrix => Purpose::Names,
@@ -32,7 +30,7 @@ pub fn run(mut start: Start, options: &cli::Build) -> Result<Exit> {
         _ if options.test => Purpose::Test,
         _ => Purpose::Image,
     };
-    start.enter_lab()?;
+    crate::lab::enter(&mut start)?;
     let mut facts = start.facts(&Wanted {
         changed_since: options.changed_since.as_deref(),
         secrets: &options.secret,
@@ -70,21 +68,22 @@ pub fn run(mut start: Start, options: &cli::Build) -> Result<Exit> {
         .hint("cargo xtask push, or cargo xtask build --channel local")
         .into());
     }
-    let work = Work::new(&start, &facts, &plan, options.progress, options.jobs);
-    work.prepare()?;
+    let (channel, builder) = (plan.channel, &plan.builder);
+    let builds = Builds::new(&start, &facts, channel, builder, options.progress, options.jobs);
+    builds.prepare()?;
     let (records, errors): (Vec<Record>, Vec<Result<()>>) =
-        work.each(|service| work.recorded(service, |_| Ok(()))).into_iter().unzip();
-    tell(&work, &errors);
-    report(&work, &records)
+        builds.all(&plan.services).into_iter().unzip();
+    show_errors(&builds, &errors);
+    report(&builds, &plan, &records)
 }
 
-/// Tells what kept services from being built. That there is no engine is told once for all.
-fn tell(work: &Work<'_>, errors: &[Result<()>]) {
+/// Shows what kept services from being built, each reason once.
+fn show_errors(builds: &Builds<'_>, errors: &[Result<()>]) {
     let errors = errors.iter().filter_map(|done| done.as_ref().err());
-    let told = errors.filter(|error| !error.is::<Interrupted>());
-    let texts: BTreeSet<String> = told.map(|error| report::error::rendered(error).1).collect();
+    let errors = errors.filter(|error| !error.is::<Interrupted>());
+    let texts: BTreeSet<String> = errors.map(|error| report::error::rendered(error).1).collect();
     for text in &texts {
-        work.display.error(text);
+        builds.display.error(text);
     }
 }
 
@@ -118,21 +117,21 @@ fn show(plan: &BuildPlan, format: Format, place: &Place<'_>) -> Result<()> {
     Ok(())
 }
 
-fn report(work: &Work<'_>, records: &[Record]) -> Result<Exit> {
-    match work.start.global.format {
+fn report(builds: &Builds<'_>, plan: &BuildPlan, records: &[Record]) -> Result<Exit> {
+    match builds.command.global.format {
         Format::Json => {
             let text = serde_json::to_string_pretty(&json!({
                 "schema": record::SCHEMA,
-                "channel": work.plan.channel,
+                "channel": plan.channel,
                 "records": records,
-                "left_out": work.plan.left_out,
+                "left_out": plan.left_out,
             }))?;
             terminal::data(&format!("{text}\n"));
         }
-        _ if records.is_empty() => work.display.message("nothing to build"),
+        _ if records.is_empty() => builds.display.message("nothing to build"),
         _ => {
-            let tiers = report::tiers::below(records.iter(), work.width);
-            terminal::data(&format!("{}{tiers}", report::build::table(records).text(work.width)));
+            let tiers = report::tiers::below(records.iter(), builds.width);
+            terminal::data(&format!("{}{tiers}", report::build::table(records).text(builds.width)));
         }
     }
     github::summary(&report::build::summary(records))?;

@@ -12,7 +12,7 @@ use crate::model::service::ServiceName;
 use crate::model::tier::{Seen, TierLook};
 use crate::outside::gather::Wanted;
 use crate::outside::registry::{Client, empty_cache};
-use crate::outside::{clock, terminal};
+use crate::outside::{clock, gather, terminal};
 use crate::plan::cache::sources;
 use crate::plan::channel::channel;
 use crate::plan::selection::select;
@@ -20,12 +20,12 @@ use crate::report::quantity::bytes;
 use crate::report::table::Table;
 use crate::report::{self, WIDTH};
 
-use super::publish::again;
-use super::{Start, gate};
+use super::Start;
+use crate::publish::again;
 
 pub fn run(mut start: Start, command: &Cache) -> Result<Exit> {
     let format = start.human_or_json()?;
-    start.enter_lab()?;
+    crate::lab::enter(&mut start)?;
     let (Cache::Status { services } | Cache::Invalidate { services }) = command;
     let facts = start.facts(&Wanted { tiers: true, services, ..Wanted::default() })?;
     let chosen: Vec<_> =
@@ -103,7 +103,7 @@ fn invalidate(start: &Start, facts: &Facts, services: &[ServiceName]) -> Result<
             .hint("cargo xtask cache status")
             .into());
     }
-    let client = gate::client(facts);
+    let client = gather::client(facts);
     for service in services {
         let place = facts.cache_place(service).context("no repository is known")?;
         let reference = place.cache()?;

@@ -52,7 +52,7 @@ pub fn run(mut start: Start, options: &cli::Ci) -> Result<Exit> {
             .hint("cargo xtask ci pr --dry-run --format json")
             .into());
     }
-    start.enter_lab()?;
+    crate::lab::enter(&mut start)?;
     Run { start: &start, workflow: &workflow, told: &told, summaries: String::new() }.all()
 }
 

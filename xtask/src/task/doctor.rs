@@ -8,7 +8,7 @@ use crate::model::failure::Exit;
 use crate::model::invocation::Invocation;
 use crate::model::reference::Reference;
 use crate::model::service::ServiceName;
-use crate::outside::gather::Wanted;
+use crate::outside::gather::{self, Wanted};
 use crate::outside::registry::{Client, RegistryError};
 use crate::outside::{clock, docker, git, parallel, records};
 use crate::plan::verify::machine::{Disk, Probes, Push, machine};
@@ -19,10 +19,10 @@ use super::verify::show;
 
 pub fn run(mut start: Start, options: &Doctor) -> Result<Exit> {
     let format = start.human_or_json()?;
-    start.enter_lab()?;
+    crate::lab::enter(&mut start)?;
     let mut facts = start.facts(&Wanted { tiers: true, ..Wanted::default() })?;
     facts.engine = docker::read(&start.runner)?;
-    let client = super::gate::client(&facts);
+    let client = gather::client(&facts);
     let probes = Probes {
         disk: disk(&start),
         pushes: pushes(&start, &facts, &client),

@@ -1,65 +1,85 @@
-//! `cargo xtask push`: publishes the dev channel. What did not change is only tagged.
+//! `cargo xtask push`: publishes the dev channel. A service that did not change is only tagged.
 
 use anyhow::Result;
+use clap::Args;
+use clap::builder::FalseyValueParser;
 
-use crate::cli::{self, Format};
+use crate::command::Command;
+use crate::lab;
 use crate::model::channel::Channel;
 use crate::model::failure::Exit;
-use crate::outside::gather::Wanted;
+use crate::options::{Format, Publishing};
+use crate::outside::gather::{self, Wanted};
 use crate::outside::terminal;
 use crate::plan::build::BuildOptions;
-use crate::plan::labels::revision;
-use crate::plan::publish::{Moves, Request, Wishes, dev_tags};
-use crate::plan::push::commit;
+use crate::plan::publish::{Moves, PublishOptions, commit, dev};
+use crate::publish::Pipeline;
 use crate::report;
 
-use super::Start;
-use super::gate;
-use super::publication::Publication;
+use super::build::matrix;
 
-pub fn run(mut start: Start, options: &cli::Push) -> Result<Exit> {
-    start.enter_lab()?;
-    let facts = start.facts(&Wanted {
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own on the command line")]
+#[derive(Debug, Clone, Args)]
+pub struct Push {
+    /// Services to publish; all by default
+    #[arg(value_name = "SERVICE")]
+    pub services: Vec<String>,
+    /// Publish only services whose inputs differ from this revision
+    #[arg(long, value_name = "REV")]
+    pub changed_since: Option<String>,
+    /// Build although nothing changed; for a published commit, only to fill the cache
+    #[arg(long, env = "XTASK_REBUILD", value_parser = FalseyValueParser::new())]
+    pub rebuild: bool,
+    /// Let a floating tag go back to an older commit
+    #[arg(long)]
+    pub allow_rollback: bool,
+    #[command(flatten)]
+    pub publishing: Publishing,
+    /// Explain for each service which input changed, and why it is built or not
+    #[arg(long)]
+    pub explain: bool,
+    /// Publish a working tree with uncommitted changes, marked as dirty
+    #[arg(long)]
+    pub allow_dirty: bool,
+}
+
+pub fn run(mut command: Command, options: &Push) -> Result<Exit> {
+    command.publishes_no_saved_facts()?;
+    lab::enter(&mut command)?;
+    let facts = command.facts(&Wanted {
         changed_since: options.changed_since.as_deref(),
         services: &options.services,
         ..Wanted::default()
     })?;
-    let git = commit(&facts, Some(options.allow_dirty))?;
-    let dirty = !git.dirty.is_empty();
-    let revision = revision(git);
-    let tags = dev_tags(&revision, dirty)?;
+    let moves = if options.allow_rollback { Moves::Anywhere } else { Moves::Forward };
+    let (rebuild, sign) = (options.rebuild, options.publishing.sign);
+    let wanted = PublishOptions { rebuild, moves, sign, ..PublishOptions::default() };
+    let request = dev(commit(&facts, Some(options.allow_dirty))?, wanted)?;
     let build = BuildOptions {
         services: options.services.clone(),
         channel: Some(Channel::Dev),
-        builder: start.global.builder.clone(),
-        push_to: tags.exact.first().cloned(),
-        only_shown: start.global.dry_run || start.global.format == Format::Matrix,
+        builder: command.global.builder.clone(),
+        push_to: request.tags.exact.first().cloned(),
+        only_shown: command.global.dry_run || command.global.format == Format::Matrix,
         ..BuildOptions::default()
     };
-    let wishes = Wishes {
-        rebuild: options.rebuild,
-        dirty,
-        moves: if options.allow_rollback { Moves::Anywhere } else { Moves::Forward },
-        promote: false,
-    };
-    let like = tags.floating.first().cloned();
-    let request = Request { revision, tags, like, wishes };
-    let client = gate::client(&facts);
-    let mut publication = Publication::new(&start, facts, request, build, client)?;
-    let plan = publication.plan()?;
-    if start.global.format == Format::Matrix {
+    let client = gather::client(&facts);
+    let mut pipeline =
+        Pipeline { command: &command, facts, client, request, options: build, release: None };
+    pipeline.gather()?;
+    let plan = pipeline.plan()?;
+    if command.global.format == Format::Matrix {
         let names = plan.services.iter().filter(|service| service.build.is_some());
-        terminal::data(&super::build::matrix(names.map(|service| service.service.as_str()))?);
+        terminal::data(&matrix(names.map(|service| service.service.as_str()))?);
         return Ok(Exit::Done);
     }
     if options.explain {
         for service in &plan.services {
-            start.say(&report::publication::explained(service));
+            command.say(&report::publication::explained(service));
         }
     }
-    if start.global.dry_run {
-        publication.show(&plan)?;
-        return Ok(Exit::Done);
+    if command.global.dry_run {
+        return pipeline.show(&plan);
     }
-    Ok(publication.carry_out(&plan, &options.publish)?.0)
+    pipeline.apply(&plan, &options.publishing)
 }

@@ -15,7 +15,7 @@ use crate::outside::{clock, inventory};
 use crate::plan::retention;
 
 use super::Start;
-use super::publish::PATIENCE;
+use crate::publish::PATIENCE;
 
 /// The most requests to GitHub for the packages of one repository: a list has a hundred versions each.
 const BUDGET: u64 = 100;
@@ -25,7 +25,7 @@ pub(super) fn api(start: &Start, facts: &Facts) -> Result<Option<GitHubApi>> {
     if facts.lab.is_none() && facts.registry().as_str() != "ghcr.io" {
         return Ok(None);
     }
-    Ok(Some(super::github::api(start, facts)?).filter(|api| api.token.is_some()))
+    Ok(Some(crate::github::api(start, facts)?).filter(|api| api.token.is_some()))
 }
 
 /// How many versions of a package have no tag and would be deleted.

@@ -25,7 +25,7 @@ use super::Start;
 
 pub fn run(mut start: Start, options: &Verify) -> Result<Exit> {
     let format = start.human_or_json()?;
-    start.enter_lab()?;
+    crate::lab::enter(&mut start)?;
     let facts = start.facts(&Wanted::default())?;
     let chosen = select(&facts, &options.services)?.chosen;
     let services: Vec<&ServiceFacts> = chosen.iter().map(|(service, _)| *service).collect();
@@ -88,7 +88,7 @@ fn published(
     smoke: bool,
 ) -> Result<Vec<Finding>> {
     let begun = Instant::now();
-    let client = super::gate::client(facts);
+    let client = gather::client(facts);
     let nobody = Client::new(Options { credentials: Source::Anonymous, ..Options::default() });
     let reader = Reader {
         start,
@@ -156,7 +156,7 @@ impl Reader<'_> {
     fn package(&self, service: &ServiceFacts) -> Result<Package> {
         let Self { start, facts, inspector, api } = self;
         let repository =
-            facts.published(&service.name).ok_or_else(crate::plan::build::no_repository)?;
+            facts.published(&service.name).ok_or_else(crate::model::facts::no_repository)?;
         let mut seen = inspector.package(&repository, service, &bases(facts, service))?;
         let judged = tags::judged(seen.listing.tags());
         let digests: BTreeSet<Digest> =

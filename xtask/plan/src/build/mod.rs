@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod driver_tests;
 mod needs;
+mod options;
+mod recipe;
 mod secrets;
 mod service;
 
@@ -13,58 +15,21 @@ use serde::Serialize;
 use crate::Choice;
 use crate::builder::{self, BuilderPlan, builder};
 use crate::cache::{self, Export, NotExported, TierPlan};
-use crate::selection::{LeftOut, select};
+use crate::selection::{LeftOut, Selection, select};
 use needs::needs;
+pub use options::{BuildOptions, Purpose};
+pub use recipe::Recipe;
 use service::Context;
 use xtask_model::build::{BuildSpec, Output, Provenance};
 use xtask_model::channel::Channel;
-use xtask_model::config::{SecretSource, SmokeTest, build_argument};
+use xtask_model::config::{SmokeTest, build_argument};
 use xtask_model::facts::Facts;
 use xtask_model::failure::Failure;
 use xtask_model::inputs::Inputs;
 use xtask_model::invocation::Invocation;
-use xtask_model::platform::Platform;
 use xtask_model::record::{ExportOutcome, ExportRecord};
-use xtask_model::reference::{Reference, Repository, Tag};
+use xtask_model::reference::{Reference, Repository};
 use xtask_model::service::ServiceName;
-
-/// What the command line asks of a build.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct BuildOptions {
-    pub services: Vec<String>,
-    pub channel: Option<Channel>,
-    pub builder: Option<String>,
-    pub build_args: BTreeMap<String, String>,
-    pub secrets: BTreeMap<String, SecretSource>,
-    pub platforms: Vec<Platform>,
-    pub no_cache: bool,
-    pub purpose: Purpose,
-    /// The version that is released, on the release channel.
-    pub version: Option<String>,
-    /// Tag that a publication pushes to first.
-    pub push_to: Option<Tag>,
-    /// Whether the plan is only shown, so that it needs no engine.
-    pub only_shown: bool,
-}
-
-/// What is wanted of a build.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Purpose {
-    #[default]
-    Image,
-    /// The image, which is then started, for which it must be loaded.
-    Test,
-    /// What BuildKit has to say about the Dockerfile, and no image.
-    Check,
-    /// Only which services there are to build.
-    Names,
-}
-
-impl Purpose {
-    pub fn makes_image(self) -> bool {
-        matches!(self, Self::Image | Self::Test)
-    }
-}
 
 /// Everything `build` will do. Its JSON form is what `--dry-run --format json` prints.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -136,13 +101,24 @@ pub fn exporting(built: &BuildSpec, after: &[ExportRecord]) -> Option<BuildSpec>
 
 /// Decides everything `build` will do.
 pub fn plan(facts: &Facts, options: &BuildOptions) -> Result<BuildPlan, Failure> {
+    plan_some(facts, options, |_| true)
+}
+
+/// The same, with builds only for the selected services that also are `wanted`. Without any, no builder is
+/// chosen.
+pub fn plan_some(
+    facts: &Facts,
+    options: &BuildOptions,
+    wanted: impl Fn(&ServiceName) -> bool,
+) -> Result<BuildPlan, Failure> {
     let github = facts.environment.github.as_ref();
     let (channel, why) = crate::channel::channel(options.channel, github)?;
-    let selection = select(facts, &options.services)?;
+    let mut selection = select(facts, &options.services)?;
+    selection.chosen.retain(|(service, _)| wanted(&service.name));
     check_arguments(options)?;
     let repository = facts.repository();
     let project = project(repository.as_ref().map(|(name, _)| name));
-    let builder = chosen_builder(facts, options, channel)?;
+    let builder = chosen_builder(facts, options, channel, &selection)?;
     let context = Context {
         facts,
         options,
@@ -155,8 +131,9 @@ pub fn plan(facts: &Facts, options: &BuildOptions) -> Result<BuildPlan, Failure>
         .chosen
         .iter()
         .map(|(service, reason)| context.service(service, reason))
-        .collect::<Result<_, _>>()?;
-    let mut choices = vec![why, builder.choice.clone()];
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut choices = vec![why];
+    choices.extend((!services.is_empty()).then(|| builder.choice.clone()));
     choices
         .extend(repository.as_ref().map(|(name, reason)| Choice::new("repository", name, *reason)));
     Ok(BuildPlan { schema: 1, channel, choices, builder, services, left_out: selection.left_out })
@@ -167,13 +144,13 @@ pub fn chosen_builder(
     facts: &Facts,
     options: &BuildOptions,
     channel: Channel,
+    selection: &Selection<'_>,
 ) -> Result<BuilderPlan, Failure> {
     let asked = match (&options.builder, &facts.config.builder) {
         (Some(name), _) => Some((name.as_str(), "`--builder`")),
         (None, Some(name)) => Some((name.as_str(), "`workspace.metadata.images.builder`")),
         (None, None) => None,
     };
-    let selection = select(facts, &options.services)?;
     let needs = needs(facts, options, channel, &selection.chosen);
     let repository = facts.repository();
     let project = project(repository.as_ref().map(|(name, _)| name));
@@ -205,11 +182,6 @@ fn check_arguments(options: &BuildOptions) -> Result<(), Failure> {
         build_argument(name, value)
             .map_err(|problem| Failure::usage(format!("`--build-arg {name}`: {problem}")))
     })
-}
-
-pub fn no_repository() -> Failure {
-    Failure::usage("no repository is known to publish to")
-        .hint("set `repository = \"OWNER/REPO\"` under [workspace.metadata.images] in Cargo.toml")
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use xtask_model::config::ServiceConfig;
 use xtask_model::facts::{Facts, ServiceFacts};
 use xtask_model::platform::Platform;
 
-use super::{BuildOptions, Purpose};
+use super::options::{BuildOptions, Purpose};
 
 /// What a plan for the `chosen` services needs a builder to do.
 pub(super) fn needs(

@@ -9,17 +9,18 @@ use crate::labels::{Subject, labels};
 use xtask_model::build::{BuildSpec, Output, Provenance};
 use xtask_model::channel::Channel;
 use xtask_model::config::ServiceConfig;
-use xtask_model::dockerfile::Dockerfile;
-use xtask_model::facts::{Facts, ServiceFacts};
+use xtask_model::facts::{Facts, ServiceFacts, no_repository};
 use xtask_model::failure::Failure;
-use xtask_model::inputs::{self, INPUTS, Inputs};
+use xtask_model::inputs::INPUTS;
 use xtask_model::lab::STAND_IN_LABEL;
 use xtask_model::platform::Platform;
 use xtask_model::record;
 use xtask_model::reference::{Digest, Reference, Repository, Tag};
 
-use super::needs::{loads, platforms};
-use super::{BuildOptions, Purpose, ServicePlan, no_repository};
+use super::ServicePlan;
+use super::needs::loads;
+use super::options::{BuildOptions, Purpose};
+use super::recipe::Recipe;
 
 /// What is the same for all services of one plan.
 pub(super) struct Context<'f> {
@@ -33,43 +34,36 @@ pub(super) struct Context<'f> {
 
 impl Context<'_> {
     pub fn service(&self, service: &ServiceFacts, why: &str) -> Result<ServicePlan, Failure> {
-        let config = self.facts.config.service(&service.name);
-        let file = format!("{}/Dockerfile", service.folder);
-        let target = config.target.as_deref();
-        let dockerfile = dockerfile(service, &file, target)?;
-        let build_args = self.build_args(&config);
-        let bases = dockerfile.bases(&build_args, target);
-        let base = dockerfile.final_base(&build_args, target);
-        let mut choices = vec![Choice::new("service", &service.name, why)];
-        let (platforms, platforms_why) = self.platforms(service);
-        choices.push(platforms_why);
+        let recipe = Recipe::new(self.facts, self.options, self.channel, service)?;
+        let Recipe { config, bases, build_args, platforms, .. } = &recipe;
+        let mut choices = vec![Choice::new("service", &service.name, why), shown(&recipe)];
         let place = self.facts.cache_place(&service.name);
         let tiers = cache::sources(place.as_ref(), self.facts.looks(&service.name));
         let (cache_to, exports, not_exported) = self.exports(service, &mut choices);
         let (output, output_why) = self.output(service)?;
         choices.push(output_why);
-        let mut labels = self.labels(service, &config, base.as_deref());
-        if let Some(names) = self.stood_in(&bases) {
+        let mut labels = self.labels(service, config, recipe.base.as_deref());
+        if let Some(names) = self.stood_in(bases) {
             choices.push(Choice::new("stand-in", &names, "the lab cannot pull these bases"));
             labels.insert(STAND_IN_LABEL.to_owned(), names);
         }
-        let inputs = self.inputs(service, &config, &build_args, &platforms, &bases);
+        let inputs = recipe.inputs(self.facts, service);
         // Only the dev channel compares inputs; a release is a version of a commit.
         if let Some(inputs) = inputs.as_ref().filter(|_| self.channel == Channel::Dev) {
             labels.insert(INPUTS.to_owned(), inputs.text());
         }
-        let secrets = self.secrets(service, &config, &dockerfile, &build_args)?;
+        let secrets = self.secrets(service, config, &recipe.dockerfile, build_args)?;
         let build = BuildSpec {
             builder: self.builder.name.clone(),
             context: service.folder.clone(),
-            dockerfile: file,
+            dockerfile: recipe.file.clone(),
             target: config.target.clone(),
-            platforms,
-            build_args,
+            platforms: platforms.clone(),
+            build_args: build_args.clone(),
             // The commit's time: the same commit gives the same configuration.
             created: self.facts.git.as_ref().map(|git| git.time),
             secrets,
-            contexts: self.contexts(&bases),
+            contexts: self.contexts(bases),
             annotations: if self.channel.publishes() { labels.clone() } else { BTreeMap::new() },
             labels,
             cache_from: tiers.iter().filter_map(|tier| tier.argument.clone()).collect(),
@@ -83,7 +77,7 @@ impl Context<'_> {
             service: service.name.clone(),
             choices,
             repository: self.facts.published(&service.name),
-            bases,
+            bases: recipe.bases,
             tiers,
             exports,
             not_exported,
@@ -94,10 +88,17 @@ impl Context<'_> {
             },
             build,
             smoke_test: (self.options.purpose == Purpose::Test)
-                .then(|| config.smoke_test.unwrap_or_default()),
+                .then(|| recipe.config.smoke_test.unwrap_or_default()),
             expected_seconds: record::expected_seconds(&service.earlier, self.channel),
         })
     }
+}
+
+/// The choice of platforms.
+fn shown(recipe: &Recipe) -> Choice {
+    let names: Vec<_> = recipe.platforms.iter().map(Platform::as_str).collect();
+    let names = if names.is_empty() { "the builder's own".to_owned() } else { names.join(",") };
+    Choice::new("platform", names, recipe.platforms_reason)
 }
 
 fn provenance(channel: Channel) -> Provenance {
@@ -108,65 +109,7 @@ fn provenance(channel: Channel) -> Provenance {
     }
 }
 
-/// The Dockerfile, which must have the stage that is to be built.
-fn dockerfile(
-    service: &ServiceFacts,
-    file: &str,
-    target: Option<&str>,
-) -> Result<Dockerfile, Failure> {
-    let dockerfile = Dockerfile::parse(&service.dockerfile)
-        .map_err(|error| Failure::usage(format!("{file}:{}: {}", error.line, error.problem)))?;
-    match target.filter(|target| !dockerfile.has_stage(target)) {
-        Some(target) => Err(Failure::usage(format!("{file} has no stage `{target}`")).hint(
-            format!("correct `target` under [workspace.metadata.images.services.{}]", service.name),
-        )),
-        None => Ok(dockerfile),
-    }
-}
-
 impl Context<'_> {
-    fn build_args(&self, config: &ServiceConfig) -> BTreeMap<String, String> {
-        let mut arguments = config.build_args.clone();
-        arguments.extend(self.options.build_args.clone());
-        arguments
-    }
-
-    /// The inputs; `None` for a dirty tree and where a base's digest is not known.
-    fn inputs(
-        &self,
-        service: &ServiceFacts,
-        config: &ServiceConfig,
-        build_args: &BTreeMap<String, String>,
-        platforms: &[Platform],
-        bases: &[String],
-    ) -> Option<Inputs> {
-        let git = self.facts.git.as_ref().filter(|git| git.dirty.is_empty())?;
-        let resolved = &self.facts.published.get(&service.name)?.bases;
-        Some(Inputs {
-            plan: inputs::PLAN,
-            tree: git.trees.get(&service.folder)?.clone(),
-            arguments: build_args.clone(),
-            target: config.target.clone(),
-            platforms: platforms.to_vec(),
-            bases: bases
-                .iter()
-                .map(|name| Some((name.clone(), resolved.get(name)?.clone())))
-                .collect::<Option<_>>()?,
-            sbom: self.facts.config.sbom,
-        })
-    }
-
-    fn platforms(&self, service: &ServiceFacts) -> (Vec<Platform>, Choice) {
-        let own = self.facts.config.services.get(&service.name);
-        let (platforms, reason) = platforms(self.facts, self.options, self.channel, own);
-        let shown = if platforms.is_empty() {
-            "the builder's own".to_owned()
-        } else {
-            platforms.iter().map(Platform::as_str).collect::<Vec<_>>().join(",")
-        };
-        (platforms.to_vec(), Choice::new("platform", shown, reason))
-    }
-
     /// The exports that go with the image, as `--cache-to` takes them, those that follow it, and the
     /// tiers without one.
     fn exports(
@@ -226,7 +169,8 @@ impl Context<'_> {
             self.facts.git.as_ref().ok_or_else(|| {
                 Failure::usage("there is no commit to publish").hint("git commit")
             })?;
-        crate::publish::dev_tag(&crate::labels::revision(git))
+        let revision = crate::labels::revision(git);
+        Tag::dev_commit(&revision).map_err(|error| Failure::usage(error.to_string()))
     }
 
     fn labels(

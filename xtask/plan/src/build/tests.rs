@@ -2,6 +2,7 @@ use expect_test::{Expect, expect};
 
 use super::*;
 use crate::builder::{Needs, Several};
+use xtask_model::config::SecretSource;
 use xtask_model::facts::{Builder, BuilderNode, Engine};
 use xtask_model::platform::Platform;
 
@@ -168,7 +169,7 @@ fn a_published_image_goes_lazily_under_its_exact_tag_with_all_platforms() {
         &facts,
         &on(Channel::Dev, Purpose::Image),
         &expect![[
-            r#"no repository is known to publish to / set `repository = "OWNER/REPO"` under [workspace.metadata.images] in Cargo.toml"#
+            r#"no repository to publish to is known / set `repository = "OWNER/REPO"` under [workspace.metadata.images] in Cargo.toml"#
         ]],
     );
 }

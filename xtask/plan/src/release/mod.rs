@@ -2,8 +2,6 @@
 
 mod next;
 mod notes;
-mod outlook;
-mod promotion;
 mod tags;
 mod version;
 
@@ -16,14 +14,11 @@ use xtask_model::facts::{Facts, Git};
 use xtask_model::failure::Failure;
 use xtask_model::release::ReleaseFacts;
 
-use super::publish::Tags;
-use super::push::commit;
+use super::publish::{Moves, PublishOptions, Request, Tags, commit, dev_tag};
 
 pub use next::{Next, next};
 pub use notes::{announcement, changelog_section, previous};
-pub use outlook::{Becomes, Explanation, Outlook, ServiceOutlook, outlook};
-pub use promotion::promotable;
-pub use tags::{Floating, exact, floating, tags};
+pub use tags::{Floating, exact, floating};
 pub use version::{published, version};
 
 /// What was typed.
@@ -31,23 +26,49 @@ pub use version::{published, version};
 pub struct Asked {
     pub version: Option<Version>,
     pub next: Option<Next>,
+    /// Create the git tag where it is missing.
+    pub create_tag: bool,
+    /// Create the GitHub release.
+    pub github_release: bool,
 }
 
 /// A release that may be made.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ReleasePlan {
     pub version: Version,
-    /// Who says that it is this one.
+    /// Where the version comes from.
     pub reason: String,
     pub revision: String,
     pub git_tag: GitTag,
-    pub tags: Tags,
+    /// Whether there is an `origin` to push the git tag to. The lab's releases stay in the lab.
+    #[serde(skip)]
+    pub has_origin: bool,
+    #[serde(skip)]
+    pub create_tag: bool,
+    #[serde(skip)]
+    pub github_release: bool,
+    /// What happens to each floating tag.
+    pub floating: Vec<Floating>,
 }
 
 impl ReleasePlan {
     /// The name of the git tag.
     pub fn name(&self) -> String {
         format!("v{}", self.version)
+    }
+
+    /// The publication of this release. An image states its version, so without `--promote` it is built
+    /// whatever its inputs are.
+    pub fn request(&self, promote: bool, sign: bool) -> Result<Request, Failure> {
+        let moving = self.floating.iter().filter(|floating| floating.moves);
+        let tags = Tags {
+            exact: exact(&self.version, &self.revision)?,
+            floating: moving.map(|floating| floating.tag.clone()).collect(),
+        };
+        let moves = Moves::ByVersion;
+        let options = PublishOptions { rebuild: true, promote, dirty: false, moves, sign };
+        let like = Some(dev_tag(&self.revision)?);
+        Ok(Request { revision: self.revision.clone(), tags, like, options })
     }
 }
 
@@ -61,23 +82,6 @@ pub enum GitTag {
     Missing,
 }
 
-impl GitTag {
-    /// Refuses a release without its tag, unless it may be made.
-    pub fn require(self, name: &str, create: bool) -> Result<(), Failure> {
-        match self {
-            Self::OnlyHere if !create => {
-                Err(Failure::refused(format!("`origin` does not have the git tag `{name}`"))
-                    .hint(format!("git push origin {name}, or add --create-tag")))
-            }
-            Self::Missing if !create => {
-                Err(Failure::refused(format!("there is no git tag `{name}`"))
-                    .hint(format!("git tag {name} && git push origin {name}, or add --create-tag")))
-            }
-            Self::There | Self::OnlyHere | Self::Missing => Ok(()),
-        }
-    }
-}
-
 /// Decides what is released. The facts must hold those of a release.
 pub fn plan(facts: &Facts, asked: &Asked) -> Result<ReleasePlan, Failure> {
     let git = commit(facts, None)?;
@@ -88,8 +92,17 @@ pub fn plan(facts: &Facts, asked: &Asked) -> Result<ReleasePlan, Failure> {
     let (version, reason) = aim(facts, git, &release.known(), asked)?.version(asked, release)?;
     check_branch(facts, git, release)?;
     let git_tag = git_tag(&version, git, release)?;
-    let tags = tags(&version, &git.revision, &release.versions())?;
-    Ok(ReleasePlan { version, reason, revision: git.revision.clone(), git_tag, tags })
+    let floating = floating(&version, &release.versions());
+    Ok(ReleasePlan {
+        version,
+        reason,
+        revision: git.revision.clone(),
+        git_tag,
+        has_origin: release.has_origin && facts.lab.is_none(),
+        create_tag: asked.create_tag,
+        github_release: asked.github_release,
+        floating,
+    })
 }
 
 /// The version and commit of the release that comes before, after which messages of commits count;

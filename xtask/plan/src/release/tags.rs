@@ -3,7 +3,6 @@
 use semver::Version;
 use serde::Serialize;
 
-use crate::publish::Tags;
 use xtask_model::failure::Failure;
 use xtask_model::reference::Tag;
 
@@ -44,13 +43,4 @@ pub fn floating(version: &Version, published: &[Version]) -> Vec<Floating> {
         Some(Floating { tag: Tag::new(name).ok()?, moves, reason })
     };
     lines.into_iter().filter_map(decide).collect()
-}
-
-/// All tags of a publication of `version`.
-pub fn tags(version: &Version, revision: &str, published: &[Version]) -> Result<Tags, Failure> {
-    let moving = floating(version, published).into_iter().filter(|floating| floating.moves);
-    Ok(Tags {
-        exact: exact(version, revision)?,
-        floating: moving.map(|floating| floating.tag).collect(),
-    })
 }

@@ -2,6 +2,7 @@
 
 use crate::build::{self, BuildOptions};
 use crate::builder;
+use crate::selection::select;
 use xtask_model::channel::Channel;
 use xtask_model::facts::{Builder, Engine, Facts};
 use xtask_model::failure::Failure;
@@ -86,7 +87,9 @@ fn engine(facts: &Facts, asked: Option<&str>) -> Vec<Finding> {
     let mut findings = vec![Finding::new("engine", "buildx", Level::Pass, buildx.clone())];
     findings.extend(platforms(facts, builders));
     let options = BuildOptions { builder: asked.map(str::to_owned), ..BuildOptions::default() };
-    let chosen = match build::chosen_builder(facts, &options, Channel::Dev) {
+    let chosen = select(facts, &[])
+        .and_then(|selection| build::chosen_builder(facts, &options, Channel::Dev, &selection));
+    let chosen = match chosen {
         Ok(chosen) => chosen,
         Err(failure) => {
             findings.push(failed(failure));

@@ -29,7 +29,7 @@ pub fn run(mut start: Start, options: &Bench) -> Result<Exit> {
         return foreseen(options, format);
     }
     // On an engine that is another's, to empty it would be a loss.
-    start.enter_lab_with(EngineChoice::Private)?;
+    crate::lab::enter_with(&mut start, EngineChoice::Private)?;
     let world = World::new(&start)?;
     let (contenders, skipped) = world.contenders()?;
     for (contender, why) in &skipped {

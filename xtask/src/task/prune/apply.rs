@@ -21,8 +21,8 @@ use crate::plan::retention::reclaim::{Blobs, reclaimable};
 use crate::plan::retention::{RetentionPlan, Verdict, plan};
 use crate::report::{self, WIDTH};
 
-use super::super::gate::client;
 use super::{Pruner, absent, meanwhile, nothing_there, reports};
+use crate::outside::gather::client;
 
 /// How often the report is written at most while versions go. GitHub's go more slowly.
 const SAVING: Duration = Duration::from_millis(500);

@@ -16,7 +16,7 @@ use crate::outside::{clock, parallel};
 use crate::plan::retention::graph::Graph;
 use crate::plan::retention::reclaim::reclaimable;
 
-use super::super::publish::again;
+use crate::publish::again;
 
 /// Why a version is not what it was when it was listed: a tag has come or gone.
 pub fn changed(

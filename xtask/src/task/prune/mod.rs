@@ -30,8 +30,8 @@ use crate::plan::selection::select;
 use crate::report::{self, WIDTH};
 
 use super::Start;
-use super::gate::client;
-use super::publish::PATIENCE;
+use crate::outside::gather::client;
+use crate::publish::PATIENCE;
 
 pub fn run(mut start: Start, options: &cli::Prune) -> Result<Exit> {
     let format = start.human_or_json()?;
@@ -47,7 +47,7 @@ pub fn run(mut start: Start, options: &cli::Prune) -> Result<Exit> {
         let message = "`--facts` plans without looking at the world; what it plans is not applied";
         return Err(Failure::usage(message).hint("cargo xtask prune --facts FILE").into());
     }
-    start.enter_lab()?;
+    crate::lab::enter(&mut start)?;
     let facts = start.facts(&Wanted::default())?;
     let pruner = Pruner::new(&start, &facts, options)?;
     match &options.command {
@@ -144,7 +144,7 @@ impl<'p> Pruner<'p> {
             Backend::Github => true,
             Backend::Registry => false,
         };
-        let api = on_github.then(|| super::github::api(start, facts)).transpose()?;
+        let api = on_github.then(|| crate::github::api(start, facts)).transpose()?;
         let earlier = records::newest_first(&reports(start))
             .into_iter()
             .chain(options.report.clone())
@@ -161,7 +161,7 @@ impl<'p> Pruner<'p> {
     }
 
     fn repository(&self, service: &ServiceName) -> Result<Reference> {
-        Ok(self.facts.published(service).ok_or_else(crate::plan::build::no_repository)?)
+        Ok(self.facts.published(service).ok_or_else(crate::model::facts::no_repository)?)
     }
 
     /// The package's name: the repository without its owner.

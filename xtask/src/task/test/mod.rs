@@ -23,7 +23,8 @@ use crate::outside::{environment, files, interrupt, terminal};
 use crate::plan::lab::Ground;
 use crate::report::test_log;
 
-use super::{Start, lab};
+use super::Start;
+use crate::lab;
 
 /// One check: a name to call it by, and what it does.
 struct Check {

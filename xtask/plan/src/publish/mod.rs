@@ -1,0 +1,18 @@
+//! Publishing, as decisions: what a publication asks for (`request`), what each service needs
+//! (`action`), what may happen to each tag (`tags`), and the steps that follow (`steps`, `plan`).
+
+mod action;
+mod plan;
+mod promotion;
+mod request;
+mod steps;
+mod tags;
+
+pub use action::{Action, Decision, action, decide, decide_again};
+pub use plan::{Exposure, PublishPlan, ServicePublication, decisions, exposures, plan};
+pub use request::{Moves, PublishOptions, Request, Tags, commit, dev, dev_tag};
+pub use steps::{Extent, Requires, Step, steps};
+pub use tags::{
+    Exact, Move, Overtaken, Signature, exact, higher, movement, overtaken, overtaken_by_unknown,
+    recheck, signature, stand_in,
+};

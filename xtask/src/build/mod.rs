@@ -1,0 +1,11 @@
+//! Building the services of a plan: what `build`, `push` and `release` share. Attempts, the smoke test, the
+//! export of the cache, the explanation of a failure, and the record of each build.
+
+mod attempts;
+mod builds;
+mod cache_export;
+mod explanation;
+mod run;
+
+pub use builds::Builds;
+pub use run::Run;

@@ -1,0 +1,89 @@
+//! The lab as commands use it: entering and leaving it, its engine and its GitHub.
+
+mod up;
+
+use anyhow::{Context, Result};
+use serde_json::json;
+
+use crate::command::Command;
+use crate::model::facts::LabFacts;
+use crate::model::invocation::Invocation;
+use crate::model::lab::EngineChoice;
+use crate::model::reference::Repository;
+use crate::model::token::Secret;
+use crate::outside::lab::{Place, down, servers, world};
+use crate::outside::registry::{Client, Options};
+
+pub use up::{planned, up, where_checks_run};
+
+/// Brings the lab up where `--lab` asks for it. From then on processes use its engine.
+pub fn enter(command: &mut Command) -> Result<()> {
+    enter_with(command, EngineChoice::Auto)
+}
+
+/// The same with an engine of this kind.
+pub fn enter_with(command: &mut Command, choice: EngineChoice) -> Result<()> {
+    if command.global.lab && command.global.facts.is_none() {
+        let lab = bring_up(command, choice)?;
+        command.set_lab(lab);
+    }
+    Ok(())
+}
+
+/// Brings up what is missing of the lab, and returns its facts. A dry run plans with the lab as it would
+/// be.
+fn bring_up(command: &Command, choice: EngineChoice) -> Result<LabFacts> {
+    let enter = if command.global.dry_run { up::would_be } else { up };
+    let state = enter(command, choice)?;
+    state.facts().context("the lab has no registry")
+}
+
+/// Makes the repository known to the stand-in for GitHub, and returns a token that may write there.
+pub fn github(command: &Command, api: &str, repository: &Repository) -> Result<Secret> {
+    let (owner, name) =
+        repository.as_str().split_once('/').context("the repository has no owner")?;
+    let token = "lab-writer";
+    let client = Client::new(Options::default());
+    let permissions = json!({ "contents": "write", "packages": "write" });
+    let writer = json!({ "token": token, "login": owner, "permissions": permissions });
+    servers::github(&client, api, "tokens", &writer)?;
+    let repository = json!({ "owner": owner, "name": name });
+    let known = servers::github(&client, api, "repositories", &repository)?;
+    let folder = known.pointer("/git_dir").and_then(serde_json::Value::as_str);
+    let folder = folder.context("the lab's GitHub does not say where its repository is")?;
+    // As on GitHub, a release is of a commit that was pushed.
+    let push =
+        ["push", "--quiet", "--force", folder, "HEAD:refs/heads/main", "refs/tags/*:refs/tags/*"];
+    command.runner.output(&Invocation::new("git", push))?;
+    Ok(Secret::new(token))
+}
+
+/// Whether anything of the lab runs.
+pub fn is_up(command: &Command) -> bool {
+    let place = Place::new(&command.target);
+    let running = world::running(&place, place.state().as_ref());
+    running.registry || running.servers || running.engine
+}
+
+/// Restarts the lab's own engine; false when this is not in the lab, or its engine is another's.
+pub fn restart_engine(command: &Command) -> Result<bool> {
+    let place = Place::new(&command.target);
+    let is_ours = command.global.lab && place.state().is_some_and(|state| state.is_private());
+    if is_ours {
+        let lock = place.lock()?;
+        down::end_engine(&place);
+        drop(lock);
+        bring_up(command, EngineChoice::Private)?;
+    }
+    Ok(is_ours)
+}
+
+/// Takes the lab down and keeps its data.
+pub fn leave(command: &Command) -> Result<()> {
+    let place = Place::new(&command.target);
+    if !place.folder.is_dir() {
+        return Ok(());
+    }
+    let _lock = place.lock()?;
+    down::down(&command.runner, &place)
+}

@@ -1,0 +1,208 @@
+//! How the lab comes up: what there is, what the plan makes of it, and each step carried out.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context, Result};
+
+use crate::model::dockerfile::Dockerfile;
+use crate::model::lab::{EngineChoice, EngineState, STATE_SCHEMA, State};
+use crate::model::reference::Reference;
+use crate::outside::lab::{Place, bases, engine, install, runner_for, servers, world};
+use crate::outside::{environment, gather, terminal};
+use crate::plan::lab::{
+    Action, Base, FoundEngine, Ground, LabPlan, Program, World, ground, plan, runs,
+};
+
+use crate::command::Command;
+
+/// Up, whatever was there. Each step is told before it is taken, and the state is kept after each,
+/// so that what is interrupted goes on where it stopped.
+pub fn up(command: &Command, choice: EngineChoice) -> Result<State> {
+    let place = Place::new(&command.target);
+    let wanted = wanted_bases(command)?;
+    if let Some(state) = ready(command, &place, &wanted, choice)? {
+        return Ok(state);
+    }
+    servers::manifest()?;
+    let _lock = place.lock()?;
+    let (world, mut state) = look(command, &place, &wanted)?;
+    let plan = plan(&world, choice, !command.global.no_install)?;
+    settle(command, &place, &plan, &mut state)?;
+    for step in &plan.steps {
+        command.say(&format!("lab: {} ({})", step.action, step.reason));
+        carry_out(command, &place, &mut state, &step.action)?;
+        place.save(&state)?;
+    }
+    tell_stand_ins(&state, &wanted);
+    Ok(state)
+}
+
+/// The state of a lab that has all that is wanted. This is the way of nearly every `--lab`, so it
+/// asks no process anything.
+fn ready(
+    command: &Command,
+    place: &Place,
+    wanted: &BTreeSet<String>,
+    choice: EngineChoice,
+) -> Result<Option<State>> {
+    let Some(state) = place.state() else { return Ok(None) };
+    if !runs(world::running(place, Some(&state)), state.is_private(), choice) {
+        return Ok(None);
+    }
+    let bases = seen_bases(command, &state, wanted)?;
+    if !bases.iter().all(Base::is_there) {
+        return Ok(None);
+    }
+    tell_stand_ins(&state, wanted);
+    Ok(Some(state))
+}
+
+/// What is known of each base.
+fn seen_bases(command: &Command, state: &State, wanted: &BTreeSet<String>) -> Result<Vec<Base>> {
+    let one = |name: &String| {
+        let reference = Reference::normalized(name)?;
+        let known = state.bases.get(name);
+        Ok(Base {
+            reference: name.clone(),
+            pullable: known.is_none() && world::registry_answers(&reference),
+            // Before apt is there nothing can be said; and nothing was made then either.
+            present: known.is_some()
+                && bases::wanted(&command.runner, state, &reference)
+                    .is_ok_and(|now| known == Some(&now)),
+        })
+    };
+    wanted.iter().map(one).collect()
+}
+
+/// The bases that the services here need.
+fn wanted_bases(command: &Command) -> Result<BTreeSet<String>> {
+    let (config, services) = gather::services_and_config(&command.root, &command.target)?;
+    let mut wanted = BTreeSet::new();
+    for service in &services {
+        let own = config.service(&service.name);
+        // A Dockerfile that cannot be read is the build's to complain about.
+        if let Ok(dockerfile) = Dockerfile::parse(&service.dockerfile) {
+            wanted.extend(dockerfile.bases(&own.build_args, own.target.as_deref()));
+        }
+    }
+    Ok(wanted)
+}
+
+fn look(command: &Command, place: &Place, wanted: &BTreeSet<String>) -> Result<(World, State)> {
+    let before = place.state();
+    let running = world::running(place, before.as_ref());
+    let state = match before.clone() {
+        Some(state) if running.registry || running.servers || servers::are_free(&state.ports) => {
+            state
+        }
+        Some(state) => State { ports: servers::choose_ports()?, ..state },
+        None => State {
+            schema: STATE_SCHEMA,
+            engine: EngineState::Existing { host: None },
+            ports: servers::choose_ports()?,
+            bases: BTreeMap::new(),
+        },
+    };
+    let has = |program: &Program| match program {
+        Program::Buildx => world::has_buildx(&command.runner),
+        other => world::find(other.command()).is_some(),
+    };
+    let root = world::is_root();
+    let world = World {
+        linux: cfg!(target_os = "linux"),
+        root,
+        sudo: !root && world::has_sudo(&command.runner),
+        distribution: world::distribution(),
+        programs: Program::ALL.into_iter().filter(has).collect(),
+        engine: world::engine_version(&command.runner).map(|version| FoundEngine { version }),
+        running,
+        private_before: before.as_ref().map(State::is_private),
+        bases: seen_bases(command, &state, wanted)?,
+    };
+    Ok((world, state))
+}
+
+/// What `lab up` would do now.
+pub fn planned(command: &Command, choice: EngineChoice) -> Result<LabPlan> {
+    let (world, _) = look(command, &Place::new(&command.target), &wanted_bases(command)?)?;
+    Ok(plan(&world, choice, !command.global.no_install)?)
+}
+
+/// Where the checks of the lab can run.
+pub fn where_checks_run(command: &Command) -> Result<Ground> {
+    let (world, _) = look(command, &Place::new(&command.target), &wanted_bases(command)?)?;
+    Ok(ground(&world, !command.global.no_install))
+}
+
+/// The lab as it would be once it is up; what that takes is told, and nothing is done.
+pub fn would_be(command: &Command, choice: EngineChoice) -> Result<State> {
+    let place = Place::new(&command.target);
+    let wanted = wanted_bases(command)?;
+    if let Some(state) = ready(command, &place, &wanted, choice)? {
+        return Ok(state);
+    }
+    let (world, mut state) = look(command, &place, &wanted)?;
+    let plan = plan(&world, choice, !command.global.no_install)?;
+    for step in &plan.steps {
+        command.say(&format!("lab: would {} ({})", step.action, step.reason));
+    }
+    if plan.private && !state.is_private() {
+        state.engine = engine::to_be(&place);
+    }
+    for step in &plan.steps {
+        if let Action::MakeBase { reference } = &step.action {
+            let stand_in =
+                bases::wanted(&command.runner, &state, &Reference::normalized(reference)?)?;
+            state.bases.insert(reference.clone(), stand_in);
+        }
+    }
+    tell_stand_ins(&state, &wanted);
+    Ok(state)
+}
+
+/// Fixes which engine it is before anything starts.
+fn settle(command: &Command, place: &Place, plan: &LabPlan, state: &mut State) -> Result<()> {
+    command.say(&format!("lab: {} ({})", plan.engine(), plan.engine_reason));
+    if plan.private && !state.is_private() {
+        // `ip` may have to be installed before a subnet can be chosen; see `carry_out`.
+        state.bases.clear();
+        if world::find("ip").is_some() {
+            state.engine = engine::choose(&command.runner, place, &state.engine)?;
+        }
+    } else if !plan.private {
+        let host = environment::text("DOCKER_HOST");
+        state.engine = EngineState::Existing { host };
+    }
+    place.save(state)
+}
+
+fn carry_out(command: &Command, place: &Place, state: &mut State, action: &Action) -> Result<()> {
+    let runner = &command.runner;
+    match action {
+        Action::Install { packages } => install::install(runner, packages),
+        Action::StartRegistry => servers::start_registry(runner, place, state),
+        Action::StartServers => servers::start_servers(runner, place, state),
+        Action::StartEngine => {
+            state.engine = engine::choose(runner, place, &state.engine)?;
+            place.save(state)?;
+            engine::start(runner, place, state)
+        }
+        Action::MakeBase { reference } => {
+            let base = Reference::normalized(reference)?;
+            let stand_in = bases::wanted(runner, state, &base)?;
+            bases::make(&runner_for(runner, state), place, reference, &stand_in)
+                .with_context(|| format!("cannot make a stand-in for {reference}"))?;
+            state.bases.insert(reference.clone(), stand_in);
+            Ok(())
+        }
+    }
+}
+
+/// It always says which bases are not what they are called, whatever else is not to be said.
+fn tell_stand_ins(state: &State, wanted: &BTreeSet<String>) {
+    let names: Vec<&str> =
+        state.bases.keys().filter(|name| wanted.contains(*name)).map(String::as_str).collect();
+    if !names.is_empty() {
+        terminal::message(&format!("lab: stand-ins for {}", names.join(", ")));
+    }
+}
