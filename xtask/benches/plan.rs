@@ -46,7 +46,6 @@ fn facts(count: usize) -> Facts {
         git: Some(Git {
             revision: "0123456789abcdef0123456789abcdef01234567".to_owned(),
             time: 1_767_323_045,
-            branch: Some("dev".to_owned()),
             remote: Some(Repository::new("owner/name").unwrap()),
             ..Git::default()
         }),

@@ -1,5 +1,6 @@
-//! `cargo xtask ci --lab` plays the real workflow files on a repository of its own, and what ended up in
-//! the registry, in the Actions cache and at the stand-in for GitHub is looked at.
+//! The lines of the real workflow files, run in the lab for each event that starts them, under the
+//! environment that GitHub gives. The tests check what ends up in the registry, in the Actions cache and
+//! at the stand-in for GitHub.
 
 #![allow(
     clippy::unwrap_used,
@@ -8,15 +9,26 @@
     reason = "a test fails by panicking, and reads the files it copies"
 )]
 
+#[path = "support/events.rs"]
+mod events;
+#[path = "support/jobs.rs"]
+mod jobs;
+#[path = "support/lab_jobs.rs"]
+mod lab_jobs;
 mod support;
 #[path = "support/lab.rs"]
 mod the_lab;
+#[path = "support/workflows.rs"]
+mod workflows;
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use events::{Event, TOKEN};
+use jobs::WorkflowRun;
+use lab_jobs::run;
 use serde_json::{Value, json};
-use support::{Fixture, Ran};
+use support::Fixture;
 use the_lab::Lab;
 
 /// What answers on a port and leaves when it is asked to.
@@ -62,20 +74,28 @@ fn image(fixture: &Fixture, service: &str) -> String {
     format!("{}/{service}", fixture.repository)
 }
 
-fn ci(fixture: &Fixture, more: &[&str]) -> Ran {
-    fixture.xtask(&[&["ci", "--lab"], more].concat())
+fn pull_request(fixture: &Fixture, lab: &Lab) -> WorkflowRun {
+    run(fixture, lab, "docker-build.yml", &Event::pull_request(fixture))
+}
+
+fn dev(fixture: &Fixture, lab: &Lab, event: &Event) -> WorkflowRun {
+    run(fixture, lab, "docker-dev-build.yml", event)
+}
+
+/// A push to dev that publishes both services.
+fn pushed(fixture: &Fixture, lab: &Lab) -> WorkflowRun {
+    let published = ["affected: 0", "push (api): 0", "push (web): 0"];
+    dev(fixture, lab, &Event::push_to_dev()).expect(&published)
+}
+
+fn release(fixture: &Fixture, lab: &Lab, event: &Event) -> WorkflowRun {
+    run(fixture, lab, "release.yml", event)
 }
 
 /// The tags of a service, `SHA` for the commit in them.
 fn tags(lab: &Lab, fixture: &Fixture, service: &str, commit: &str) -> Vec<String> {
     let tags = lab.tags(&image(fixture, service));
     tags.iter().map(|tag| tag.replace(commit, "SHA")).collect::<BTreeSet<_>>().into_iter().collect()
-}
-
-/// The page that GitHub would show, of a run that wrote one.
-fn summary(ran: &Ran) -> String {
-    let path = ran.stderr.lines().find_map(|line| line.strip_prefix("summary: "));
-    std::fs::read_to_string(path.unwrap_or_else(|| unreachable!("{}", ran.stderr))).unwrap()
 }
 
 /// The rows of a page's tables of images.
@@ -107,10 +127,8 @@ fn pull_request_of_web() -> (Fixture, Lab, String) {
 #[ignore = "needs the lab: cargo xtask test"]
 fn a_pull_request_builds_what_it_touches_and_leaves_no_tag() {
     let (fixture, lab, commit) = pull_request_of_web();
-    let ran = ci(&fixture, &["pr"]).expect(0);
-    assert!(ran.stderr.contains("job build (web): succeeded"), "{}", ran.stderr);
-    assert!(!ran.stderr.contains("job build (api)"), "{}", ran.stderr);
-    assert!(ran.stderr.contains("web: healthy after"), "{}", ran.stderr);
+    let ran = pull_request(&fixture, &lab).expect(&["affected: 0", "build (web): 0"]);
+    assert!(ran.stderr().contains("web: healthy after"), "{}", ran.stderr());
     assert_eq!(tags(&lab, &fixture, "web", &commit), [] as [&str; 0]);
     assert_eq!(scopes(&lab, "web"), BTreeSet::from(["refs/pull/1/merge".to_owned()]));
     assert_eq!(scopes(&lab, "api"), BTreeSet::new());
@@ -119,39 +137,30 @@ fn a_pull_request_builds_what_it_touches_and_leaves_no_tag() {
     fixture.git(&["checkout", "--quiet", "-B", "feature/y", "dev"]);
     fixture.write("README.md", "another");
     fixture.commit("docs: nothing of a service");
-    let ran = ci(&fixture, &["pr"]).expect(0);
-    assert!(ran.stderr.contains("job build: skipped"), "{}", ran.stderr);
+    pull_request(&fixture, &lab).expect(&["affected: 0", "build: skipped"]);
 }
 
 #[test]
 #[ignore = "needs the lab: cargo xtask test"]
 fn a_pull_request_from_a_fork_is_built_and_writes_nothing_anywhere() {
     let (fixture, lab, commit) = pull_request_of_web();
-    let base = fixture.git(&["rev-parse", "dev"]);
-    let event = json!({ "number": 7, "pull_request": {
-        "number": 7,
-        "base": { "ref": "dev", "sha": base, "repo": { "full_name": fixture.repository } },
-        "head": { "ref": "patch-1", "sha": commit, "repo": { "full_name": "somebody/fork" } },
-    }});
-    let file = fixture.root().join("../event-of-a-fork.json");
-    std::fs::write(&file, event.to_string()).unwrap();
-    let file = file.to_str().unwrap();
-    let mut command = fixture.command(&["ci", "--lab", "pr", "--event", file, "--verbose"]);
-    let ran = Ran::from(command.env("GITHUB_TOKEN", "a-token-that-reads").output().unwrap());
-    let ran = ran.expect(0);
-    assert!(ran.stderr.contains("job build (web): succeeded"), "{}", ran.stderr);
-    assert!(!format!("{}{}", ran.stdout, ran.stderr).contains("a-token-that-reads"));
+    let event = Event::pull_request_from_fork(&fixture);
+    let ran = run(&fixture, &lab, "docker-build.yml", &event);
+    let ran = ran.expect(&["affected: 0", "build (web): 0"]);
+    assert!(!format!("{}{}{}", ran.stdout(), ran.stderr(), ran.summary()).contains(TOKEN));
     assert_eq!(lab.cache_entries(), []);
 
-    // Whatever it makes of the workflow, it does not push.
+    // A fork can change the workflow, and still cannot push.
     let path = ".github/workflows/docker-build.yml";
     let text = std::fs::read_to_string(fixture.root().join(path)).unwrap();
     let pushes = text.replace("build \"$SERVICE\" --channel pr --test", "push \"$SERVICE\"");
     assert_ne!(pushes, text);
     fixture.write(path, &pushes);
     fixture.commit("feat: push from a pull request");
-    let ran = ci(&fixture, &["pr", "--event", file]).expect(3);
-    assert!(ran.stderr.contains("a pull request never publishes"), "{}", ran.stderr);
+    let event = Event::pull_request_from_fork(&fixture);
+    let ran = run(&fixture, &lab, "docker-build.yml", &event);
+    let ran = ran.expect(&["affected: 0", "build (web): 3"]);
+    assert!(ran.stderr().contains("a pull request never publishes"), "{}", ran.stderr());
     assert_eq!(tags(&lab, &fixture, "web", &commit), [] as [&str; 0]);
 }
 
@@ -161,9 +170,7 @@ fn a_service_that_fails_fails_the_workflow_and_not_the_others() {
     let (fixture, lab, _) = pull_request_of_web();
     fixture.service("api", "FROM debian:bookworm\nRUN exit 7\n");
     let commit = fixture.commit("feat: a mistake");
-    let ran = ci(&fixture, &["pr"]).expect(1);
-    assert!(ran.stderr.contains("job build (api): failed"), "{}", ran.stderr);
-    assert!(ran.stderr.contains("job build (web): succeeded"), "{}", ran.stderr);
+    pull_request(&fixture, &lab).expect(&["affected: 0", "build (api): 1", "build (web): 0"]);
     assert_eq!(tags(&lab, &fixture, "api", &commit), [] as [&str; 0]);
 }
 
@@ -172,14 +179,13 @@ fn a_service_that_fails_fails_the_workflow_and_not_the_others() {
 fn a_push_to_dev_publishes_the_dev_channel_and_the_cache() {
     let (fixture, lab) = repository();
     let commit = fixture.git(&["rev-parse", "HEAD"]);
-    let ran = ci(&fixture, &["dev"]).expect(0);
+    let ran = pushed(&fixture, &lab);
     for service in ["api", "web"] {
         assert_eq!(tags(&lab, &fixture, service, &commit), ["cache", "dev", "dev-SHA"]);
         assert_eq!(scopes(&lab, service), BTreeSet::from(["refs/heads/dev".to_owned()]));
-        assert!(ran.stderr.contains(&format!("job push ({service}): succeeded")));
         assert!(lab.github_release(&fixture.repository, "v1.2.3").is_none());
     }
-    let page = summary(&ran);
+    let page = ran.summary();
     assert_eq!(rows(&page).len(), 2, "{page}");
     for row in rows(&page) {
         assert!(row.contains("| built |") && row.contains(&format!("`dev-{commit}`")), "{row}");
@@ -188,7 +194,7 @@ fn a_push_to_dev_publishes_the_dev_channel_and_the_cache() {
     fixture.write("README.md", "another");
     let next = fixture.commit("docs: nothing of a service");
     let before = lab.manifest(&image(&fixture, "web"), "dev").unwrap().1;
-    let page = summary(&ci(&fixture, &["dev"]).expect(0));
+    let page = pushed(&fixture, &lab).summary();
     assert!(rows(&page).iter().all(|row| row.contains("| unchanged |")), "{page}");
     let exact = lab.manifest(&image(&fixture, "web"), &format!("dev-{next}")).unwrap().1;
     assert_eq!(exact, before);
@@ -205,16 +211,15 @@ fn has_all(tags: &[String]) -> bool {
 fn a_release_tag_publishes_the_version_and_the_github_release() {
     let (fixture, lab) = repository();
     let commit = fixture.git(&["rev-parse", "HEAD"]);
-    ci(&fixture, &["release"]).expect(2);
     fixture.git(&["tag", "v1.2.3"]);
-    let ran = ci(&fixture, &["release"]).expect(0);
-    assert!(ran.stderr.contains("job by-hand: skipped"), "{}", ran.stderr);
+    let ran = release(&fixture, &lab, &Event::push_of_tag("v1.2.3"));
+    let ran = ran.expect(&["by-hand: skipped", "tagged: 0"]);
     for service in ["api", "web"] {
         let tags = tags(&lab, &fixture, service, &commit);
         assert!(has_all(&tags), "{tags:?}");
         assert_eq!(scopes(&lab, service), BTreeSet::from(["refs/tags/v1.2.3".to_owned()]));
     }
-    let page = summary(&ran);
+    let page = ran.summary();
     assert!(rows(&page).iter().all(|row| row.contains("`latest`")), "{page}");
     assert_eq!(rows(&page).len(), 2, "{page}");
     let release = lab.github_release(&fixture.repository, "v1.2.3").unwrap();
@@ -227,22 +232,24 @@ fn a_release_tag_publishes_the_version_and_the_github_release() {
 fn a_release_by_hand_promotes_the_tested_image_and_shows_it_first_when_asked() {
     let (fixture, lab) = repository();
     let commit = fixture.git(&["rev-parse", "HEAD"]);
-    ci(&fixture, &["dev"]).expect(0);
+    pushed(&fixture, &lab);
     let dev = lab.manifest(&image(&fixture, "web"), "dev").unwrap().1;
     let before = tags(&lab, &fixture, "web", &commit);
 
-    let by_hand = ["release", "--input", "version=v1.2.3", "--input", "promote=true"];
-    let shown = ci(&fixture, &[&by_hand[..], &["--input", "dry-run=true"]].concat()).expect(0);
-    assert!(shown.stdout.contains("v1.2.3: now nothing"), "{}", shown.stdout);
+    let by_hand = |inputs: &[(&str, &str)], code: i32| {
+        let ran = release(&fixture, &lab, &Event::by_hand("dev", inputs));
+        ran.expect(&[&format!("by-hand: {code}"), "tagged: skipped"])
+    };
+    let promoted = [("version", "v1.2.3"), ("promote", "true")];
+    let shown = by_hand(&[&promoted[..], &[("dry-run", "true")]].concat(), 0);
+    assert!(shown.stdout().contains("v1.2.3: now nothing"), "{}", shown.stdout());
     assert_eq!(tags(&lab, &fixture, "web", &commit), before);
     assert_eq!(lab.github_release(&fixture.repository, "v1.2.3"), None);
     assert_eq!(fixture.git(&["tag", "--list"]), "");
 
-    lab.reset();
-    let ran = ci(&fixture, &by_hand).expect(0);
-    assert!(ran.stderr.contains("job tagged: skipped"), "{}", ran.stderr);
-    assert!(ran.stdout.contains("promoted"), "{}", ran.stdout);
-    let page = summary(&ran);
+    let ran = by_hand(&promoted, 0);
+    assert!(ran.stdout().contains("promoted"), "{}", ran.stdout());
+    let page = ran.summary();
     assert!(rows(&page).iter().all(|row| row.contains("| promoted |")), "{page}");
     assert!(has_all(&tags(&lab, &fixture, "web", &commit)));
     assert_eq!(lab.manifest(&image(&fixture, "web"), "v1.2.3").unwrap().1, dev);
@@ -251,11 +258,11 @@ fn a_release_by_hand_promotes_the_tested_image_and_shows_it_first_when_asked() {
 
     // A commit that was never on dev has nothing to promote, and without it is built.
     change(&fixture, "web");
-    let next = ["release", "--input", "version=v1.2.4"];
-    let refused = ci(&fixture, &[&next[..], &["--input", "promote=true"]].concat()).expect(3);
-    assert!(refused.stderr.contains("to promote"), "{}", refused.stderr);
-    let ran = ci(&fixture, &next).expect(0);
-    assert!(!ran.stdout.contains("promoted"), "{}", ran.stdout);
+    let next = ("version", "v1.2.4");
+    let refused = by_hand(&[next, ("promote", "true")], 3);
+    assert!(refused.stderr().contains("to promote"), "{}", refused.stderr());
+    let ran = by_hand(&[next], 0);
+    assert!(!ran.stdout().contains("promoted"), "{}", ran.stdout());
     assert_ne!(lab.manifest(&image(&fixture, "web"), "v1.2.4").unwrap().1, dev);
 }
 
@@ -267,21 +274,21 @@ fn the_weekly_prune_plans_and_deletes_only_where_the_repository_allows_it() {
         "[workspace.metadata.images.retention]\nkeep-last = 1\nmax-share = 1.0\n{CONTRACT}"
     ));
     let first = fixture.commit("feat: keep little");
-    ci(&fixture, &["dev"]).expect(0);
+    pushed(&fixture, &lab);
     let second = change(&fixture, "web");
-    ci(&fixture, &["dev"]).expect(0);
+    pushed(&fixture, &lab);
     change(&fixture, "web");
-    ci(&fixture, &["dev"]).expect(0);
+    pushed(&fixture, &lab);
     let before = lab.tags(&image(&fixture, "web"));
-    let ran = ci(&fixture, &["prune"]).expect(0);
-    assert!(ran.stderr.contains("job apply: skipped"), "{}", ran.stderr);
+    let ran = run(&fixture, &lab, "prune.yml", &Event::weekly(false));
+    let ran = ran.expect(&["apply: skipped", "plan: 0"]);
     // Two images, each an index with its image and its attestation.
-    assert!(ran.stdout.contains("web: 6 of "), "{}", ran.stdout);
+    assert!(ran.stdout().contains("web: 6 of "), "{}", ran.stdout());
     assert_eq!(lab.tags(&image(&fixture, "web")), before);
     let cached = lab.cache_entries();
 
-    let ran = ci(&fixture, &["prune", "--var", "PRUNE_APPLY=true"]).expect(0);
-    assert!(ran.stderr.contains("job plan: skipped"), "{}", ran.stderr);
+    let ran = run(&fixture, &lab, "prune.yml", &Event::weekly(true));
+    ran.expect(&["apply: 0", "plan: skipped"]);
     let mut after = before;
     for old in [first, second] {
         assert!(after.remove(&format!("dev-{old}")), "{after:?}");
@@ -295,20 +302,15 @@ fn the_weekly_prune_plans_and_deletes_only_where_the_repository_allows_it() {
 #[ignore = "needs the lab: cargo xtask test"]
 fn by_hand_the_dev_workflow_builds_what_is_unchanged_and_only_on_dev() {
     let (fixture, lab) = repository();
-    ci(&fixture, &["dev"]).expect(0);
+    pushed(&fixture, &lab);
     lab.clear_cache();
     fixture.write("README.md", "another");
     let commit = fixture.commit("docs: nothing of a service");
-    let event = fixture.root().join("../event-by-hand.json");
-    let by_hand = |branch: &str| {
-        let text = json!({ "ref": format!("refs/heads/{branch}"), "inputs": null }).to_string();
-        std::fs::write(&event, text).unwrap();
-        ci(&fixture, &["dev", "--event", event.to_str().unwrap()]).expect(0)
-    };
-    let elsewhere = by_hand("feature/x");
-    assert!(elsewhere.stderr.contains("job affected: skipped"), "{}", elsewhere.stderr);
+    let elsewhere = dev(&fixture, &lab, &Event::by_hand("feature/x", &[]));
+    elsewhere.expect(&["affected: skipped", "push: skipped"]);
     assert!(!tags(&lab, &fixture, "web", &commit).contains(&"dev-SHA".to_owned()));
-    let page = summary(&by_hand("dev"));
+    let ran = dev(&fixture, &lab, &Event::by_hand("dev", &[]));
+    let page = ran.expect(&["affected: 0", "push (api): 0", "push (web): 0"]).summary();
     assert!(rows(&page).iter().all(|row| row.contains("| built |")), "{page}");
     assert!(tags(&lab, &fixture, "web", &commit).contains(&"dev-SHA".to_owned()));
     assert_eq!(scopes(&lab, "web"), BTreeSet::from(["refs/heads/dev".to_owned()]));
@@ -318,18 +320,18 @@ fn by_hand_the_dev_workflow_builds_what_is_unchanged_and_only_on_dev() {
 #[ignore = "needs the lab: cargo xtask test"]
 fn a_new_service_is_a_new_folder_and_no_workflow_changes_for_it() {
     let (fixture, lab) = repository();
-    ci(&fixture, &["dev"]).expect(0);
+    pushed(&fixture, &lab);
     fixture.git(&["checkout", "--quiet", "-b", "feature/new"]);
     let commit = change(&fixture, "new");
-    let ran = ci(&fixture, &["pr"]).expect(0);
-    assert!(ran.stderr.contains("job build (new): succeeded"), "{}", ran.stderr);
-    assert!(!ran.stderr.contains("job build (web)"), "{}", ran.stderr);
+    pull_request(&fixture, &lab).expect(&["affected: 0", "build (new): 0"]);
 
     fixture.git(&["checkout", "--quiet", "dev"]);
     fixture.git(&["merge", "--quiet", "--ff-only", "feature/new"]);
-    ci(&fixture, &["dev"]).expect(0);
+    let ran = dev(&fixture, &lab, &Event::push_to_dev());
+    ran.expect(&["affected: 0", "push (api): 0", "push (new): 0", "push (web): 0"]);
     fixture.git(&["tag", "v1.2.3"]);
-    ci(&fixture, &["release"]).expect(0);
+    let ran = release(&fixture, &lab, &Event::push_of_tag("v1.2.3"));
+    ran.expect(&["by-hand: skipped", "tagged: 0"]);
     let tags = tags(&lab, &fixture, "new", &commit);
     assert!(has_all(&tags) && tags.contains(&"dev-SHA".to_owned()), "{tags:?}");
     let verified = fixture.xtask(&["verify", "--lab", "--format=json", "new"]).expect(0).json();
@@ -337,6 +339,7 @@ fn a_new_service_is_a_new_folder_and_no_workflow_changes_for_it() {
     let closures: Vec<_> = closures.map(|one| json!([one["subject"], one["level"]])).collect();
     let expected = ["new:v1.2.3", "new:dev", "new:cache"].map(|subject| json!([subject, "pass"]));
     assert_eq!(closures, expected, "{verified:#}");
-    let pruned = ci(&fixture, &["prune"]).expect(0);
-    assert!(pruned.stdout.contains("\nnew: 0 of "), "{}", pruned.stdout);
+    let pruned = run(&fixture, &lab, "prune.yml", &Event::weekly(false));
+    let pruned = pruned.expect(&["apply: skipped", "plan: 0"]).stdout();
+    assert!(pruned.contains("\nnew: 0 of "), "{pruned}");
 }

@@ -65,14 +65,9 @@ fn commands(guide: &str) -> Vec<&str> {
     blocks.flat_map(|rest| rest.split("```").next().unwrap().lines()).collect()
 }
 
-/// A repository with services of the same names and the real workflows.
+/// A repository with services of the same names.
 fn repository() -> (Fixture, Lab) {
     let fixture = Fixture::unpublished();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    for path in xtask::outside::files::below(&root.join(".github")).unwrap() {
-        let inside = path.strip_prefix(root).unwrap();
-        fixture.write(inside.to_str().unwrap(), &std::fs::read_to_string(&path).unwrap());
-    }
     for service in ["git-server", "runner-coordinator"] {
         let salt = &fixture.repository;
         fixture.service(

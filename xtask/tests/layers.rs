@@ -20,12 +20,11 @@ const CRATES: [(&str, &[&str]); 4] = [
 const PURE: [&str; 3] = ["model", "plan", "report"];
 
 /// What they may use of others: nothing that opens a file or a socket, or starts a process.
-const HARMLESS: [&str; 11] = [
+const HARMLESS: [&str; 10] = [
     "anyhow",
     "base64",
     "clap",
     "humantime",
-    "saphyr-parser",
     "semver",
     "serde",
     "serde_json",

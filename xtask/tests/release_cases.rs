@@ -20,7 +20,6 @@ fn facts(case: &Value) -> Facts {
     let git = Git {
         revision: "c".to_owned(),
         time: 0,
-        branch: None,
         tags,
         remote: None,
         shallow: false,

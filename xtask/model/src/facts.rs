@@ -127,8 +127,6 @@ pub struct Git {
     pub revision: String,
     /// The committer's time, seconds since the epoch.
     pub time: u64,
-    /// The branch, `None` when HEAD is detached.
-    pub branch: Option<String>,
     pub tags: Vec<String>,
     /// `OWNER/REPO` of the remote, lower case.
     pub remote: Option<Repository>,

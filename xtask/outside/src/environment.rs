@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 
 use xtask_model::config::SecretSource;
 use xtask_model::facts::{Environment, GitHub};
@@ -116,12 +116,6 @@ pub fn root() -> Result<PathBuf> {
                 .hint("cd to the repository and type `cargo xtask build`")
         )
     })
-}
-
-/// This very program, to be run once more.
-pub fn own_program() -> Result<String> {
-    let path = std::env::current_exe().context("the path of this program is not known")?;
-    Ok(path.to_string_lossy().into_owned())
 }
 
 /// Where cargo and xtask put what can be made again: `CARGO_TARGET_DIR`, else `target`.

@@ -32,7 +32,7 @@ pub fn read(runner: &Runner, services: &str, since: Option<&str>) -> Result<Opti
     let mut lines = head.stdout.lines();
     let revision = lines.next().unwrap_or_default().to_owned();
     let time = lines.next().unwrap_or_default().parse().context("git printed no commit time")?;
-    let (branch, tags) = decorations(lines.next().unwrap_or_default());
+    let tags = tags(lines.next().unwrap_or_default());
     let (remote, place, dirty, trees, since) = std::thread::scope(|scope| {
         let remote = scope.spawn(|| runner.finish(&git(["remote", "get-url", "origin"])));
         let place = scope.spawn(|| {
@@ -51,7 +51,6 @@ pub fn read(runner: &Runner, services: &str, since: Option<&str>) -> Result<Opti
     Ok(Some(Git {
         revision,
         time,
-        branch,
         tags,
         remote: remote_repository(remote??.stdout.trim()),
         shallow: shallow == "true",
@@ -71,14 +70,10 @@ fn joined<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> Result<T> {
     thread.join().map_err(|_| anyhow::anyhow!("a thread that read git stopped early"))
 }
 
-/// Branch and tags of `%D` with full names: `HEAD -> refs/heads/main, tag: refs/tags/v1`.
-fn decorations(text: &str) -> (Option<String>, Vec<String>) {
-    let branch = text
-        .split(", ")
-        .find_map(|name| name.strip_prefix("HEAD -> refs/heads/"))
-        .map(str::to_owned);
-    let tags = text.split(", ").filter_map(|name| name.strip_prefix("tag: refs/tags/"));
-    (branch, tags.map(str::to_owned).collect())
+/// Tags of `%D` with full names: `HEAD -> refs/heads/main, tag: refs/tags/v1`.
+fn tags(decorations: &str) -> Vec<String> {
+    let tags = decorations.split(", ").filter_map(|name| name.strip_prefix("tag: refs/tags/"));
+    tags.map(str::to_owned).collect()
 }
 
 /// `OWNER/REPO` of a remote's address, in any of git's forms.
@@ -266,29 +261,6 @@ pub fn is_on_any(runner: &Runner, commit: &str, branches: &[String]) -> Result<b
     Ok(false)
 }
 
-/// The one of `branches` that HEAD has gone the least way from, with the commit where it left it. The branch
-/// that is checked out counts only as `origin` has it.
-pub fn left_from(runner: &Runner, branches: &[String]) -> Result<Option<(String, String)>> {
-    let head = runner.finish(&git(["symbolic-ref", "--quiet", "HEAD"]))?.stdout;
-    let mut nearest: Option<(u64, String, String)> = None;
-    for branch in branches {
-        for name in [format!("refs/remotes/origin/{branch}"), format!("refs/heads/{branch}")] {
-            let base = runner.finish(&git(["merge-base", "HEAD", &name]))?;
-            if !base.success() || name == head.trim() {
-                continue;
-            }
-            let commit = base.stdout.trim().to_owned();
-            let count =
-                runner.output(&git(["rev-list", "--count", &format!("{commit}..HEAD"), "--"]))?;
-            let count = count.trim().parse().context("git printed no count")?;
-            if nearest.as_ref().is_none_or(|(least, ..)| count < *least) {
-                nearest = Some((count, branch.clone(), commit));
-            }
-        }
-    }
-    Ok(nearest.map(|(_, branch, commit)| (branch, commit)))
-}
-
 /// A full hash: 40 digits, or 64 in a repository with SHA-256.
 pub fn is_hash(text: &str) -> bool {
     matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
@@ -314,9 +286,9 @@ mod tests {
     }
 
     #[test]
-    fn decorations_tell_branch_and_tags() {
+    fn tags_are_read_from_the_decorations() {
         let text = "HEAD -> refs/heads/dev, tag: refs/tags/v1.2.3, refs/remotes/origin/dev";
-        assert_eq!(decorations(text), (Some("dev".to_owned()), vec!["v1.2.3".to_owned()]));
-        assert_eq!(decorations("HEAD"), (None, vec![]));
+        assert_eq!(tags(text), ["v1.2.3"]);
+        assert_eq!(tags("HEAD"), [""; 0]);
     }
 }

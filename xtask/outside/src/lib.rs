@@ -16,7 +16,6 @@ pub mod github_api;
 pub mod inspect;
 pub mod interrupt;
 pub mod inventory;
-pub mod job_files;
 pub mod lab;
 pub mod login;
 pub mod packages;

@@ -39,6 +39,9 @@ pub const ZIZMOR: Tool =
 pub const SHELLCHECK: Tool =
     Tool { program: "shellcheck", source: Source::Debian { name: "shellcheck" } };
 
+pub const DOCKER_COMPOSE: Tool =
+    Tool { program: "docker-compose", source: Source::Debian { name: "docker-compose" } };
+
 impl Tool {
     /// The program's path, where it is installed.
     pub fn found(&self, target: &Path) -> Option<PathBuf> {

@@ -6,8 +6,6 @@ pub mod build;
 pub mod builder;
 pub mod cache;
 pub mod channel;
-pub mod ci;
-pub mod expression;
 pub mod lab;
 pub mod labels;
 pub mod publish;
@@ -19,7 +17,6 @@ pub mod rules;
 mod sample;
 pub mod selection;
 pub mod verify;
-pub mod workflow;
 
 use serde::Serialize;
 

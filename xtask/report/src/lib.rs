@@ -4,7 +4,6 @@ pub mod bake;
 pub mod bench;
 pub mod build;
 pub mod build_failure;
-pub mod ci;
 pub mod error;
 pub mod lab;
 pub mod plan;

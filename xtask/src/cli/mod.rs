@@ -11,7 +11,7 @@ pub use crate::task::push::Push;
 pub use crate::task::release::Release;
 pub use building::Build;
 pub use keeping::{Backend, Cache, Doctor, Prune, PruneCommand, Verify};
-pub use testing::{Bench, Ci, Lab, Test};
+pub use testing::{Bench, Lab, Test};
 
 /// Builds, publishes and keeps the container images of this repository.
 #[derive(Debug, Parser)]
@@ -54,8 +54,6 @@ pub enum Command {
         #[command(subcommand)]
         command: Lab,
     },
-    /// Run what a workflow would run, as its file says
-    Ci(Ci),
     /// Check everything that CI checks
     Test(Test),
 }

@@ -1,35 +1,15 @@
-//! What the commands take that check and measure: `test`, `ci` and `lab`.
-
-use std::path::PathBuf;
+//! What the commands take that check and measure: `test` and `lab`.
 
 use clap::{Args, Subcommand};
 
-use super::building::pair;
 use crate::model::bench::Rate;
 use crate::model::lab::EngineChoice;
-use crate::plan::ci::Play;
 
 #[derive(Debug, Clone, Args)]
 pub struct Test {
     /// Checks to run; all when none is named, `--dry-run` lists them
     #[arg(value_name = "CHECK")]
     pub checks: Vec<String>,
-}
-
-#[derive(Debug, Clone, Args)]
-pub struct Ci {
-    /// What is played
-    #[arg(value_enum, value_name = "WORKFLOW")]
-    pub play: Play,
-    /// The event as GitHub tells it, in JSON; without it, that of this checkout
-    #[arg(long, value_name = "FILE")]
-    pub event: Option<PathBuf>,
-    /// Run it as by hand, with this input
-    #[arg(long, value_name = "NAME=VALUE", value_parser = pair, conflicts_with = "event")]
-    pub input: Vec<(String, String)>,
-    /// Set a variable of the repository
-    #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
-    pub var: Vec<(String, String)>,
 }
 
 #[derive(Debug, Clone, Subcommand)]

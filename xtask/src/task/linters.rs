@@ -1,5 +1,5 @@
-//! What other people's linters say, for `verify`: hadolint and BuildKit's checks of the Dockerfiles, and
-//! zizmor of the workflows. One that is not here is skipped, and said to be.
+//! What hadolint and BuildKit's checks report on the Dockerfiles, for `verify`. A linter that is not
+//! installed is skipped, and a finding says so.
 
 use anyhow::Result;
 use serde::Deserialize;
@@ -8,13 +8,12 @@ use crate::model::channel::Channel;
 use crate::model::facts::{Facts, ServiceFacts};
 use crate::model::failure::Interrupted;
 use crate::model::invocation::Invocation;
-use crate::outside::tools::{HADOLINT, ZIZMOR};
+use crate::outside::tools::HADOLINT;
 use crate::outside::{docker, parallel};
 use crate::plan::build::{self, BuildOptions, Purpose};
 use crate::plan::builder;
 use crate::plan::verify::{Finding, Level};
 
-use super::repository::FOLDER;
 use super::{Start, check};
 
 /// The findings of all linters that are here; one pass for each without any.
@@ -27,9 +26,6 @@ pub(super) fn findings(
     if !services.is_empty() {
         findings.extend(of_hadolint(start, services)?);
         findings.extend(of_buildkit(start, facts, services)?);
-    }
-    if start.root.join(FOLDER).is_dir() {
-        findings.extend(of_zizmor(start)?);
     }
     Ok(findings)
 }
@@ -124,89 +120,6 @@ fn last_line(text: &str) -> &str {
     text.trim().lines().next_back().unwrap_or_default()
 }
 
-/// What zizmor found, as it prints it with `--format=json-v1`.
-#[derive(Debug, Deserialize)]
-struct OfZizmor {
-    ident: String,
-    desc: String,
-    url: String,
-    locations: Vec<Location>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Location {
-    symbolic: Symbolic,
-    concrete: Concrete,
-}
-
-#[derive(Debug, Deserialize)]
-struct Symbolic {
-    key: serde_json::Value,
-    kind: String,
-}
-
-#[derive(Debug, Deserialize)]
-struct Concrete {
-    location: Place,
-}
-
-#[derive(Debug, Deserialize)]
-struct Place {
-    start_point: Point,
-}
-
-#[derive(Debug, Deserialize)]
-struct Point {
-    /// Counted from 0.
-    row: usize,
-}
-
-/// zizmor's findings, without the network; skipped where it is not installed.
-fn of_zizmor(start: &Start) -> Result<Vec<Finding>> {
-    let one = |level, detail: String| Finding::new("workflows", "zizmor", level, detail);
-    let Some(program) = ZIZMOR.found(&start.target) else {
-        let skipped = one(Level::Skip, "zizmor is not installed".to_owned());
-        return Ok(vec![skipped.remedy("cargo xtask test workflows")]);
-    };
-    let options =
-        ["--offline", "--no-progress", "--no-exit-codes", "--persona=auditor", "--format=json-v1"];
-    let call = Invocation::new(&program.to_string_lossy(), options.into_iter().chain([FOLDER]));
-    let finished = start.runner.finish(&call)?;
-    let parsed: Result<Vec<OfZizmor>, _> = serde_json::from_str(&finished.stdout);
-    Ok(match parsed {
-        Ok(found) if found.is_empty() => {
-            vec![one(Level::Pass, "persona auditor".to_owned())]
-        }
-        Ok(found) => found.iter().map(OfZizmor::finding).collect(),
-        Err(error) => {
-            let said = last_line(&finished.stderr);
-            vec![
-                one(
-                    Level::Unknown,
-                    format!("zizmor printed no findings: {error}; it said: {said}"),
-                )
-                .remedy("cargo xtask test workflows"),
-            ]
-        }
-    })
-}
-
-impl OfZizmor {
-    fn finding(&self) -> Finding {
-        let primary = self.locations.iter().find(|location| location.symbolic.kind == "Primary");
-        let subject = primary.or(self.locations.first()).map_or(FOLDER.to_owned(), |location| {
-            let key = &location.symbolic.key;
-            // Older versions call it otherwise.
-            let path =
-                ["/Local/verbatim_path", "/Local/given_path"].iter().find_map(|at| key.pointer(at));
-            let path = path.and_then(serde_json::Value::as_str).unwrap_or(FOLDER);
-            format!("{path}:{}", location.concrete.location.start_point.row + 1)
-        });
-        Finding::new(subject, "zizmor", Level::Fail, format!("{}: {}", self.ident, self.desc))
-            .hint(format!("see {}", self.url))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -229,16 +142,5 @@ mod tests {
                 "Fail d:3: DL4000: MAINTAINER is deprecated"
             ]
         );
-    }
-
-    #[test]
-    fn a_finding_of_zizmor_names_its_file_and_line() {
-        let text = r#"{"ident":"artipacked","desc":"credential persistence","url":"https://docs.zizmor.sh/audits/#artipacked",
-            "determinations":{"severity":"Medium"},"locations":[{"symbolic":{"key":{"Local":{"verbatim_path":
-            ".github/workflows/ci.yml"}},"kind":"Primary"},"concrete":{"location":{"start_point":{"row":21,"column":8}}}}]}"#;
-        let found: OfZizmor = serde_json::from_str(text).unwrap();
-        let finding = found.finding();
-        assert_eq!(finding.subject, ".github/workflows/ci.yml:22");
-        assert_eq!(finding.detail, "artipacked: credential persistence");
     }
 }

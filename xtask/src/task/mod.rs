@@ -4,14 +4,12 @@ mod bench;
 pub mod build;
 pub mod cache;
 mod check;
-pub mod ci;
 pub mod doctor;
 pub mod lab;
 mod linters;
 pub mod prune;
 pub mod push;
 pub mod release;
-pub mod repository;
 mod smoked;
 pub mod test;
 mod untagged;
@@ -37,7 +35,6 @@ pub fn run(cli: Cli) -> Result<Exit> {
         Command::Cache { command } => cache::run(start, &command),
         Command::Lab { command: Lab::Bench(options) } => bench::run(start, &options),
         Command::Lab { command } => lab::run(&start, &command),
-        Command::Ci(options) => ci::run(start, &options),
         Command::Test(options) => test::run(&start, &options),
     }
 }

@@ -31,7 +31,6 @@ pub fn run(mut start: Start, options: &Verify) -> Result<Exit> {
     let services: Vec<&ServiceFacts> = chosen.iter().map(|(service, _)| *service).collect();
     let mut findings: Vec<Finding> =
         services.iter().flat_map(|service| of_dockerfile(&start, &facts, service)).collect();
-    findings.extend(super::repository::findings(&start, &facts)?);
     // Programs and the network are waited for side by side.
     let (linted, seen) = std::thread::scope(|scope| {
         let linters = scope.spawn(|| super::linters::findings(&start, &facts, &services));

@@ -207,12 +207,20 @@ impl Lab {
         serde_json::from_str(&answer.ok()?.body_mut().read_to_string().unwrap()).unwrap()
     }
 
-    /// The variables that GitHub gives to actions for the cache service.
+    /// The variables that GitHub gives to actions for the cache service, with a token that may write to
+    /// one scope.
     pub fn actions(&self, scope: &str) -> [(&'static str, String); 2] {
-        let token = Command::new(target().join("debug").join("lab"))
-            .args(["token", "--scope", scope])
-            .output()
-            .unwrap();
+        self.actions_of(&[(scope.to_owned(), 3)])
+    }
+
+    /// The same for several scopes, the job's own first, each with its permission: 1 read, 3 also write.
+    pub fn actions_of(&self, scopes: &[(String, u8)]) -> [(&'static str, String); 2] {
+        let mut command = Command::new(target().join("debug").join("lab"));
+        command.arg("token");
+        for (scope, permission) in scopes {
+            command.args(["--scope", scope, "--permission", &permission.to_string()]);
+        }
+        let token = command.output().unwrap();
         let token = String::from_utf8(token.stdout).unwrap().trim().to_owned();
         let url = format!("{}/", self.text("/servers/actions_cache"));
         [("ACTIONS_RUNTIME_TOKEN", token), ("ACTIONS_RESULTS_URL", url)]

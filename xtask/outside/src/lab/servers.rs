@@ -13,7 +13,6 @@ use crate::{clock, files};
 use xtask_model::failure::Failure;
 use xtask_model::invocation::Invocation;
 use xtask_model::lab::{Ports, State};
-use xtask_model::token::Secret;
 
 use super::Place;
 
@@ -105,16 +104,6 @@ pub fn start_servers(runner: &Runner, place: &Place, state: &State) -> Result<()
     );
     place.start(runner, "servers", &call)?;
     wait_for(place, "servers", front)
-}
-
-/// A token for the stand-in of the Actions cache: git refs with their permission, the job's own first.
-pub fn actions_token(runner: &Runner, place: &Place, scopes: &[(String, u8)]) -> Result<Secret> {
-    let mut arguments = vec!["token".to_owned()];
-    for (scope, permission) in scopes {
-        arguments.extend([format!("--scope={scope}"), format!("--permission={permission}")]);
-    }
-    let printed = runner.output(&Invocation::new(&program(place)?, arguments))?;
-    Ok(Secret::new(printed.trim().to_owned()))
 }
 
 /// The program of the lab's own crate, which [`start_servers`] compiles.

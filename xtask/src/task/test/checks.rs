@@ -7,7 +7,7 @@ use xshell::cmd;
 
 use crate::model::failure::Failure;
 use crate::outside::files;
-use crate::outside::tools::{CARGO_DENY, HADOLINT, SHELLCHECK, ZIZMOR};
+use crate::outside::tools::{CARGO_DENY, DOCKER_COMPOSE, HADOLINT, SHELLCHECK, ZIZMOR};
 use crate::plan::lab::Ground;
 
 use super::{Bench, Outcome};
@@ -82,6 +82,23 @@ pub(super) fn workflows(bench: &Bench<'_>) -> Result<Outcome> {
     let zizmor = bench.tool(ZIZMOR)?;
     let command = cmd!(bench.shell, "{zizmor} --offline --no-progress --persona auditor .github");
     bench.log("workflows", command)?;
+    Ok(Outcome::Passed(String::new()))
+}
+
+/// The compose file, read by docker's plugin or by the program of the same name.
+pub(super) fn compose(bench: &Bench<'_>) -> Result<Outcome> {
+    if !bench.start.root.join("compose.yaml").is_file() {
+        return Ok(Outcome::Skipped("there is no compose.yaml".to_owned()));
+    }
+    let shell = &bench.shell;
+    let version = cmd!(shell, "docker compose version").quiet().ignore_status().output();
+    let command = if version.is_ok_and(|output| output.status.success()) {
+        cmd!(shell, "docker compose config --quiet")
+    } else {
+        let program = bench.tool(DOCKER_COMPOSE)?;
+        cmd!(shell, "{program} config --quiet")
+    };
+    bench.log("compose", command)?;
     Ok(Outcome::Passed(String::new()))
 }
 

@@ -38,7 +38,7 @@ enum Outcome {
     Skipped(String),
 }
 
-const CHECKS: [Check; 13] = [
+const CHECKS: [Check; 14] = [
     Check { name: "format", run: checks::format },
     Check { name: "lint", run: checks::lint },
     Check { name: "limits", run: checks::limits },
@@ -47,6 +47,7 @@ const CHECKS: [Check; 13] = [
     Check { name: "shell", run: checks::shell },
     Check { name: "dockerfiles", run: checks::dockerfiles },
     Check { name: "workflows", run: checks::workflows },
+    Check { name: "compose", run: checks::compose },
     Check { name: "licences", run: checks::licences },
     Check { name: "advisories", run: checks::advisories },
     Check { name: "buildkit-checks", run: checks::buildkit_checks },
