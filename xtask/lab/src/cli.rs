@@ -1,7 +1,7 @@
 //! The command line: two subcommands, read by hand so that no parser has to be compiled.
 
 use std::ffi::OsString;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -19,7 +19,6 @@ serve starts all servers, prints their addresses as one JSON object and writes t
 SIGTERM and SIGINT; what it knew is found again under DIR.
       --state-dir DIR           where everything is kept
       --registry HOST:PORT      the registry behind the front
-      --address IP              where to listen [default: 127.0.0.1]
       --actions-cache-port N    the ports; 0 is any free one [default: 0]
       --github-api-port N
       --proxy-port N
@@ -43,7 +42,6 @@ pub enum Command {
 pub struct Serve {
     pub state_dir: PathBuf,
     pub registry: SocketAddr,
-    pub address: IpAddr,
     pub ports: Ports,
 }
 
@@ -69,12 +67,10 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command> {
 
 fn serve(parser: &mut Parser) -> Result<Command> {
     let (mut state_dir, mut registry, mut ports) = (None, None, Ports::default());
-    let mut address = IpAddr::from(Ipv4Addr::LOCALHOST);
     while let Some(argument) = parser.next()? {
         match argument {
             Arg::Long("state-dir") => state_dir = Some(PathBuf::from(parser.value()?)),
             Arg::Long("registry") => registry = Some(parser.value()?.parse()?),
-            Arg::Long("address") => address = parser.value()?.parse()?,
             Arg::Long("actions-cache-port") => ports.actions_cache = parser.value()?.parse()?,
             Arg::Long("github-api-port") => ports.github_api = parser.value()?.parse()?,
             Arg::Long("proxy-port") => ports.proxy = parser.value()?.parse()?,
@@ -86,7 +82,6 @@ fn serve(parser: &mut Parser) -> Result<Command> {
     Ok(Command::Serve(Serve {
         state_dir: state_dir.context("`--state-dir` is missing\n\nhint: lab --help")?,
         registry: registry.context("`--registry` is missing\n\nhint: lab --help")?,
-        address,
         ports,
     }))
 }
@@ -130,18 +125,17 @@ mod tests {
     }
 
     #[test]
-    fn ports_and_addresses_are_read() {
-        let line = "serve --state-dir s --registry 127.0.0.1:5000 --proxy-port 5001 --address ::1";
+    fn addresses_and_ports_are_read() {
+        let line = "serve --state-dir s --registry 127.0.0.1:5000 --proxy-port 5001";
         let Command::Serve(serve) = parsed(line).unwrap() else { panic!("this is serve") };
         assert_eq!(
             (serve.registry.port(), serve.ports.proxy, serve.ports.github_api),
             (5000, 5001, 0)
         );
-        assert!(serve.address.is_ipv6());
     }
 
     #[test]
-    fn a_permission_is_that_of_the_scope_before_it() {
+    fn a_permission_belongs_to_the_scope_before_it() {
         let line =
             "token --scope refs/heads/dev --permission 1 --scope refs/heads/main --expires-in=-5";
         let Command::Token { scopes, expires_in } = parsed(line).unwrap() else {
@@ -152,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn each_command_line_error_is_named() {
         for (line, message) in [
             ("up", "there is no subcommand `up`"),
             ("serve --registry 127.0.0.1:5000", "`--state-dir` is missing"),

@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn known_moments_are_written_as_github_writes_them() {
+    fn times_are_written_as_github_does() {
         for (seconds, text) in [
             (0, "1970-01-01T00:00:00Z"),
             (951_782_400, "2000-02-29T00:00:00Z"),
@@ -84,14 +84,14 @@ mod tests {
     }
 
     #[test]
-    fn every_day_of_four_centuries_reads_back() {
+    fn every_day_of_four_centuries_round_trips() {
         for day in 0..146_097 {
             assert_eq!(parse(&format(day * 86_400 + 1)), Some(day * 86_400 + 1));
         }
     }
 
     #[test]
-    fn what_is_no_moment_is_refused() {
+    fn invalid_times_are_refused() {
         for text in [
             "",
             "2026-11-23",

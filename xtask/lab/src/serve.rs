@@ -44,7 +44,7 @@ pub fn run(serve: &Serve) -> Result<()> {
     let cache = Arc::new(ActionsCache::open(directory)?);
 
     // All ports are taken before the first server answers.
-    let listen = |port| bind(SocketAddr::new(serve.address, port));
+    let listen = |port| bind(SocketAddr::from(([127, 0, 0, 1], port)));
     let ports = serve.ports;
     let (cache_listener, github_listener) =
         (listen(ports.actions_cache)?, listen(ports.github_api)?);

@@ -32,26 +32,12 @@ pub struct Token {
     /// `contents` and `packages`, as in the `permissions` of a workflow. What is not named is not permitted.
     #[serde(default)]
     pub permissions: BTreeMap<String, Level>,
-    /// Whether it has the admin role on packages, without which a deletion answers 404.
-    #[serde(default = "yes")]
-    pub package_admin: bool,
-    /// Requests an hour: 1000 for a workflow's own token.
-    #[serde(default = "a_thousand")]
-    pub hourly_limit: u64,
 }
 
 impl Token {
     pub fn level(&self, resource: &str) -> Level {
         self.permissions.get(resource).copied().unwrap_or_default()
     }
-}
-
-fn yes() -> bool {
-    true
-}
-
-fn a_thousand() -> u64 {
-    1000
 }
 
 /// The tokens, kept in one file.

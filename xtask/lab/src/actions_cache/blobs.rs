@@ -188,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ranges_are_cut_to_the_size_and_refused_beyond_it() {
+    fn ranges_end_at_the_size() {
         let ranges = [
             "bytes=0-",
             "bytes=4-",

@@ -179,14 +179,14 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_of_a_prefix_is_the_one_finalised_last_not_the_greatest_text() {
+    fn a_prefix_finds_the_entry_finalised_last() {
         let world = world(&[("main", "index#9"), ("main", "index#10")]);
         check(&world, &["main"], "index#", &["index#"], Some("index#10"));
         check(&world, &["main"], "index#9", &["index#"], Some("index#9"));
     }
 
     #[test]
-    fn an_entry_is_seen_in_its_scope_and_the_first_scope_wins() {
+    fn the_first_scope_with_an_entry_wins() {
         let world = world(&[("main", "a"), ("dev", "ab")]);
         check(&world, &["pr"], "a", &[], None);
         check(&world, &["pr", "main"], "a", &[], Some("a"));
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_only_reserved_is_taken_but_not_seen() {
+    fn a_reserved_entry_is_not_visible() {
         let world = world(&[]);
         assert!(world.entries.reserve("main", "a", "v").unwrap().is_some());
         assert!(world.entries.reserve("main", "a", "v").unwrap().is_none());

@@ -2,12 +2,10 @@
 //!
 //! Besides those that every stand-in has:
 //! - `POST tokens` with a [`Token`], `DELETE tokens/{text}`;
-//! - `POST owners` with `{login, type}`;
 //! - `POST repositories` with a [`Registration`], answered by `{id, git_dir}`;
 //! - `POST limits` with a [`Change`];
 //! - `POST made-up` with a list of [`MadeUp`]: versions that nobody pushed, as many as one likes;
-//! - `POST versions` with a list of `{repository, digest, created_at?, downloads?}`: facts about package versions that
-//!   only time or users could bring about.
+//! - `POST versions` with a list of `{repository, digest, created_at}`: when versions were pushed.
 
 use std::io;
 
@@ -24,16 +22,7 @@ use crate::ledger::packages::{Event, What};
 use crate::tokens::Token;
 use crate::watch;
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Owner {
-    login: String,
-    /// `User` or `Organization`.
-    #[serde(rename = "type")]
-    kind: String,
-}
-
-/// A change to a version: its age, its popularity.
+/// A change to the age of a version.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Amendment {
@@ -41,8 +30,7 @@ struct Amendment {
     repository: String,
     digest: String,
     /// As GitHub writes it, `2026-10-01T00:00:00Z`.
-    created_at: Option<String>,
-    downloads: Option<u64>,
+    created_at: String,
 }
 
 /// A version that is listed and whose manifest the registry front gives, with nothing behind it.
@@ -76,15 +64,6 @@ pub fn answer(github: &Github, method: &str, endpoint: &[&str], body: &[u8]) -> 
         ("DELETE", ["tokens", text]) => {
             Answer::empty(if github.tokens.revoke(text)? { 204 } else { 404 })
         }
-        ("POST", ["owners"]) => match parse::<Owner>(body) {
-            Ok(owner) => {
-                github
-                    .repositories
-                    .change(|records| records.owners.insert(owner.login, owner.kind))?;
-                Answer::empty(204)
-            }
-            Err(refused) => refused,
-        },
         ("POST", ["repositories"]) => match parse::<Registration>(body) {
             Ok(registration) => {
                 let repository = github.repositories.register(registration)?;
@@ -94,8 +73,7 @@ pub fn answer(github: &Github, method: &str, endpoint: &[&str], body: &[u8]) -> 
         },
         ("POST", ["limits"]) => match parse::<Change>(body) {
             Ok(change) => {
-                let token = change.token.as_ref().and_then(|text| github.tokens.find(text));
-                github.limits.change(change, token.map_or(0, |token| token.hourly_limit));
+                github.limits.change(change);
                 Answer::empty(204)
             }
             Err(refused) => refused,
@@ -126,15 +104,8 @@ fn amend(github: &Github, amendments: Vec<Amendment>) -> io::Result<Answer> {
                 format!("nobody pushed `{}@{}`\n", amendment.repository, amendment.digest),
             ));
         }
-        let created = amendment.created_at.as_deref().map(clock::parse);
-        if created == Some(None) {
-            return Ok(no_moment());
-        }
-        let what = What::Amended {
-            digest: amendment.digest,
-            created: created.flatten(),
-            downloads: amendment.downloads,
-        };
+        let Some(created) = clock::parse(&amendment.created_at) else { return Ok(no_moment()) };
+        let what = What::Amended { digest: amendment.digest, created };
         events.push(Event { repository: amendment.repository, at: clock::seconds(), what });
     }
     github.packages.ledger.enter(events)?;

@@ -5,14 +5,6 @@ use std::io;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-/// A reference or a revision, resolved.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Object {
-    /// `commit` or `tag`, as git names it.
-    pub kind: String,
-    pub sha: String,
-}
-
 /// One bare repository.
 #[derive(Clone, Debug)]
 pub struct Git {
@@ -32,12 +24,9 @@ impl Git {
             .map(drop)
     }
 
-    /// What a revision names; none when there is no such object.
-    pub fn resolve(&self, revision: &str) -> io::Result<Option<Object>> {
-        let named =
-            self.git(&["rev-parse", "--verify", "--quiet", "--end-of-options", revision])?;
-        let Some(sha) = named else { return Ok(None) };
-        Ok(self.git(&["cat-file", "-t", &sha])?.map(|kind| Object { kind, sha }))
+    /// The hash of what a revision names; none when there is no such object.
+    pub fn resolve(&self, revision: &str) -> io::Result<Option<String>> {
+        self.git(&["rev-parse", "--verify", "--quiet", "--end-of-options", revision])
     }
 
     /// The commit time of what a revision names, in seconds since 1970.
@@ -48,31 +37,10 @@ impl Git {
         Ok(shown.and_then(|seconds| seconds.parse().ok()))
     }
 
-    /// Creates a reference; false when it exists already.
-    pub fn create(&self, reference: &str, sha: &str) -> io::Result<bool> {
+    /// Creates a reference that does not exist.
+    pub fn create(&self, reference: &str, sha: &str) -> io::Result<()> {
         let none = "0".repeat(40);
-        self.git(&["update-ref", reference, sha, &none]).map(|done| done.is_some())
-    }
-
-    pub fn delete(&self, reference: &str) -> io::Result<()> {
-        self.git(&["update-ref", "-d", reference]).map(drop)
-    }
-
-    /// The references that begin with `prefix`, sorted by name.
-    pub fn matching(&self, prefix: &str) -> io::Result<Vec<(String, Object)>> {
-        let listed =
-            self.git(&["for-each-ref", "--format=%(objecttype) %(objectname) %(refname)"])?;
-        let parse = |line: &str| {
-            let (kind, rest) = line.split_once(' ')?;
-            let (sha, name) = rest.split_once(' ')?;
-            Some((name.to_owned(), Object { kind: kind.to_owned(), sha: sha.to_owned() }))
-        };
-        Ok(listed
-            .unwrap_or_default()
-            .lines()
-            .filter_map(parse)
-            .filter(|(name, _)| name.starts_with(prefix))
-            .collect())
+        self.git(&["update-ref", reference, sha, &none]).map(drop)
     }
 
     /// Runs git here; its output, or none when it fails.

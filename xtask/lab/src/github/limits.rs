@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Mutex;
 
 use serde::Deserialize;
-use serde_json::{Value, json};
 
 use super::question::error;
 use crate::clock;
@@ -14,6 +13,8 @@ use crate::sync::lock;
 use crate::tokens::Token;
 
 const HOUR: u64 = 3600;
+/// What a workflow's own token has.
+const HOURLY: u64 = 1000;
 const MINUTE_IN_MILLISECONDS: u64 = 60_000;
 const SECONDARY: &str =
     "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.";
@@ -80,8 +81,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Changes the limits; `hourly` is what the token of the change has in an hour.
-    pub fn change(&self, change: Change, hourly: u64) {
+    pub fn change(&self, change: Change) {
         let mut state = lock(&self.0);
         state.points_per_minute = change.points_per_minute.unwrap_or(state.points_per_minute);
         state.delete_interval =
@@ -92,7 +92,7 @@ impl Limits {
             let now = clock::seconds();
             hour.ends = change.reset_in.map_or(hour.ends.max(now + 1), |seconds| now + seconds);
             if let Some(remaining) = change.remaining {
-                hour.limit = hourly.max(remaining);
+                hour.limit = HOURLY.max(remaining);
                 hour.used = hour.limit - remaining;
             }
         }
@@ -108,7 +108,7 @@ impl Limits {
         }
         let (most_points, interval) = (state.points_per_minute, state.delete_interval);
         let hour = state.hours.entry(token.text.clone()).or_default();
-        hour.turn(now / 1000, token.hourly_limit);
+        hour.turn(now / 1000);
         if hour.used >= hour.limit {
             return Err(error(403, &format!("API rate limit exceeded for {}.", token.login)));
         }
@@ -144,27 +144,19 @@ impl Limits {
             .with("x-ratelimit-resource", "core")
     }
 
-    /// The body of `GET /rate_limit`.
-    pub fn shown(&self, token: &Token) -> Value {
-        let hour = self.hour(token);
-        let remaining = hour.limit - hour.used.min(hour.limit);
-        let core = json!({ "limit": hour.limit, "used": hour.used, "remaining": remaining, "reset": hour.ends });
-        json!({ "resources": { "core": core }, "rate": core })
-    }
-
     fn hour(&self, token: &Token) -> Hour {
         let mut state = lock(&self.0);
         let hour = state.hours.entry(token.text.clone()).or_default();
-        hour.turn(clock::seconds(), token.hourly_limit);
+        hour.turn(clock::seconds());
         hour.clone()
     }
 }
 
 impl Hour {
     /// Begins a new hour when the last one is over.
-    fn turn(&mut self, now: u64, limit: u64) {
+    fn turn(&mut self, now: u64) {
         if self.ends <= now {
-            (self.used, self.ends, self.limit) = (0, now + HOUR, limit);
+            (self.used, self.ends, self.limit) = (0, now + HOUR, HOURLY);
         }
     }
 }
@@ -182,7 +174,7 @@ mod tests {
     use super::*;
 
     fn token() -> Token {
-        serde_json::from_value(json!({ "token": "t", "login": "l", "hourly_limit": 3 })).unwrap()
+        serde_json::from_value(serde_json::json!({ "token": "t", "login": "l" })).unwrap()
     }
 
     fn statuses<const N: usize>(limits: &Limits, methods: [&str; N]) -> [u16; N] {
@@ -192,17 +184,19 @@ mod tests {
     }
 
     #[test]
-    fn the_hour_is_counted_exactly_and_refusals_are_not() {
+    fn refusals_do_not_count_toward_the_hour() {
         let limits = Limits::default();
+        let change = Change { token: Some("t".into()), remaining: Some(3), ..Change::default() };
+        limits.change(Change { reset_in: Some(9000), ..change });
         assert_eq!(statuses(&limits, ["GET"; 5]), [200, 200, 200, 403, 403]);
-        let shown = limits.shown(&token());
-        assert_eq!((&shown["rate"]["used"], &shown["rate"]["remaining"]), (&3.into(), &0.into()));
+        let stamped = limits.stamped(&token(), Answer::empty(200));
+        assert_eq!(stamped.headers.get("x-ratelimit-used"), Some("1000"));
     }
 
     #[test]
     fn writing_costs_five_points_of_a_minute() {
         let limits = Limits::default();
-        limits.change(Change { points_per_minute: Some(6), ..Change::default() }, 0);
+        limits.change(Change { points_per_minute: Some(6), ..Change::default() });
         assert_eq!(statuses(&limits, ["POST", "GET", "GET"]), [200, 200, 403]);
     }
 
@@ -210,30 +204,17 @@ mod tests {
     fn deletions_must_keep_their_distance() {
         let limits = Limits::default();
         assert_eq!(statuses(&limits, ["DELETE", "DELETE", "GET"]), [200, 403, 200]);
-        limits.change(Change { delete_interval_milliseconds: Some(0), ..Change::default() }, 0);
+        limits.change(Change { delete_interval_milliseconds: Some(0), ..Change::default() });
         assert_eq!(statuses(&limits, ["DELETE"]), [200]);
     }
 
     #[test]
-    fn a_secondary_limit_can_be_provoked_with_and_without_retry_after() {
+    fn a_secondary_limit_may_lack_retry_after() {
         let limits = Limits::default();
         let provoked = Provoked { requests: 1, status: 429, retry_after: None };
-        limits.change(Change { secondary: Some(provoked), ..Change::default() }, 0);
+        limits.change(Change { secondary: Some(provoked), ..Change::default() });
         let refused = limits.admit(&token(), "GET").unwrap_err();
         assert_eq!((refused.status, refused.headers.get("retry-after")), (429, None));
         assert_eq!(statuses(&limits, ["GET"]), [200]);
-    }
-
-    #[test]
-    fn what_remains_of_the_hour_can_be_set() {
-        let limits = Limits::default();
-        let change = Change {
-            token: Some("t".into()),
-            remaining: Some(1),
-            reset_in: Some(9000),
-            ..Change::default()
-        };
-        limits.change(change, 3);
-        assert_eq!(statuses(&limits, ["GET", "GET"]), [200, 403]);
     }
 }

@@ -72,11 +72,6 @@ impl Github {
         let Some(token) = self.tokens.find(text.trim()) else {
             return Ok(error(401, "Bad credentials"));
         };
-        // Asking for the limits is free.
-        let path = target::path(&request.target);
-        if path == "/rate_limit" {
-            return Ok(self.limits.stamped(&token, Answer::json(200, &self.limits.shown(&token))));
-        }
         if let Err(refused) = self.limits.admit(&token, &request.method) {
             return Ok(self.limits.stamped(&token, refused));
         }
@@ -98,9 +93,6 @@ impl Github {
         let segments = target::segments(question.target);
         let segments: Vec<_> = segments.iter().map(String::as_str).collect();
         match segments.as_slice() {
-            ["user"] if question.method == "GET" => {
-                Ok(Answer::json(200, &json!({ "login": question.token.login, "type": "User" })))
-            }
             ["users", owner] if question.method == "GET" => Ok(self.owner(owner)),
             ["repos", owner, name, rest @ ..] => self.repository(question, owner, name, rest),
             [space @ ("users" | "orgs"), owner, "packages", rest @ ..] => {
@@ -132,12 +124,6 @@ impl Github {
         let full_name = format!("{owner}/{name}");
         let Some(repository) = self.repositories.find(&full_name) else { return Ok(not_found()) };
         match rest {
-            [] if question.method == "GET" => {
-                Ok(self.repositories.show(question, owner, name, &repository))
-            }
-            ["git", rest @ ..] => {
-                repositories::references(question, &full_name, &repository.git(), rest)
-            }
             ["releases", rest @ ..] => {
                 Releases { repositories: &self.repositories, full_name: &full_name, repository }
                     .answer(question, rest)
@@ -159,7 +145,6 @@ impl Github {
             return Ok(not_found());
         }
         match rest {
-            [] if question.method == "GET" => Ok(self.packages.list(question, space, owner)),
             ["container", name, rest @ ..] => {
                 self.packages.answer(question, &Named { space, owner, name }, rest)
             }
@@ -180,7 +165,7 @@ impl Service for Github {
         }
         let has = |word: &str| path.split('/').any(|segment| segment == word);
         Some(
-            ["packages", "releases", "git", "users", "repos"]
+            ["packages", "releases", "users", "repos"]
                 .into_iter()
                 .find(|word| has(word))
                 .unwrap_or("other"),

@@ -15,8 +15,6 @@ use crate::ledger::packages::{Event, Package, Version, What};
 use crate::registry::Registry;
 use crate::tokens::Level;
 
-/// A public version that was pulled more often cannot be deleted.
-const MOST_DOWNLOADS: u64 = 5000;
 /// How long a deleted version can be restored, in seconds.
 const RESTORABLE: u64 = 30 * 24 * 3600;
 
@@ -63,26 +61,6 @@ impl Packages {
         self.ledger.read(|packages| packages.keys().any(|name| name.starts_with(&prefix)))
     }
 
-    /// `GET /{users|orgs}/{owner}/packages`.
-    pub fn list(&self, question: &Question<'_>, space: &str, owner: &str) -> Answer {
-        if let Some(refused) = question.lacks("packages", Level::Read) {
-            return refused;
-        }
-        let prefix = format!("{owner}/");
-        let shown: Vec<_> = self.ledger.read(|packages| {
-            let named = packages
-                .iter()
-                .filter_map(|(name, package)| Some((name.strip_prefix(&prefix)?, package)));
-            named
-                .filter(|(_, package)| package.listed().next().is_some())
-                .map(|(name, package)| {
-                    shown_package(question, &Named { space, owner, name }, package)
-                })
-                .collect()
-        });
-        question.page(&shown, Clone::clone)
-    }
-
     /// Answers what is under `/{users|orgs}/{owner}/packages/container/{name}`.
     pub fn answer(
         &self,
@@ -101,11 +79,6 @@ impl Packages {
                     .listed()
                     .next()
                     .map(|_| Answer::json(200, &shown_package(question, named, package)))
-            })),
-            ("GET", ["versions", id]) => Ok(self.look(&repository, |package| {
-                let version = id.parse().ok().and_then(|id| package.version(id));
-                let version = version.filter(|version| version.deleted.is_none())?;
-                Some(Answer::json(200, &shown_version(question, named, version)))
             })),
             ("DELETE", ["versions", id]) => {
                 self.delete(question, &repository, id.parse().unwrap_or_default())
@@ -136,7 +109,7 @@ impl Packages {
     }
 
     fn delete(&self, question: &Question<'_>, repository: &str, id: u64) -> io::Result<Answer> {
-        if let Some(refused) = may_administer(question) {
+        if let Some(refused) = question.lacks("packages", Level::Write) {
             return Ok(refused);
         }
         let digest = self.ledger.read(|packages| {
@@ -164,7 +137,7 @@ impl Packages {
     }
 
     fn restore(&self, question: &Question<'_>, repository: &str, id: u64) -> io::Result<Answer> {
-        if let Some(refused) = may_administer(question) {
+        if let Some(refused) = question.lacks("packages", Level::Write) {
             return Ok(refused);
         }
         let deleted = self.ledger.read(|packages| {
@@ -197,19 +170,7 @@ impl Packages {
     }
 }
 
-/// The refusals that depend on the token: no permission is 403, no admin role on the package 404.
-fn may_administer(question: &Question<'_>) -> Option<Answer> {
-    question
-        .lacks("packages", Level::Write)
-        .or_else(|| (!question.token.package_admin).then(no_package))
-}
-
 fn deletable(package: &Package, version: &Version) -> Result<(), Answer> {
-    if version.downloads > MOST_DOWNLOADS {
-        let message = "Publicly visible package versions with more than 5000 downloads cannot be deleted. \
-                       Contact GitHub support for further assistance.";
-        return Err(error(400, message));
-    }
     if package.listed().count() == 1 {
         return Err(error(
             400,

@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_links_to_its_neighbours_and_keeps_the_query() {
+    fn page_links_keep_the_query() {
         let (items, link) = page("/x?state=a%20b&per_page=2&page=2", 5);
         assert_eq!(items, [3, 4]);
         let relation = |page, name| {
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_holds_30_by_default_and_100_at_most() {
+    fn a_page_has_30_to_100_items() {
         assert_eq!(page("/x", 200).0.len(), 30);
         assert_eq!(page("/x?per_page=500", 200).0.len(), 100);
         assert_eq!(

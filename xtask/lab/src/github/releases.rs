@@ -52,7 +52,7 @@ impl Releases<'_> {
             ("GET", ["latest"]) => found(self.latest()),
             ("GET", ["tags", tag @ ..]) => found(self.published(&tag.join("/"))),
             (_, [id]) => {
-                let id = id.parse().unwrap_or_default();
+                let id: u64 = id.parse().unwrap_or_default();
                 let visible = self.visible(question);
                 let Some(release) = visible.into_iter().find(|release| release.id == id) else {
                     return Ok(not_found());
@@ -60,7 +60,6 @@ impl Releases<'_> {
                 match question.method {
                     "GET" => Answer::json(200, &show(release)),
                     "PATCH" => self.update(question, release)?,
-                    "DELETE" => self.delete(question, id)?,
                     _ => not_found(),
                 }
             }
@@ -173,18 +172,6 @@ impl Releases<'_> {
         Ok((taken && !release.draft).then(|| invalid("Release", "tag_name", "already_exists")))
     }
 
-    fn delete(&self, question: &Question<'_>, id: u64) -> io::Result<Answer> {
-        if let Some(refused) = question.lacks("contents", Level::Write) {
-            return Ok(refused);
-        }
-        self.repositories.change(|records| {
-            if let Some(repository) = records.repositories.get_mut(self.full_name) {
-                repository.releases.retain(|release| release.id != id);
-            }
-        })?;
-        Ok(Answer::empty(204))
-    }
-
     fn shown(&self, question: &Question<'_>, release: &Release) -> Value {
         let url = format!("{}/repos/{}/releases/{}", question.base, self.full_name, release.id);
         // A draft has no tag to be found by; GitHub shows it under a name of its own.
@@ -242,7 +229,7 @@ fn ensure_tag(git: &Git, release: &mut Release) -> io::Result<Result<(), Answer>
         let Some(target) = target else {
             return Ok(Err(invalid("Release", "target_commitish", "invalid")));
         };
-        git.create(&tag, &target.sha)?;
+        git.create(&tag, &target)?;
     }
     release.created = git.commit_time(&tag)?.unwrap_or(release.created);
     Ok(Ok(()))

@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_ends_the_body_and_leaves_the_next_message() {
+    fn a_length_ends_the_body() {
         assert_eq!(content(Framing::Length(6), b"abcdefGET").unwrap(), (b"abcdef".to_vec(), 3));
     }
 
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_cut_short_is_an_error_unless_only_the_close_ends_it() {
+    fn a_body_cut_short_is_an_error() {
         assert!(content(Framing::Length(6), b"abc").is_err());
         assert!(content(Framing::Chunked, b"5\r\nab").is_err());
         assert_eq!(content(Framing::UntilClose, b"abc").unwrap(), (b"abc".to_vec(), 0));

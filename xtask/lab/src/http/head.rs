@@ -215,7 +215,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_head_keeps_its_fields_and_finds_them_in_any_case() {
+    fn header_names_are_found_in_any_case() {
         let mut source =
             &b"\r\nGET /v2/?a=b HTTP/1.1\r\nHost: lab\r\nConnection: Keep-Alive, Close\r\n\r\nbody"
                 [..];

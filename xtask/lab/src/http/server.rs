@@ -123,9 +123,11 @@ fn answer(
         Some(Action::Reset) => return Ok(Next::Reset),
         Some(Action::Hang) => return Ok(Next::Hang),
         Some(Action::Status { code, retry_after }) => Some((code, retry_after)),
-        Some(Action::Unauthorized) => Some((401, None)),
         Some(Action::Denied) => Some((403, None)),
-        Some(Action::Unsupported) => Some((405, None)),
+        Some(Action::Delay { milliseconds }) => {
+            service.watch().faults.pause(Duration::from_millis(milliseconds));
+            None
+        }
         bent => {
             bend(exchange, bent.as_ref());
             None
@@ -145,7 +147,6 @@ fn answer(
 
 fn bend(exchange: &mut Exchange<'_>, action: Option<&Action>) {
     match action {
-        Some(Action::Delay { milliseconds }) => sleep(Duration::from_millis(*milliseconds)),
         Some(Action::Slow { bytes_per_second }) => {
             exchange.bend.bytes_per_second = Some(*bytes_per_second);
         }

@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_restart_finds_what_was_there_and_drops_a_line_cut_short() {
+    fn a_restart_drops_a_journal_line_cut_short() {
         let directory = tempfile::tempdir().unwrap();
         let seen = |ledger: &Ledger| {
             ledger.read(|packages| {

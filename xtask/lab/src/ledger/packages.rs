@@ -39,11 +39,10 @@ pub enum What {
         id: u64,
         tags: Vec<String>,
     },
-    /// Facts that only time or users could bring about.
+    /// It was pushed at another time.
     Amended {
         digest: String,
-        created: Option<u64>,
-        downloads: Option<u64>,
+        created: u64,
     },
 }
 
@@ -57,7 +56,6 @@ pub struct Version {
     pub made_up: bool,
     /// Seconds since 1970: when the digest was first registered.
     pub created: u64,
-    pub downloads: u64,
     pub tags: BTreeSet<String>,
     pub deleted: Option<Deletion>,
 }
@@ -161,11 +159,10 @@ impl Package {
                     self.point(tag, id);
                 }
             }
-            What::Amended { digest, created, downloads } => {
+            What::Amended { digest, created } => {
                 let id = self.current(&digest);
                 let Some(version) = id.and_then(|id| self.versions.get_mut(&id)) else { return };
-                version.created = created.unwrap_or(version.created);
-                version.downloads = downloads.unwrap_or(version.downloads);
+                version.created = created;
             }
         }
     }
@@ -179,7 +176,6 @@ impl Package {
             media_type,
             made_up: false,
             created,
-            downloads: 0,
             tags: BTreeSet::new(),
             deleted: None,
         });
@@ -218,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn moving_a_tag_changes_no_time_and_leaves_an_untagged_version() {
+    fn moving_a_tag_leaves_an_untagged_version() {
         let mut package = Package::default();
         push(&mut package, 10, "sha256:a", Some("dev"));
         push(&mut package, 20, "sha256:b", Some("dev"));
@@ -234,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deleted_version_loses_its_tags_and_comes_back_with_those_still_free() {
+    fn a_restored_version_gets_its_free_tags_back() {
         let mut package = Package::default();
         push(&mut package, 10, "sha256:a", Some("one"));
         push(&mut package, 11, "sha256:a", Some("two"));
@@ -251,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_digest_pushed_again_after_its_deletion_is_a_new_version() {
+    fn a_deleted_digest_pushed_again_is_new() {
         let mut package = Package::default();
         push(&mut package, 10, "sha256:a", None);
         apply(&mut package, 20, What::Deleted { digest: "sha256:a".into() });

@@ -9,7 +9,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
-use super::control::Settings;
 use super::error;
 use super::route::{Kind, Route};
 use crate::clock;
@@ -20,13 +19,15 @@ use crate::state;
 use crate::sync::lock;
 use crate::tokens::{Level, Tokens};
 
+const LIFETIME_IN_SECONDS: u64 = 300;
+
 /// What one issued token holds.
 #[derive(Clone, Debug)]
 struct Grant {
     /// Pairs of repository and action.
     access: BTreeSet<(String, &'static str)>,
-    /// What its owner could have been granted; none when nobody in particular asked.
-    level: Option<Level>,
+    /// What its owner could have been granted.
+    level: Level,
     /// Milliseconds since 1970.
     expires: u64,
 }
@@ -56,51 +57,39 @@ impl Authentication {
         let (action, needed) = needed(&request.method);
         let permitted = route.repository.is_empty()
             || grant.access.contains(&(route.repository.clone(), action));
-        match grant.level {
-            _ if permitted => None,
+        if permitted {
+            None
+        } else if grant.level < needed {
             // Another token would not help: this user may not.
-            Some(level) if level < needed => {
-                let message = format!(
-                    "permission_denied: {}_package",
-                    if action == "push" { "write" } else { "read" }
-                );
-                Some(error::with(403, "DENIED", &message))
-            }
-            _ => Some(unauthorized()),
+            let what = if action == "push" { "write" } else { "read" };
+            Some(error::with(403, "DENIED", &format!("permission_denied: {what}_package")))
+        } else {
+            Some(unauthorized())
         }
     }
 
     /// The token endpoint.
-    pub fn issue(&self, request: &RequestHead, settings: &Settings) -> Answer {
+    pub fn issue(&self, request: &RequestHead) -> Answer {
         if request.method != "GET" {
             // Clients that try OAuth 2 first go on with GET after this answer, as with GHCR.
             return error::answer(405);
         }
-        let level = match request.headers.get("authorization") {
-            None if settings.public => None,
-            None => return error::answer(401),
-            Some(authorization) => {
-                let known =
-                    password(authorization).and_then(|password| self.tokens.find(&password));
-                let Some(token) = known else { return error::with(403, "DENIED", "denied") };
-                Some(token.level("packages"))
-            }
+        let Some(authorization) = request.headers.get("authorization") else {
+            return error::answer(401);
         };
+        let known = password(authorization).and_then(|password| self.tokens.find(&password));
+        let Some(token) = known else { return error::with(403, "DENIED", "denied") };
+        let level = token.level("packages");
         let access = target::parameters(&request.target)
             .filter(|(name, _)| name == "scope")
-            .flat_map(|(_, scope)| granted(&scope, level.unwrap_or(Level::Read)))
+            .flat_map(|(_, scope)| granted(&scope, level))
             .collect();
         let Ok(token) = state::random_text() else { return error::answer(500) };
-        let expires = clock::milliseconds() + settings.token_seconds * 1000;
+        let expires = clock::milliseconds() + LIFETIME_IN_SECONDS * 1000;
         let mut issued = lock(&self.issued);
         issued.retain(|_, grant| grant.expires > clock::milliseconds());
         issued.insert(token.clone(), Grant { access, level, expires });
-        Answer::json(200, &json!({ "token": token, "expires_in": settings.token_seconds }))
-    }
-
-    /// Makes every token in circulation worthless, as time would.
-    pub fn expire(&self) {
-        lock(&self.issued).clear();
+        Answer::json(200, &json!({ "token": token, "expires_in": LIFETIME_IN_SECONDS }))
     }
 }
 
@@ -156,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_scope_yields_what_was_asked_for_and_is_permitted() {
+    fn a_scope_grants_what_is_asked_and_permitted() {
         let scope = "repository:o/r/s:pull,push repository:o/x:pull";
         let pull = |name: &str| (name.to_owned(), "pull");
         assert_eq!(granted(scope, Level::Read), [pull("o/r/s"), pull("o/x")]);

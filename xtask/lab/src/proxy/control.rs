@@ -1,10 +1,8 @@
 //! The control address of the registry front. Nothing here is reachable through the front itself.
 //!
 //! Besides the endpoints that every stand-in has:
-//! - `GET settings`, and `PUT settings` with an object of [`Settings`];
-//! - `GET link`, and `PUT link` with an object of [`Rate`];
-//! - `POST expire-tokens` makes every issued token worthless, as time would;
-//! - `GET manifests` lists what was pushed, `{repository: [{digest, media_type, tags, created}]}`, newest first.
+//! - `PUT settings` with an object of [`Settings`];
+//! - `PUT link` with an object of [`Rate`].
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,7 +10,6 @@ use std::sync::{Arc, Mutex};
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use super::Front;
 use crate::http::answer::Answer;
@@ -27,24 +24,12 @@ use crate::watch::{self, Watch};
 /// Control requests are short.
 const LONGEST: usize = 1024 * 1024;
 
-/// How the front behaves. Absent fields of a posted object take these defaults.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
+/// How the front behaves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct Settings {
     /// Ask for tokens, as GHCR does.
     pub authentication: bool,
-    /// With authentication: whether anyone may pull.
-    pub public: bool,
-    /// How long an issued token is valid.
-    pub token_seconds: u64,
-    /// Pass the deletion of manifests on; otherwise 405, as GHCR answers.
-    pub manifest_deletion: bool,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self { authentication: false, public: false, token_seconds: 300, manifest_deletion: true }
-    }
 }
 
 /// The rate of the link to the front. It ends with the server, so that nothing stays slow by mistake.
@@ -100,7 +85,6 @@ impl Control {
             return Ok(answer);
         }
         Ok(match (method, endpoint) {
-            ("GET", "settings") => Answer::json(200, &front.switches.settings()),
             ("PUT", "settings") => match serde_json::from_slice(body) {
                 Ok(settings) => {
                     front.switches.set(settings)?;
@@ -108,10 +92,6 @@ impl Control {
                 }
                 Err(error) => Answer::text(400, format!("these are no settings: {error}\n")),
             },
-            ("GET", "link") => {
-                let bytes_per_second = front.watch.link.bytes_per_second();
-                Answer::json(200, &Rate { bytes_per_second })
-            }
             ("PUT", "link") => match serde_json::from_slice::<Rate>(body) {
                 Ok(rate) => {
                     front.watch.link.set(rate.bytes_per_second);
@@ -119,36 +99,8 @@ impl Control {
                 }
                 Err(error) => Answer::text(400, format!("this is no rate: {error}\n")),
             },
-            ("POST", "expire-tokens") => {
-                front.authentication.expire();
-                Answer::empty(204)
-            }
-            ("GET", "manifests") => self.manifests(),
             _ => Answer::text(404, "there is no such control endpoint\n"),
         })
-    }
-
-    fn manifests(&self) -> Answer {
-        let listed = self.front.ledger.read(|packages| {
-            packages
-                .iter()
-                .map(|(repository, package)| {
-                    let versions: Vec<_> = package
-                        .listed()
-                        .map(|version| {
-                            json!({
-                                "digest": version.digest,
-                                "media_type": version.media_type,
-                                "tags": version.tags,
-                                "created": version.created,
-                            })
-                        })
-                        .collect();
-                    (repository.clone(), versions)
-                })
-                .collect::<std::collections::BTreeMap<_, _>>()
-        });
-        Answer::json(200, &listed)
     }
 }
 

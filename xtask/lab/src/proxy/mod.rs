@@ -1,5 +1,5 @@
 //! The registry front: a reverse proxy before the real registry. It counts, injects faults, keeps the ledger of pushed
-//! manifests, and can ask for tokens and refuse deletions as GHCR does. It stores no image and decides nothing about
+//! manifests, and can ask for tokens as GHCR does. It stores no image and decides nothing about
 //! content: what it does not refuse, the registry answers.
 
 pub mod authentication;
@@ -58,19 +58,13 @@ impl Front {
 
     /// The answer to what never reaches the registry.
     fn refuse(&self, request: &RequestHead, route: &Route) -> Option<Answer> {
-        let settings = self.switches.settings();
-        if settings.authentication {
-            let refused = if route.kind == Kind::Token {
-                Some(self.authentication.issue(request, &settings))
-            } else {
-                self.authentication.check(request, route)
-            };
-            if refused.is_some() {
-                return refused;
-            }
+        if !self.switches.settings().authentication {
+            return None;
         }
-        let deletion = request.method == "DELETE" && route.kind == Kind::Manifest;
-        (deletion && !settings.manifest_deletion).then(|| error::answer(405))
+        if route.kind == Kind::Token {
+            return Some(self.authentication.issue(request));
+        }
+        self.authentication.check(request, route)
     }
 
     /// The answer to a read of a manifest that nobody pushed.

@@ -1,6 +1,8 @@
 //! Faults to inject: rules, and which request they hit. Carrying them out is the HTTP server's part.
 
 use std::sync::Mutex;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -25,18 +27,14 @@ pub enum Action {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         retry_after: Option<u64>,
     },
-    /// Carry the request out after a pause.
+    /// Carry the request out after a pause, or as soon as the rules are deleted.
     Delay { milliseconds: u64 },
     /// Let bodies through at this rate, in both directions.
     Slow { bytes_per_second: u64 },
     /// Promise the whole response body and close after this many bytes of it.
     Truncate { after: u64 },
-    /// 401, as for a token that has expired.
-    Unauthorized,
     /// 403, as for a token without the permission.
     Denied,
-    /// 405, as for a deletion where it is switched off.
-    Unsupported,
 }
 
 impl Action {
@@ -51,9 +49,7 @@ impl Action {
             Self::Delay { .. } => "delay",
             Self::Slow { .. } => "slow",
             Self::Truncate { .. } => "truncate",
-            Self::Unauthorized => "unauthorized",
             Self::Denied => "denied",
-            Self::Unsupported => "unsupported",
         }
     }
 }
@@ -123,6 +119,14 @@ impl Faults {
         lock(&self.0).clear();
     }
 
+    /// Waits for this long, or until there are no rules.
+    pub fn pause(&self, duration: Duration) {
+        let end = Instant::now() + duration;
+        while Instant::now() < end && !lock(&self.0).is_empty() {
+            sleep(duration.min(Duration::from_millis(10)));
+        }
+    }
+
     /// Counts from the beginning again.
     pub fn reset(&self) {
         for standing in lock(&self.0).iter_mut() {
@@ -174,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_without_a_star_is_a_part_and_with_one_the_whole() {
+    fn a_pattern_with_a_star_matches_the_whole() {
         for (pattern, target, fits) in [
             ("/manifests/", "/v2/a/manifests/dev", true),
             ("*/manifests/dev", "/v2/a/manifests/dev", true),
@@ -189,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn nth_and_count_choose_among_the_requests_looked_at() {
+    fn nth_and_count_choose_among_matching_requests() {
         let faults = faults(
             r#"[{"match":{"method":"put","path":"/manifests/","nth":2,"count":1},"action":{"kind":"drop"}}]"#,
         );
@@ -202,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_rule_that_hits_wins_and_the_others_still_count() {
+    fn the_first_matching_rule_wins_and_all_count() {
         let faults = faults(
             r#"[{"match":{"count":1},"action":{"kind":"status","code":503,"retry_after":2}},{"action":{"kind":"hang"}}]"#,
         );
@@ -222,7 +226,18 @@ mod tests {
     }
 
     #[test]
-    fn the_log_and_the_rules_call_a_fault_the_same() {
+    fn a_pause_ends_with_the_rules() {
+        let faults = faults(r#"[{"action":{"kind":"delay","milliseconds":60000}}]"#);
+        let begun = Instant::now();
+        std::thread::scope(|scope| {
+            scope.spawn(|| faults.pause(Duration::from_secs(60)));
+            faults.clear();
+        });
+        assert!(begun.elapsed() < Duration::from_secs(30));
+    }
+
+    #[test]
+    fn log_and_rules_name_faults_alike() {
         for rule in [
             r#"{"kind":"drop"}"#,
             r#"{"kind":"reset"}"#,
@@ -232,9 +247,7 @@ mod tests {
             r#"{"kind":"delay","milliseconds":1}"#,
             r#"{"kind":"slow","bytes_per_second":1}"#,
             r#"{"kind":"truncate","after":1}"#,
-            r#"{"kind":"unauthorized"}"#,
             r#"{"kind":"denied"}"#,
-            r#"{"kind":"unsupported"}"#,
         ] {
             let action: Action = serde_json::from_str(rule).unwrap();
             assert!(rule.contains(&format!("\"{}\"", action.name())), "{rule}");

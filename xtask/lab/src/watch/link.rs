@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_wait_for_those_before_them_and_a_burst_passes_after_a_pause() {
+    fn bytes_queue_and_a_burst_passes_after_idling() {
         let (bucket, start) = (Bucket::default(), Instant::now());
         let check = |bytes, later: u64, expected: u32| {
             let waits = bucket.take(bytes, 1024, start + Duration::from_secs(later));

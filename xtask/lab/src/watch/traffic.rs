@@ -223,7 +223,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sums_are_those_of_the_list_and_a_reset_empties_both() {
+    fn counters_match_the_list_and_reset_with_it() {
         let traffic = Traffic::default();
         for (method, body) in [("GET", 10), ("PUT", 20), ("GET", 30)] {
             let exchange = traffic.begin(method, "/v2/a/blobs/b", "blob");

@@ -66,7 +66,7 @@ fn writer() -> String {
 }
 
 #[test]
-fn what_is_saved_is_found_and_read_whole_and_by_range() {
+fn an_entry_is_read_whole_and_by_range() {
     let cache = Cache { prefix: "/", ..Cache::start() };
     cache.save(&writer(), "buildkit-blob-1", b"0123456789");
     let found = cache.look_up(&writer(), "buildkit-blob-1");
@@ -83,7 +83,7 @@ fn what_is_saved_is_found_and_read_whole_and_by_range() {
 }
 
 #[test]
-fn blocks_are_joined_in_the_order_of_their_list() {
+fn blocks_are_joined_in_listed_order() {
     let cache = Cache::start();
     let url = cache.create(&writer(), "k").json()["signed_upload_url"].as_str().unwrap().to_owned();
     for (id, content) in [("YQ==", "world"), ("Yg==", "hello ")] {
@@ -156,7 +156,7 @@ fn scopes_are_honoured() {
 }
 
 #[test]
-fn a_read_only_token_is_refused_in_the_services_own_words() {
+fn a_read_only_token_cannot_reserve_an_entry() {
     let cache = Cache::start();
     let refused = cache.create(&token(&["--scope", "refs/heads/main", "--permission", "1"]), "k");
     let message = "cache write denied: token has no writable scopes";

@@ -7,7 +7,7 @@ use crate::program::Lab;
 use crate::upstream::{BLOB, Upstream};
 
 #[test]
-fn every_framing_of_a_response_arrives_whole_and_the_connection_lives_on() {
+fn every_response_framing_arrives_whole() {
     let lab = Lab::start(&Upstream::start().address);
     let mut client = Client::connect(&lab.address("proxy"));
     for reference in ["length", "chunked", "close", "length"] {
@@ -19,7 +19,7 @@ fn every_framing_of_a_response_arrives_whole_and_the_connection_lives_on() {
 }
 
 #[test]
-fn a_body_that_breaks_off_at_the_registry_breaks_off_at_the_client() {
+fn a_truncated_registry_answer_stays_truncated() {
     let lab = Lab::start(&Upstream::start().address);
     assert!(
         Client::connect(&lab.address("proxy"))
@@ -107,7 +107,7 @@ fn requests_are_listed_in_order_until_a_reset() {
 }
 
 #[test]
-fn where_the_registry_names_itself_the_client_is_sent_to_the_front() {
+fn a_location_of_the_registry_becomes_the_fronts() {
     let lab = Lab::start(&Upstream::start().address);
     let reply = lab.front("POST", "/v2/o/r/s/blobs/uploads/", b"");
     let expected = format!("http://{}/v2/o/r/s/blobs/uploads/1?state=2", lab.address("proxy"));
@@ -115,7 +115,7 @@ fn where_the_registry_names_itself_the_client_is_sent_to_the_front() {
 }
 
 #[test]
-fn an_upload_may_wait_for_a_go_ahead_and_may_come_in_chunks() {
+fn expect_continue_and_chunked_uploads_work() {
     let upstream = Upstream::start();
     let lab = Lab::start(&upstream.address);
     let mut client = Client::connect(&lab.address("proxy"));
@@ -138,39 +138,11 @@ fn an_upload_may_wait_for_a_go_ahead_and_may_come_in_chunks() {
 }
 
 #[test]
-fn a_registry_that_does_not_answer_is_a_502() {
+fn a_silent_registry_is_a_502() {
     let lab = Lab::start("127.0.0.1:1");
     let reply = lab.front("GET", "/v2/", b"");
     assert_eq!(reply.status, 502);
     assert!(String::from_utf8(reply.body).unwrap().contains("`127.0.0.1:1` does not answer"));
-}
-
-#[test]
-fn pushed_manifests_are_kept_with_their_tags_over_a_restart() {
-    let upstream = Upstream::start();
-    let lab = Lab::start(&upstream.address);
-    lab.front("PUT", "/v2/o/r/s/manifests/dev", b"one");
-    lab.front("PUT", "/v2/o/r/s/manifests/dev", b"three");
-    lab.front("PUT", "/v2/o/r/s/manifests/sha256:child", b"{}");
-    lab.front("DELETE", "/v2/o/r/s/manifests/sha256:child", b"");
-    let manifests =
-        |lab: &Lab| lab.control("GET", "/manifests", &Value::Null).json()["o/r/s"].clone();
-    let before = manifests(&lab);
-    let tags: Vec<_> =
-        before.as_array().unwrap().iter().map(|m| (&m["digest"], &m["tags"])).collect();
-    let (one, three) = (json!(format!("sha256:{:064x}", 3)), json!(format!("sha256:{:064x}", 5)));
-    assert_eq!(tags, [(&three, &json!(["dev"])), (&one, &json!([]))]);
-    assert_eq!(manifests(&lab.restart()), before);
-}
-
-#[test]
-fn deletion_of_manifests_can_be_switched_off_as_on_ghcr() {
-    let lab = Lab::start(&Upstream::start().address);
-    lab.control("PUT", "/settings", &json!({ "manifest_deletion": false }));
-    let reply = lab.front("DELETE", "/v2/o/r/s/manifests/sha256:a", b"");
-    assert_eq!((reply.status, &reply.json()["errors"][0]["code"]), (405, &json!("UNSUPPORTED")));
-    lab.control("PUT", "/settings", &json!({}));
-    assert_eq!(lab.front("DELETE", "/v2/o/r/s/manifests/sha256:a", b"").status, 202);
 }
 
 /// Basic credentials of `ci:` and a password, and the token they yield for a scope.
@@ -224,29 +196,6 @@ fn authentication_challenges_issues_and_refuses_as_ghcr_does() {
         200
     );
 
-    lab.control("POST", "/expire-tokens", &Value::Null);
-    let expired = push(&writer, "o/r/s");
-    assert!(expired.header("www-authenticate").unwrap().ends_with(",error=\"invalid_token\""));
-}
-
-#[test]
-fn anybody_may_pull_what_is_public_and_nobody_push_it() {
-    let lab = Lab::start(&Upstream::start().address);
-    lab.control("PUT", "/settings", &json!({ "authentication": true, "public": true }));
-    let token = issued(&lab, None, "repository:o/r/s:pull,push").json()["token"]
-        .as_str()
-        .unwrap()
-        .to_owned();
-    let authorization = format!("Bearer {token}");
-    let status = |method| {
-        ask(
-            &lab.address("proxy"),
-            method,
-            "/v2/o/r/s/manifests/dev",
-            &[("Authorization", &authorization)],
-            b"",
-        )
-        .status
-    };
-    assert_eq!((status("GET"), status("PUT")), (200, 401));
+    let unknown = push("Bearer unknown", "o/r/s");
+    assert!(unknown.header("www-authenticate").unwrap().ends_with(",error=\"invalid_token\""));
 }

@@ -131,7 +131,7 @@ fn sha256(content: &[u8]) -> String {
 
 #[test]
 #[ignore = "needs docker-registry: cargo xtask test"]
-fn an_image_goes_through_and_comes_back_and_its_bytes_are_counted() {
+fn an_image_passes_through_and_is_counted() {
     let world = World::start();
     let layer: Vec<u8> = (0..3_000_000_u32).flat_map(u32::to_le_bytes).collect();
     world.push_image("dev", &layer);
@@ -152,7 +152,7 @@ fn an_image_goes_through_and_comes_back_and_its_bytes_are_counted() {
 
 #[test]
 #[ignore = "needs docker-registry: cargo xtask test"]
-fn what_the_api_deletes_is_gone_from_the_registry_and_comes_back() {
+fn the_api_deletes_and_restores_in_the_registry() {
     let world = World::start();
     world.allow();
     let kept = world.push_image("keep", b"layer");
@@ -176,7 +176,7 @@ fn what_the_api_deletes_is_gone_from_the_registry_and_comes_back() {
 
 #[test]
 #[ignore = "needs docker-registry: cargo xtask test"]
-fn a_deletion_at_the_registry_is_seen_by_the_api() {
+fn the_api_sees_deletions_at_the_registry() {
     let world = World::start();
     world.allow();
     world.push_image("keep", b"layer");
@@ -192,7 +192,7 @@ fn a_deletion_at_the_registry_is_seen_by_the_api() {
 
 #[test]
 #[ignore = "needs docker-registry: cargo xtask test"]
-fn an_upload_that_breaks_off_leaves_the_registry_as_it_was() {
+fn a_broken_upload_leaves_the_registry_usable() {
     let world = World::start();
     let rule = json!({ "match": { "method": "PATCH" }, "action": { "kind": "reset" } });
     world.lab.control("POST", "/faults", &rule);

@@ -173,12 +173,15 @@ pub(super) fn lab(bench: &Bench<'_>) -> Result<Outcome> {
     if let Ground::Existing(why) | Ground::Nowhere(why) = bench.ground()? {
         return Ok(Outcome::Skipped(format!("these tests empty the engine: {why}")));
     }
-    // One at a time: they share one engine and one registry, and empty them.
+    // Side by side: each test has a lab to itself.
     let test = ["test", "--workspace", "--locked", "--no-fail-fast"];
-    let only = ["--", "--ignored", "--test-threads=1"];
+    let only = ["--", "--ignored", LABS];
     let log = bench.log("lab", bench.in_lab(&[&test[..], &only].concat()))?;
     Ok(Outcome::Passed(counted(&log)))
 }
+
+/// How many labs, for as many tests at once. They wait often, and each takes about 300 MB of memory.
+const LABS: &str = "--test-threads=4";
 
 /// `12 tests` from the closing lines of `cargo test`; a run of none is not a pass.
 fn counted(log: &str) -> String {

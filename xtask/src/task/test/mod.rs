@@ -9,7 +9,7 @@ mod checks;
 
 use std::cell::OnceCell;
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
@@ -161,9 +161,14 @@ impl Bench<'_> {
     /// `cargo` with `arguments`, as who owns the lab. What root makes is kept apart: its owner would be in
     /// the way of others.
     fn in_lab(&self, arguments: &[&str]) -> Cmd<'_> {
-        let by_sudo = self.ground.get().is_some_and(|found| found.ground == Ground::PrivateBySudo);
-        if !by_sudo {
-            return self.shell.cmd("cargo").args(arguments);
+        self.in_lab_at(&self.lab_target(), arguments)
+    }
+
+    /// The same with the lab of a target folder.
+    fn in_lab_at(&self, target: &Path, arguments: &[&str]) -> Cmd<'_> {
+        if !self.by_sudo() {
+            let cargo = self.shell.cmd("cargo").args(arguments);
+            return cargo.env("CARGO_TARGET_DIR", target);
         }
         let mut sudo = self.shell.cmd("sudo").args(["--non-interactive", "env"]);
         for name in ["PATH", "HOME", "CARGO_HOME", "RUSTUP_HOME"] {
@@ -171,8 +176,15 @@ impl Bench<'_> {
                 sudo = sudo.arg(format!("{name}={value}"));
             }
         }
-        let target = self.start.target.join("root");
         sudo.arg(format!("CARGO_TARGET_DIR={}", target.display())).arg("cargo").args(arguments)
+    }
+
+    fn by_sudo(&self) -> bool {
+        self.ground.get().is_some_and(|found| found.ground == Ground::PrivateBySudo)
+    }
+
+    fn lab_target(&self) -> PathBuf {
+        if self.by_sudo() { self.start.target.join("root") } else { self.start.target.clone() }
     }
 
     /// Our own command there.
@@ -181,8 +193,13 @@ impl Bench<'_> {
         self.in_lab(&["xtask"]).args(arguments).args(no_install)
     }
 
-    /// Takes down what came up for the checks.
+    /// Takes down what came up for the checks, and the copies that tests made of it.
     fn leave_lab(&self) -> Result<()> {
+        let copies = self.shell.read_dir(self.lab_target().join("test-labs")).unwrap_or_default();
+        for copy in copies {
+            let down = ["xtask", "lab", "down", "--purge"];
+            self.log("lab-down", self.in_lab_at(&copy, &down))?;
+        }
         match self.ground.get() {
             Some(found) if !found.was_up => {
                 self.log("lab-down", self.xtask(&["lab", "down"])).map(drop)

@@ -1,0 +1,208 @@
+//! `cargo xtask push --lab` when it is killed, when the registry fails, and when what is to be published
+//! must not be: `dev` stays whole, and the next run finishes.
+
+use std::process::Child;
+use std::time::Instant;
+
+use crate::support::lab::Lab;
+use crate::support::pushing::{begun_in, noise, pulls, push, the_service, unlike_any, unpublished};
+use crate::support::{Fixture, Ran};
+use serde_json::{Value, json};
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn dirty_trees_and_pull_requests_never_move_dev() {
+    let (fixture, lab) = unpublished();
+    fixture.write("services/web/new", "not committed");
+    let ran = fixture.xtask(&["push", "--lab"]).expect(3);
+    assert!(ran.stderr.contains("`services/web/new`"), "{}", ran.stderr);
+    let mut command = fixture.command(&["push", "--lab", "--allow-dirty"]);
+    command.env("GITHUB_ACTIONS", "true").env("GITHUB_EVENT_NAME", "pull_request");
+    Ran::from(command.output().unwrap()).expect(3);
+    assert!(lab.manifest(&fixture.image(), "dev").is_none());
+
+    fixture.xtask(&["push", "--lab", "--allow-dirty"]).expect(0);
+    let revision = fixture.git(&["rev-parse", "HEAD"]);
+    assert!(lab.manifest(&fixture.image(), &format!("dev-{revision}-dirty")).is_some());
+    assert!(lab.manifest(&fixture.image(), "dev").is_none(), "`dev` is always a commit's");
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn a_push_containing_a_secret_is_refused() {
+    let (fixture, lab) = unpublished();
+    let dockerfile = std::fs::read_to_string(fixture.root().join("services/web/Dockerfile"));
+    let dockerfile = dockerfile.unwrap();
+    let web = "[workspace.metadata.images.services.web";
+    let leaks = [
+        ("RUN echo hunter2-hunter2 > /x\n", String::new()),
+        ("", format!("{web}.build-args]\nSEED = 'hunter2-hunter2'\n")),
+        ("", format!("{web}]\ndescription = 'with hunter2-hunter2'\n")),
+    ];
+    for (step, configuration) in leaks {
+        fixture.service("web", &format!("{dockerfile}{step}"));
+        fixture.configure(&configuration);
+        fixture.commit("feat: leak");
+        for name in ["DEPLOY_TOKEN", "TOKEN", "AWS_SECRET_ACCESS_KEY", "GITHUB_PAT"] {
+            let mut command = fixture.command(&["push", "--lab"]);
+            command.env(name, "hunter2-hunter2");
+            let ran = Ran::from(command.output().unwrap()).expect(3);
+            assert!(ran.stderr.contains(&format!("`{name}`")), "{}", ran.stderr);
+            assert!(!ran.stderr.contains("hunter2"), "{}", ran.stderr);
+        }
+    }
+    // A file that a build mounts as a secret.
+    fixture.service("web", &format!("{dockerfile}RUN echo hunter2-hunter2 > /x\n"));
+    fixture.configure(&format!("{web}.secrets]\nnpm = 'file:npm.key'\n"));
+    fixture.write(".gitignore", "npm.key\n");
+    fixture.write("npm.key", "hunter2-hunter2\n");
+    fixture.commit("feat: leak");
+    let ran = fixture.xtask(&["push", "--lab"]).expect(3);
+    assert!(ran.stderr.contains("the secret file `npm.key`"), "{}", ran.stderr);
+    assert!(lab.manifest(&fixture.image(), "dev").is_none());
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn a_job_gets_its_outputs_and_its_summary() {
+    let (fixture, _lab) = unpublished();
+    let folder = tempfile::tempdir().unwrap();
+    let (output, summary) = (folder.path().join("output"), folder.path().join("summary"));
+    let mut command = fixture.command(&["push", "--lab"]);
+    command.env("GITHUB_ACTIONS", "true").env("GITHUB_EVENT_NAME", "push");
+    command.env("GITHUB_OUTPUT", &output).env("GITHUB_STEP_SUMMARY", &summary);
+    Ran::from(command.output().unwrap()).expect(0);
+    let output = std::fs::read_to_string(output).unwrap();
+    assert!(output.contains("web-digest<<") && output.contains("\nsha256:"), "{output}");
+    let summary = std::fs::read_to_string(summary).unwrap();
+    for part in [
+        "| web | built |",
+        "| web | from :cache | not there |",
+        "| web | to :cache | exported |",
+        "```mermaid\ngantt\n",
+    ] {
+        assert!(summary.contains(part), "no {part:?} in {summary}");
+    }
+}
+
+/// A push under way. Killed, it is killed alone: what it has started goes on for a while, as it does
+/// when a system kills a process.
+fn begun(fixture: &Fixture) -> Child {
+    begun_in(fixture, fixture.root(), &["push", "--lab"])
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn a_killed_push_is_finished_by_the_next() {
+    let (fixture, lab) = unpublished();
+    push(&fixture, &[]).expect(0);
+    let change = || {
+        fixture.write("services/web/data", &noise(unlike_any(), 3000));
+        fixture.commit("feat: other data")
+    };
+    change();
+    let begin = Instant::now();
+    push(&fixture, &[]).expect(0);
+    let usual = begin.elapsed();
+    let mut halves = 0;
+    for moment in 0..50_u32 {
+        let revision = change();
+        let exact = format!("dev-{revision}");
+        let mut child = begun(&fixture);
+        std::thread::sleep(usual * moment / 50);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let there = lab.manifest(&fixture.image(), "dev").unwrap().1;
+        lab.whole(&fixture.image(), &there);
+        let pushed = lab.manifest(&fixture.image(), &exact);
+        halves += u32::from(pushed.is_some_and(|(_, digest)| digest != there));
+        let published = the_service(&push(&fixture, &[]).expect(0));
+        let (_, dev) = lab.manifest(&fixture.image(), "dev").unwrap();
+        assert_eq!(lab.manifest(&fixture.image(), &exact).unwrap().1, dev, "moment {moment}");
+        assert_eq!(published["digest"], dev, "moment {moment}");
+        let again = the_service(&push(&fixture, &[]).expect(0));
+        let set = again["tags"].as_array().unwrap().iter().filter(|tag| tag["set"] == true);
+        assert_eq!(set.count(), 0, "moment {moment}: {again:#}");
+    }
+    assert!(halves > 0, "no moment was between the exact tag and `dev`, which took {usual:?}");
+    pulls(&lab, &fixture, "dev");
+}
+
+fn faults() -> [Value; 8] {
+    [
+        json!({"kind": "drop"}),
+        json!({"kind": "reset"}),
+        json!({"kind": "status", "code": 500}),
+        json!({"kind": "status", "code": 503}),
+        json!({"kind": "status", "code": 429, "retry_after": 1}),
+        json!({"kind": "slow", "bytes_per_second": 4000}),
+        json!({"kind": "truncate", "after": 20}),
+        json!({"kind": "lose_answer"}),
+    ]
+}
+
+/// A push of a new commit while request number `nth` meets a fault: it is done, or it says why not and
+/// `dev` stays.
+fn survives(fixture: &Fixture, lab: &Lab, revision: &str, nth: usize, fault: &Value) {
+    let before = lab.manifest(&fixture.image(), "dev").unwrap().1;
+    lab.reset();
+    lab.fault(&json!({"match": {"nth": nth, "count": 1}, "action": fault}));
+    let ran = push(fixture, &[]);
+    lab.no_faults();
+    let dev = lab.manifest(&fixture.image(), "dev").unwrap().1;
+    lab.whole(&fixture.image(), &dev);
+    if ran.code == Some(0) {
+        let exact = lab.manifest(&fixture.image(), &format!("dev-{revision}")).unwrap().1;
+        assert_eq!(dev, exact, "{fault} at {nth}");
+        return;
+    }
+    assert!(matches!(ran.code, Some(1 | 4)), "{fault} at {nth}: {ran:?}");
+    assert_eq!(dev, before, "{fault} at {nth}: {}", ran.stderr);
+    let reason = ran.stderr.lines().any(|line| {
+        let said = line.strip_prefix("web: ").or(line.strip_prefix("error: "));
+        said.is_some_and(|said| !said.trim().is_empty())
+    });
+    assert!(reason, "{fault} at {nth}: {}", ran.stderr);
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn a_push_survives_a_fault_at_any_request() {
+    let (fixture, lab) = unpublished();
+    push(&fixture, &[]).expect(0);
+    let change = || {
+        fixture.write("services/web/data", &noise(unlike_any(), 3000));
+        fixture.commit("feat: other data")
+    };
+    change();
+    lab.reset();
+    push(&fixture, &[]).expect(0);
+    let count = lab.requests().len();
+    assert!(count > 10, "{count}");
+    // Each request meets one of the faults; with ALL_FAULTS each meets all of them, which takes half
+    // an hour, because BuildKit itself waits before it tries again.
+    let all = std::env::var_os("ALL_FAULTS").is_some();
+    for nth in 1..=count {
+        for (position, fault) in faults().iter().enumerate() {
+            if all || position == nth % faults().len() {
+                survives(&fixture, &lab, &change(), nth, fault);
+            }
+        }
+    }
+}
+
+/// Where nothing is built all requests are xtask's own, and each meets every fault.
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn a_retag_survives_every_fault_at_every_request() {
+    let (fixture, lab) = unpublished();
+    push(&fixture, &[]).expect(0);
+    fixture.another_commit();
+    lab.reset();
+    push(&fixture, &[]).expect(0);
+    for nth in 1..=lab.requests().len() {
+        for fault in faults() {
+            survives(&fixture, &lab, &fixture.another_commit(), nth, &fault);
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! The tests of the whole command: the real binary, in a repository of its own for each test. Those below
+//! [`lab`] need the lab and are ignored without it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test fails by panicking, starts the programs it needs, and prints its figures"
+)]
+
+mod adopting;
+mod build_plan;
+mod commands;
+mod engines;
+mod lab;
+mod lab_plan;
+mod layers;
+mod login;
+mod policy;
+mod prune_cases;
+mod prune_usage;
+mod registry_client;
+mod release_cases;
+mod release_plan;
+mod repository_commands;
+mod repository_files;
+mod retention_properties;
+mod rules;
+mod support;

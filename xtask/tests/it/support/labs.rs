@@ -1,0 +1,124 @@
+//! The labs for tests that run side by side. A test below `lab::` has a lab to itself until it ends, so it may
+//! count requests, break the registry, empty the engine and end it. There are as many labs as `--test-threads=`
+//! says, and one where it says nothing; the others wait.
+
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Condvar, LazyLock, Mutex, PoisonError};
+
+use xtask::model::lab::EngineState;
+use xtask::model::reference::Reference;
+use xtask::outside::lab::{Place, engine, servers};
+use xtask::outside::process::Runner;
+
+use super::{Fixture, Ran};
+
+/// A lab that belongs to one test.
+#[derive(Debug)]
+pub struct Held {
+    /// The target folder, which has the lab's state.
+    pub target: PathBuf,
+}
+
+/// The labs that no test has now.
+static FREE: LazyLock<Mutex<Vec<PathBuf>>> = LazyLock::new(|| Mutex::new(all()));
+static RETURNED: Condvar = Condvar::new();
+
+thread_local! {
+    static HELD: RefCell<Option<Arc<Held>>> = const { RefCell::new(None) };
+}
+
+/// The lab of this thread's test; waits until one is free. `None` in a test that needs no lab.
+pub fn held() -> Option<Arc<Held>> {
+    let is_lab_test = std::thread::current().name().is_some_and(|name| name.starts_with("lab::"));
+    HELD.with_borrow_mut(|held| {
+        if held.is_none() && is_lab_test {
+            *held = Some(Arc::new(Held::take()));
+        }
+        held.clone()
+    })
+}
+
+/// The target folder of this test's lab.
+pub fn target() -> PathBuf {
+    held().unwrap().target.clone()
+}
+
+impl Held {
+    fn take() -> Self {
+        let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if let Some(target) = free.pop() {
+                return Self { target };
+            }
+            free = RETURNED.wait(free).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Makes it the lab of this thread, which works for the same test.
+    pub fn share(self: &Arc<Self>) {
+        HELD.set(Some(Arc::clone(self)));
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
+        free.push(std::mem::take(&mut self.target));
+        RETURNED.notify_one();
+    }
+}
+
+/// The target folders of all labs: the workspace's, and copies of it.
+fn all() -> Vec<PathBuf> {
+    let mut arguments = std::env::args();
+    let count =
+        arguments.find_map(|argument| argument.strip_prefix("--test-threads=")?.parse().ok());
+    let first = super::target();
+    let copies = 1..count.unwrap_or(1);
+    if copies.is_empty() {
+        return vec![first];
+    }
+    let fixture = Fixture::new();
+    fixture.service("web", "FROM debian:bookworm\n");
+    up(&fixture, &first);
+    let copy = |number: usize| {
+        let target = first.join("test-labs").join(number.to_string());
+        if !target.join("lab").is_dir() {
+            make_copy(&first, &target);
+        }
+        up(&fixture, &target);
+        target
+    };
+    copies.map(copy).chain([first.clone()]).collect()
+}
+
+fn up(fixture: &Fixture, target: &Path) {
+    let mut command = fixture.command(&[]);
+    command.args(["lab", "up", "--engine=private"]).env("CARGO_TARGET_DIR", target);
+    Ran::from(command.output().unwrap()).expect(0);
+}
+
+/// A lab that has the first one's base images, its program, and nothing else in common with it.
+fn make_copy(first: &Path, target: &Path) {
+    let (from, to) = (Place::new(first), Place::new(target));
+    std::fs::create_dir_all(&to.folder).unwrap();
+    let program = target.join("debug");
+    if !program.exists() {
+        std::os::unix::fs::symlink(first.join("debug"), program).unwrap();
+    }
+    let mut copy = Command::new("cp");
+    copy.arg("--archive").args(["registry", "bases"].map(|name| from.folder.join(name)));
+    Ran::from(copy.arg(&to.folder).output().unwrap()).expect(0);
+    let mut state = from.state().unwrap();
+    state.ports = servers::choose_ports().unwrap();
+    let runner = Runner::new(target, false);
+    let none = EngineState::Existing { host: None };
+    state.engine = engine::choose(&runner, &to, &none).unwrap();
+    let registry = state.registry().unwrap();
+    for base in state.bases.values_mut() {
+        base.image = Reference { registry: registry.clone(), ..base.image.clone() };
+    }
+    to.save(&state).unwrap();
+}

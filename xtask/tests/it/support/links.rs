@@ -1,0 +1,76 @@
+//! What leads to what in an inventory, found by its digests alone: another way than that of the plan.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use xtask::model::inventory::{Inventory, Version};
+use xtask::model::reference::Digest;
+
+/// What a version speaks about, by its manifest or by its tags.
+pub fn subjects(version: &Version) -> Vec<Digest> {
+    let of_tag = |tag: &String| {
+        let hex = tag.strip_prefix("sha256-")?.split('.').next()?;
+        Digest::new(format!("sha256:{hex}")).ok()
+    };
+    version.subject.iter().cloned().chain(version.tags.iter().filter_map(of_tag)).collect()
+}
+
+/// Who leads to whom, by digest.
+pub type Links = BTreeMap<Digest, BTreeSet<Digest>>;
+
+/// From each version to what it leads to.
+pub fn children(inventory: &Inventory) -> Links {
+    let of = |v: &Version| (v.digest.clone(), v.manifests.iter().cloned().collect());
+    inventory.versions.iter().map(of).collect()
+}
+
+/// From each version to what speaks about it.
+pub fn statements(inventory: &Inventory) -> Links {
+    let mut links = Links::new();
+    for version in &inventory.versions {
+        for subject in subjects(version) {
+            links.entry(subject).or_default().insert(version.digest.clone());
+        }
+    }
+    links
+}
+
+/// The links of both.
+pub fn both(one: &Links, other: &Links) -> Links {
+    let mut links = one.clone();
+    for (from, to) in other {
+        links.entry(from.clone()).or_default().extend(to.clone());
+    }
+    links
+}
+
+/// Whether one leads to another, however far.
+fn leads(links: &Links, from: &Digest, to: &Digest) -> bool {
+    let mut seen = BTreeSet::new();
+    let mut open = vec![from];
+    while let Some(at) = open.pop() {
+        for next in links.get(at).into_iter().flatten().filter(|next| seen.insert(*next)) {
+            if next == to {
+                return true;
+            }
+            open.push(next);
+        }
+    }
+    false
+}
+
+/// A link from what is there to what is gone. One within a circle of `circles` is none: whoever cuts a
+/// circle cuts a link.
+pub fn cut(
+    inventory: &Inventory,
+    gone: &BTreeSet<Digest>,
+    links: &Links,
+    circles: &Links,
+) -> Result<(), String> {
+    for from in inventory.versions.iter().map(|v| &v.digest).filter(|from| !gone.contains(from)) {
+        let mut lost = links.get(from).into_iter().flatten().filter(|to| gone.contains(to));
+        if let Some(to) = lost.find(|to| !leads(circles, to, from)) {
+            return Err(format!("{from} is there and {to} gone"));
+        }
+    }
+    Ok(())
+}

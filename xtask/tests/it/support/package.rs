@@ -1,0 +1,198 @@
+//! A package with everything that retention knows, pushed by hand, and the repository whose package it is.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde_json::{Value, json};
+
+use super::Fixture;
+use super::images::Images;
+use super::lab::Lab;
+
+const OLD: &str = "2025-01-01T00:00:00Z";
+const NEWER: &str = "2025-06-01T00:00:00Z";
+
+/// A package with everything that retention knows: what stays and what goes, by names for people.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Package {
+    pub kept: BTreeMap<&'static str, String>,
+    pub gone: BTreeMap<&'static str, String>,
+    /// The tags that stay.
+    pub tags: Vec<String>,
+}
+
+impl Package {
+    /// Pushes it. `salt` makes its layers unlike those of others.
+    pub fn push(images: &Images<'_>, salt: &[u8]) -> Self {
+        let layer = |name: &str| [name.as_bytes(), b" ", salt].concat();
+        let base = layer("base");
+        let image = |name: &str| images.image(OLD, &[&base, &layer(name)]);
+        let mut package = Self::default();
+        let text = |made: &Value| made["digest"].as_str().unwrap().to_owned();
+
+        let dev = images.image(NEWER, &[&base, &layer("dev")]);
+        let proof = images.attestation(&dev);
+        let index = images.index(Some("dev"), NEWER, &[&dev, &proof]);
+        // The newest image of a commit, which is kept as a way back.
+        let newest = format!("dev-{}", "f".repeat(40));
+        images.tag(&newest, &index);
+        let version = image("version");
+        images.tag("v1.0.0", &version);
+        let signature = images.signature(OLD, &version);
+        let signed = format!("{}.sig", text(&version).replace(':', "-"));
+        package.tags.extend(["dev".to_owned(), newest, signed, "v1.0.0".to_owned()]);
+        let materials = images.referrer(&version);
+        let kept = [&index, &dev, &proof, &version, &signature, &materials].map(text);
+        let names = [
+            "dev",
+            "its image",
+            "its attestation",
+            "the version",
+            "its signature",
+            "its bill of materials",
+        ];
+        package.kept.extend(names.into_iter().zip(kept));
+
+        let old = image("old");
+        let proof = images.attestation(&old);
+        let index = images.index(Some(&format!("dev-{}", "a".repeat(40))), OLD, &[&old, &proof]);
+        let signature = images.signature(OLD, &index);
+        // It shares an image with `dev`.
+        let other = image("other");
+        let sharing = images.index(Some(&format!("dev-{}", "b".repeat(40))), OLD, &[&other, &dev]);
+        let gone = [&index, &old, &proof, &signature, &sharing, &other].map(text);
+        let names = ["old", "its image", "its attestation", "its signature", "sharing", "its own"];
+        package.gone.extend(names.into_iter().zip(gone));
+        package
+    }
+
+    /// All of its digests.
+    pub fn digests(&self) -> impl Iterator<Item = &String> {
+        self.kept.values().chain(self.gone.values())
+    }
+}
+
+/// A repository with one service whose package was pushed by hand.
+pub struct World<'l> {
+    pub lab: &'l Lab,
+    pub fixture: Fixture,
+    pub owner: String,
+    pub package: Package,
+    pub backend: &'static str,
+}
+
+/// A lab that counts from now on, in which deletions need not keep their distance and no hour ends.
+pub fn lab() -> Lab {
+    let fixture = Fixture::new();
+    fixture.commit("feat: nothing");
+    let lab = Lab::up(&fixture);
+    lab.reset();
+    lab.github("POST", "/reset", None);
+    limits(&lab, 1_000_000, 0);
+    lab
+}
+
+pub fn limits(lab: &Lab, most: u64, interval: u64) {
+    let limits = json!({
+        "token": "lab-writer", "remaining": most, "reset_in": 3600,
+        "points_per_minute": most.max(900), "delete_interval_milliseconds": interval,
+    });
+    lab.github("POST", "/limits", Some(&limits));
+}
+
+impl<'l> World<'l> {
+    /// With a package, `salt` making its layers unlike those of others.
+    pub fn new(lab: &'l Lab, backend: &'static str, salt: &[u8]) -> Self {
+        let mut world = Self::unpublished(lab, backend);
+        let repository = world.repository();
+        world.package = Package::push(&Images { lab, repository: repository.clone() }, salt);
+        let digests = world.package.digests().map(String::as_str);
+        lab.age_all(&repository, digests, "2025-01-01T00:00:00Z");
+        world
+    }
+
+    /// Without any package yet.
+    pub fn unpublished(lab: &'l Lab, backend: &'static str) -> Self {
+        lab.held.share();
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let seed = std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos();
+        let owner = format!("o{seed}n{}", NUMBER.fetch_add(1, Ordering::SeqCst));
+        let fixture = Fixture::named(&format!("{owner}/repo"));
+        fixture
+            .configure("[workspace.metadata.images.retention]\nkeep-last = 1\nmax-share = 1.0\n");
+        fixture.service("web", "FROM scratch\nCOPY Dockerfile /\n");
+        fixture.commit("feat: a service");
+        Self { lab, fixture, owner, package: Package::default(), backend }
+    }
+
+    pub fn repository(&self) -> String {
+        format!("{}/web", self.fixture.repository)
+    }
+
+    pub fn apply<'a>(&self, more: &[&'a str]) -> Vec<&'a str> {
+        [&["prune", "--lab", "--apply", "--backend", self.backend], more].concat()
+    }
+
+    /// What this world asked for at the front and at GitHub's stand-in, in their order.
+    pub fn requests(&self) -> [Vec<Value>; 2] {
+        let asked = [
+            self.lab.requests(),
+            self.lab.github("GET", "/requests", None).as_array().unwrap().clone(),
+        ];
+        let mine = |request: &Value| request["path"].as_str().unwrap().contains(&self.owner);
+        asked.map(|requests| requests.into_iter().filter(mine).collect())
+    }
+
+    /// Which of the package's manifests are there.
+    pub fn there(&self) -> Vec<&str> {
+        let there = |digest: &&String| self.lab.holds(&self.repository(), digest);
+        self.package.digests().filter(there).map(String::as_str).collect()
+    }
+
+    /// Every kept tag answers with all that it leads to.
+    pub fn whole(&self) {
+        for tag in &self.package.tags {
+            self.lab.whole(&self.repository(), tag);
+        }
+    }
+
+    /// The package is what an undisturbed run makes of it.
+    pub fn done(&self, moment: &str) {
+        self.whole();
+        let kept: Vec<&str> = self.package.kept.values().map(String::as_str).collect();
+        assert_eq!(self.there(), kept, "{moment}: {:#?}", self.package);
+    }
+
+    /// An engine that has nothing pulls what is kept.
+    pub fn pulls(&self) {
+        self.lab.empty_engine();
+        for tag in ["dev", "v1.0.0"] {
+            let reference = format!("{}/{}:{tag}", self.lab.registry(), self.repository());
+            self.lab.docker(&["pull", "--quiet", &reference]).expect(0);
+        }
+    }
+}
+
+/// Who answers a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Server {
+    Front,
+    GitHub,
+}
+
+impl Server {
+    pub fn control(self, lab: &Lab, method: &str, body: Option<&Value>) -> Value {
+        match self {
+            Self::Front => lab.control(method, "/faults", body),
+            Self::GitHub => lab.github(method, "/faults", body),
+        }
+    }
+
+    /// Whether the rule for this owner has hit its request.
+    pub fn has_fired(self, lab: &Lab, owner: &str) -> bool {
+        let standing = self.control(lab, "GET", None);
+        let mut mine =
+            standing.as_array().unwrap().iter().filter(|rule| rule["match"]["path"] == *owner);
+        mine.any(|rule| rule["fired"] != 0)
+    }
+}
