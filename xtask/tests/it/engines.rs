@@ -148,7 +148,11 @@ fn a_long_retry_after_ends_the_attempts() {
     let world = World::docker(&build, RECENT, RUNNING);
     let ran = world.xtask(&["build", "web"]).expect(1);
     assert_eq!(world.builds(), 1);
-    assert!(ran.stderr.contains("too many requests; it asks to wait 10 min"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("too many requests; the server asks to wait 10 min"),
+        "{}",
+        ran.stderr
+    );
 }
 
 #[test]

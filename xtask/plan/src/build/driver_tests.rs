@@ -6,6 +6,7 @@ use xtask_model::facts::{Builder, BuilderNode, Engine, Git};
 use xtask_model::tier::{CacheTier, Seen, ServiceUrl, TierLook};
 
 use super::*;
+use xtask_model::invocation::Invocation;
 
 fn facts(driver: &str) -> Facts {
     let service: ServiceName = "web".parse().unwrap();

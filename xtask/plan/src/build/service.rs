@@ -17,10 +17,10 @@ use xtask_model::platform::Platform;
 use xtask_model::record;
 use xtask_model::reference::{Digest, Reference, Repository, Tag};
 
-use super::ServicePlan;
 use super::needs::loads;
 use super::options::{BuildOptions, Purpose};
 use super::recipe::Recipe;
+use super::service_plan::ServicePlan;
 
 /// What is the same for all services of one plan.
 pub(super) struct Context<'f> {

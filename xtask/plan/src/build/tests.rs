@@ -1,7 +1,9 @@
 use expect_test::{Expect, expect};
 
 use super::*;
+use crate::build::Purpose;
 use crate::builder::{Needs, Several};
+use xtask_model::build::Output;
 use xtask_model::config::SecretSource;
 use xtask_model::facts::{Builder, BuilderNode, Engine};
 use xtask_model::platform::Platform;

@@ -7,7 +7,7 @@ use xtask_model::channel::Channel;
 use xtask_model::record::{ExportOutcome, ExportRecord};
 use xtask_model::tier::{CachePlace, CacheTier, Seen, TierLook, TierOutcome};
 
-use super::{gha, inert};
+use super::sources::{gha, inert};
 
 /// Where a build exports its cache to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -8,6 +8,7 @@ use xtask_model::record::ExportOutcome;
 use xtask_model::service::ServiceName;
 
 use super::*;
+use crate::cache::{Export, NotExported, When, after, exports};
 
 fn place() -> CachePlace {
     CachePlace {

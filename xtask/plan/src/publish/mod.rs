@@ -4,7 +4,7 @@
 mod action;
 mod plan;
 mod promotion;
-mod request;
+pub(crate) mod request;
 mod steps;
 mod tags;
 

@@ -18,7 +18,7 @@ use crate::Choice;
 use crate::build::{BuildOptions, BuildPlan, Recipe, ServicePlan};
 use crate::builder::BuilderPlan;
 use crate::channel::channel;
-use crate::release::{GitTag, ReleasePlan};
+use crate::release::plan::{GitTag, ReleasePlan};
 use crate::selection::select;
 
 /// Everything `push` or `release` will do. Its JSON form is what `--dry-run --format json` prints.

@@ -8,7 +8,8 @@ use xtask_model::published::{PublishedImage, Relation};
 use xtask_model::reference::{Digest, Reference, Tag};
 
 use super::request::{Moves, Request};
-use crate::release;
+use crate::release::tags::floating;
+use crate::release::version::published;
 
 /// What happens to an exact tag, and why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,10 +148,9 @@ pub fn stand_in(image: &Reference, base: &str) -> Failure {
 
 /// The highest stable version of a floating tag's line, if it is higher than the request's version.
 pub fn higher<'v>(tag: &Tag, request: &Request, versions: &'v [Version]) -> Option<&'v Version> {
-    let ours = release::published(&request.tags.exact).into_iter().next()?;
-    let in_line = |version: &&Version| {
-        release::floating(version, &[]).iter().any(|floating| floating.tag == *tag)
-    };
+    let ours = published(&request.tags.exact).into_iter().next()?;
+    let in_line =
+        |version: &&Version| floating(version, &[]).iter().any(|floating| floating.tag == *tag);
     versions.iter().filter(in_line).max().filter(|highest| **highest > ours)
 }
 

@@ -6,6 +6,7 @@ use expect_test::{Expect, expect};
 use proptest::prelude::*;
 
 use super::*;
+use crate::release::{announcement, changelog_section, floating, previous, version};
 
 fn check_version(text: &str, expected: &Expect) {
     expected.assert_eq(&match version(text) {
