@@ -1,5 +1,5 @@
-//! One `docker buildx build` as data: what is built, from which caches, to where. It turns into the
-//! command line, and `report::bake` turns it into a bake target. It decides nothing.
+//! One `docker buildx build` as data: what it builds, from which caches, and where the result goes. It
+//! prints itself as a command line; `report::bake` prints it as a bake target. It makes no decision.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use super::invocation::Invocation;
 use super::platform::Platform;
 use super::reference::Reference;
 
-/// All that `docker buildx build` is told.
+/// Everything that the command line of `docker buildx build` contains.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BuildSpec {
     /// `--builder`; `None` leaves the choice to buildx.
@@ -23,13 +23,13 @@ pub struct BuildSpec {
     /// Empty means the builder's own platform.
     pub platforms: Vec<Platform>,
     pub build_args: BTreeMap<String, String>,
-    /// All times in the image's configuration, in seconds since 1970. It is an attribute of the output.
-    /// The build argument `SOURCE_DATE_EPOCH` sets them too, but it goes into each `WORKDIR` step as well
-    /// (moby/buildkit#5960), which then misses the cache with every commit, and so does all below it.
+    /// The time in the image's configuration, in seconds since 1970. It is an attribute of the output. The
+    /// build argument `SOURCE_DATE_EPOCH` would set it too, but it also changes each `WORKDIR` step
+    /// (moby/buildkit#5960), so that every commit would miss the cache from there on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created: Option<u64>,
     pub secrets: BTreeMap<String, SecretSource>,
-    /// Images that replace the bases of these names.
+    /// Images that replace base images, by the name of the base.
     pub contexts: BTreeMap<String, Reference>,
     pub labels: BTreeMap<String, String>,
     /// Annotations of the index.
@@ -44,7 +44,7 @@ pub struct BuildSpec {
     pub output: Output,
 }
 
-/// How much of the build the provenance attestation tells.
+/// How much of the build the provenance attestation contains.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Provenance {
@@ -58,18 +58,18 @@ pub enum Provenance {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "to")]
 pub enum Output {
-    /// Into the engine, under a name or under none.
+    /// Into the engine, with or without a name.
     Load { tag: Option<String> },
     /// Nowhere: only the builder's cache keeps it.
     #[default]
     CacheOnly,
-    /// To a registry. `told_to_be_lazy` keeps the `docker` driver from downloading and unpacking
-    /// what it only passes on; the other drivers do not by themselves.
+    /// To a registry. With `told_to_be_lazy`, the `docker` driver does not download and unpack layers that
+    /// it only passes on. The other drivers never do.
     Push { reference: Reference, told_to_be_lazy: bool },
 }
 
 impl Output {
-    /// The value of `--output`, with the time that the image's configuration is to tell.
+    /// The value of `--output`; `created` is the time in the image's configuration.
     pub fn value(&self, created: Option<u64>) -> String {
         let created = created.map(|time| format!(",source-date-epoch={time}")).unwrap_or_default();
         match self {
@@ -82,7 +82,7 @@ impl Output {
         }
     }
 
-    /// The name that a loaded image gets.
+    /// The name of a loaded image.
     pub fn tag(&self) -> Option<&str> {
         match self {
             Self::Load { tag } => tag.as_deref(),
@@ -92,7 +92,7 @@ impl Output {
 }
 
 impl BuildSpec {
-    /// The command, to be run in the root.
+    /// The command, which runs in the root folder.
     pub fn invocation(&self) -> Invocation {
         let mut arguments = self.of_dockerfile();
         if !self.platforms.is_empty() {
@@ -131,7 +131,7 @@ impl BuildSpec {
         Invocation::new("docker", arguments.0)
     }
 
-    /// What decides how the Dockerfile is read.
+    /// The arguments that decide how BuildKit reads the Dockerfile.
     fn of_dockerfile(&self) -> Arguments {
         let mut arguments = Arguments(vec!["buildx".to_owned(), "build".to_owned()]);
         arguments.each("--builder", self.builder.iter());
@@ -145,7 +145,7 @@ impl BuildSpec {
     }
 }
 
-/// The value of `--secret`, which names the source and never holds the value.
+/// The value of `--secret`. It names the source of the secret and never contains the secret.
 pub fn secret(id: &str, source: &SecretSource) -> String {
     match source {
         SecretSource::Env(name) => format!("id={id},env={name}"),
@@ -159,7 +159,7 @@ struct Arguments(Vec<String>);
 impl Arguments {
     fn each<S: Into<String>>(&mut self, flag: &str, values: impl IntoIterator<Item = S>) {
         for value in values {
-            // One argument: a value that begins with a dash cannot be taken for a flag.
+            // One argument, so that a value with a leading dash is not read as a flag.
             self.0.push(format!("{flag}={}", value.into()));
         }
     }
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_check_is_told_what_decides_how_the_dockerfile_is_read() {
+    fn a_check_reads_the_dockerfile_like_a_build() {
         expect![[r"
             docker buildx build \
               --builder=ours \
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn an_image_that_is_loaded_has_a_name_or_none() {
+    fn a_loaded_image_may_have_no_name() {
         let load = |tag: Option<&str>| {
             let output = Output::Load { tag: tag.map(str::to_owned) };
             BuildSpec { output, ..BuildSpec::default() }.invocation().to_string()

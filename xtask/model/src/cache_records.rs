@@ -1,13 +1,12 @@
-//! The records of a BuildKit cache: which steps it can answer. It owns how they are read and when one
-//! cache makes another superfluous; it must not fetch anything.
+//! The records of a BuildKit cache: which steps it can answer. It reads them and finds out when one cache
+//! makes another one redundant; it must not fetch anything.
 //!
-//! A record is a step: a digest of the operation, and links to the records of its inputs, of which
-//! each input may have several that are equivalent (by content, by definition). Its digest alone does
-//! not name it: `COPY src /src` keeps its digest when `src` changes, and only its link leads to
-//! another record. A record may hold a result (layers); inline caches hold results for the steps of
-//! the final stage only, and the others as links. Measured on BuildKit 0.25: after the same build, the
-//! records of `type=inline` and of `mode=max` are the same, and the results of the former are a part
-//! of the latter's.
+//! A record is one step: the digest of its operation, and links to the records of its inputs. An input may
+//! have several equivalent records (by content, by definition). The digest alone does not identify the
+//! step: `COPY src /src` keeps its digest when `src` changes, and only its link points to a different
+//! record. A record may contain a result (layers). An inline cache contains results for the steps of the
+//! final stage only, and links for the others. Measured on BuildKit 0.25: after the same build,
+//! `type=inline` and `mode=max` contain the same records, and the former contains fewer results.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -15,7 +14,7 @@ use std::fmt;
 use base64::Engine;
 use serde::{Deserialize, Serialize};
 
-/// The largest configuration BuildKit imports; a larger one exports well and is never used again.
+/// The largest configuration that BuildKit imports. It exports a larger one without an error and never uses it.
 pub const IMPORT_LIMIT: u64 = 1 << 20;
 
 /// The records of one cache; links are positions in this list.
@@ -27,13 +26,13 @@ pub struct CacheRecords(Vec<CacheRecord>);
 struct CacheRecord {
     /// The first twelve digits of the operation's digest.
     digest: String,
-    /// Whether the cache holds what the step made; otherwise it only leads on to others.
+    /// Whether the cache contains the step's result; otherwise the record only links other records.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     result: bool,
-    /// When its newest result was made, in seconds since 1970.
+    /// When its newest result was created, in seconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     created: Option<u64>,
-    /// For each input of the step, the equivalent records it may come from.
+    /// For each input of the step, the equivalent records that it may come from.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     inputs: Vec<Vec<Link>>,
 }
@@ -46,7 +45,7 @@ struct Link {
     link: usize,
 }
 
-/// Why bytes are no cache data.
+/// Why bytes are not cache data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CacheRecordsError(String);
 
@@ -71,7 +70,7 @@ struct WrittenRecord {
     inputs: Vec<Vec<Link>>,
     #[serde(default, deserialize_with = "super::manifest::null_is_default")]
     layers: Vec<WrittenResult>,
-    /// Results whose layers are not one chain, as `COPY --link` makes them.
+    /// Results whose layers are not one chain, such as those of `COPY --link`.
     #[serde(default, deserialize_with = "super::manifest::null_is_default")]
     chains: Vec<WrittenResult>,
 }
@@ -101,12 +100,12 @@ impl CacheRecords {
             record.inputs.iter().flatten().any(|input| input.link >= count)
         };
         if written.iter().any(dangling) {
-            return Err(wrong("a record leads to one that is not there"));
+            return Err(wrong("a record points to one that does not exist"));
         }
         Ok(Self(written.into_iter().map(CacheRecord::of).collect()))
     }
 
-    /// These and `more`, as one cache: an index carries one inline cache a platform.
+    /// These records and `more` as one cache: an index has one inline cache for each platform.
     #[must_use]
     pub fn with(mut self, more: Self) -> Self {
         let offset = self.0.len();
@@ -117,18 +116,17 @@ impl CacheRecords {
         self
     }
 
-    /// How many records hold a result: the steps that can be answered.
+    /// The number of records with a result: the steps that the cache can answer.
     pub fn results(&self) -> usize {
         self.0.iter().filter(|record| record.result).count()
     }
 
-    /// When the newest result was made, in seconds since 1970.
+    /// When the newest result was created, in seconds since 1970.
     pub fn created(&self) -> Option<u64> {
         self.0.iter().filter_map(|record| record.created).max()
     }
 
-    /// The positions of the results that `other` holds too, reached in every way they are reached
-    /// here.
+    /// The positions of the results that `other` contains too, with all the inputs that they have here.
     pub fn results_also_in(&self, other: &Self) -> BTreeSet<usize> {
         let known = self.reached_in(other);
         let held = |&(mine, theirs): &(usize, usize)| {
@@ -139,9 +137,9 @@ impl CacheRecords {
         known.iter().filter_map(held).collect()
     }
 
-    /// The pairs of records, here and there, where the other one stands for the same step with at
-    /// least the same ways in. It begins with all pairs of one digest and removes those with an input
-    /// that has no partner, until none is removed.
+    /// Pairs of a record here and a record in `other` for the same step, where the other record has at least
+    /// the same inputs. It starts with all pairs of equal digests and removes those with an input that has
+    /// no partner, until none is left to remove.
     fn reached_in(&self, other: &Self) -> BTreeSet<(usize, usize)> {
         let mut by_digest: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         for (position, record) in other.0.iter().enumerate() {

@@ -1,6 +1,6 @@
 //! Tests of cache records, on what BuildKit 0.25 wrote for `tests/data/buildkit-cache/Dockerfile`:
-//! `first` is a build on an empty engine, `changed` one with another content of `src`, and
-//! `changed-cold` the latter again on an empty engine without any cache.
+//! `first` is a build on an empty engine, `changed` one with a changed `src`, and `changed-cold` the
+//! latter again on an empty engine without any cache.
 
 use base64::engine::general_purpose::STANDARD;
 
@@ -25,27 +25,27 @@ fn check(mine: &CacheRecords, other: &CacheRecords, shared: usize, all: usize) {
 }
 
 #[test]
-fn an_inline_cache_is_part_of_the_full_cache_of_the_same_build() {
+fn the_full_cache_covers_the_inline_cache() {
     check(&inline(data!("first.inline.json")), &cache(data!("first.cache.json")), 3, 3);
     check(&cache(data!("first.cache.json")), &inline(data!("first.inline.json")), 3, 7);
     check(&inline(data!("changed.inline.json")), &cache(data!("changed.cache.json")), 3, 3);
 }
 
 #[test]
-fn a_changed_source_makes_other_results_though_every_operation_keeps_its_digest() {
-    // Only the copy of what did not change is in both.
+fn a_changed_source_changes_results_but_not_digests() {
+    // Only the copy of the unchanged file is in both.
     check(&inline(data!("changed.inline.json")), &cache(data!("first.cache.json")), 1, 3);
 }
 
 #[test]
-fn a_cache_with_more_ways_to_a_result_stands_for_one_with_fewer() {
+fn a_result_with_more_inputs_covers_fewer() {
     let cold = inline(data!("changed-cold.inline.json"));
     check(&cold, &cache(data!("changed.cache.json")), 3, 3);
     check(&inline(data!("changed.inline.json")), &cold, 1, 3);
 }
 
 #[test]
-fn two_files_that_swap_their_contents_are_another_build() {
+fn files_with_swapped_contents_share_no_result() {
     // The same digests in both; only the links differ.
     let swapped = |one: usize, two: usize| {
         cache(&format!(
@@ -59,7 +59,7 @@ fn two_files_that_swap_their_contents_are_another_build() {
 }
 
 #[test]
-fn the_caches_of_two_platforms_join_without_mixing_their_links() {
+fn joined_caches_keep_their_own_links() {
     let (first, changed) =
         (inline(data!("first.inline.json")), inline(data!("changed-cold.inline.json")));
     let both = first.clone().with(changed.clone());
@@ -69,7 +69,7 @@ fn the_caches_of_two_platforms_join_without_mixing_their_links() {
 }
 
 #[test]
-fn a_cache_tells_when_its_newest_result_was_made() {
+fn the_newest_result_dates_the_cache() {
     let first = cache(data!("first.cache.json")).created().unwrap();
     let changed = cache(data!("changed.cache.json")).created().unwrap();
     assert!(first < changed, "{first} {changed}");
@@ -79,17 +79,17 @@ fn a_cache_tells_when_its_newest_result_was_made() {
 }
 
 #[test]
-fn what_is_no_cache_is_refused() {
+fn bytes_that_are_not_a_cache_are_refused() {
     let problem = |text: &str| CacheRecords::of_configuration(text.as_bytes()).unwrap_err();
     let dangling = r#"{"records":[{"digest":"a","inputs":[[{"link":1}]]}]}"#;
-    assert!(problem(dangling).to_string().ends_with("a record leads to one that is not there"));
+    assert!(problem(dangling).to_string().ends_with("a record points to one that does not exist"));
     assert!(problem("1").to_string().starts_with("not BuildKit cache data: "));
     assert!(CacheRecords::of_inline("%").is_err());
     assert_eq!(cache(r#"{"layers":null,"records":null}"#).results(), 0);
 }
 
 #[test]
-fn records_that_lead_in_a_circle_end() {
+fn comparing_circular_records_ends() {
     let circle = cache(
         r#"{"records":[{"digest":"a","inputs":[[{"link":1}]],"layers":[{"layer":0}]},
         {"digest":"b","inputs":[[{"link":0}]]}]}"#,

@@ -1,4 +1,4 @@
-//! The four channels of a build. Which one applies is decided in `plan::channel`.
+//! The four channels of a build. `plan::channel` decides which one applies.
 
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +19,7 @@ pub enum Channel {
 }
 
 impl Channel {
-    /// Whether this channel's images leave for a registry.
+    /// Whether images of this channel are pushed to a registry.
     pub fn publishes(self) -> bool {
         matches!(self, Self::Dev | Self::Release)
     }

@@ -1,6 +1,5 @@
-//! The facts: everything a plan may know of the world, gathered once. They can be saved with
-//! `--record-facts` and read back with `--facts`, so they hold no secret and depend on no type of
-//! the effects.
+//! The facts: everything that a plan may know about the world, gathered once. `--record-facts` saves them
+//! and `--facts` reads them back, so they contain no secret and no type of `outside`.
 
 use std::collections::BTreeMap;
 
@@ -16,33 +15,33 @@ use super::release::ReleaseFacts;
 use super::service::ServiceName;
 use super::tier::{CachePlace, TierLook};
 
-/// Version of the facts' shape; a file of another version is refused.
+/// Version of the format; a file of a different version is refused.
 pub const SCHEMA: u32 = 1;
 
-/// Everything a plan may know.
+/// Everything that a plan may know.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Facts {
     pub schema: u32,
     pub config: Config,
-    /// In the order of their names.
+    /// Sorted by name.
     pub services: Vec<ServiceFacts>,
     pub git: Option<Git>,
     pub environment: Environment,
     pub engine: Engine,
     pub lab: Option<LabFacts>,
-    /// What was seen of each service's cache tiers.
+    /// The state of each service's cache tiers.
     #[serde(default)]
     pub tiers: BTreeMap<ServiceName, Vec<TierLook>>,
-    /// What the registry has of each service, where a command publishes.
+    /// What the registry contains of each service, for a command that publishes.
     #[serde(default)]
     pub published: BTreeMap<ServiceName, PublishedState>,
-    /// What a release wants to know besides.
+    /// What only a release needs to know.
     #[serde(default)]
     pub release: Option<ReleaseFacts>,
 }
 
 impl Facts {
-    /// What stands in files, with nothing else looked at.
+    /// The facts that files contain; git, the engine and the registry are not asked.
     pub fn of_files(config: Config, services: Vec<ServiceFacts>) -> Self {
         Self {
             schema: SCHEMA,
@@ -63,17 +62,17 @@ impl Facts {
         self.lab.as_ref().map_or(&self.config.registry, |lab| &lab.registry)
     }
 
-    /// `OWNER/REPO`, and who says so.
+    /// `OWNER/REPO`, and where it comes from.
     pub fn repository(&self) -> Option<(Repository, &'static str)> {
         let lower = |text: &String| Repository::new(text.to_ascii_lowercase()).ok();
         if let Some(name) = &self.config.repository {
-            return Some((name.clone(), "the configuration names it"));
+            return Some((name.clone(), "set in the configuration"));
         }
         if let Some(name) = self.environment.repository.as_ref().and_then(lower) {
-            return Some((name, "`GITHUB_REPOSITORY` names it"));
+            return Some((name, "from `GITHUB_REPOSITORY`"));
         }
         let remote = self.git.as_ref().and_then(|git| git.remote.clone())?;
-        Some((remote, "the git remote `origin` names it"))
+        Some((remote, "from the git remote `origin`"))
     }
 
     /// The repository of a service's published images.
@@ -89,7 +88,7 @@ impl Facts {
         Some(CachePlace { repository, service: service.clone() })
     }
 
-    /// What was seen of a service's cache tiers.
+    /// The state of a service's cache tiers.
     pub fn looks(&self, service: &ServiceName) -> &[TierLook] {
         self.tiers.get(service).map_or(&[], Vec::as_slice)
     }
@@ -97,11 +96,11 @@ impl Facts {
 
 /// The failure of a command that needs a repository to publish to.
 pub fn no_repository() -> Failure {
-    Failure::usage("no repository to publish to is known")
+    Failure::usage("cannot publish: the repository is not known")
         .hint("set `repository = \"OWNER/REPO\"` under [workspace.metadata.images] in Cargo.toml")
 }
 
-/// One folder under `services/` that has a Dockerfile.
+/// One folder under `services/` with a Dockerfile.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ServiceFacts {
     pub name: ServiceName,
@@ -113,14 +112,14 @@ pub struct ServiceFacts {
     pub earlier: Vec<EarlierBuild>,
 }
 
-/// A build that is over.
+/// A finished build.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct EarlierBuild {
     pub channel: Channel,
     pub seconds: f64,
 }
 
-/// The checkout. `None` in [`Facts`] when the folder is no git repository or has no commit.
+/// The checkout. `None` in [`Facts`] when the folder is not a git repository or has no commit.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Git {
     /// The full hash of HEAD.
@@ -131,33 +130,33 @@ pub struct Git {
     /// `OWNER/REPO` of the remote, lower case.
     pub remote: Option<Repository>,
     pub shallow: bool,
-    /// Paths that differ from HEAD, untracked ones with them.
+    /// Paths that differ from HEAD, including untracked files.
     pub dirty: Vec<String>,
     /// Git tree id of each service's folder at HEAD, by folder.
     pub trees: BTreeMap<String, String>,
-    /// What differs from the revision of `--changed-since`.
+    /// The difference from the revision of `--changed-since`.
     pub since: Option<Since>,
 }
 
 /// The difference between the working tree and another revision.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Since {
-    /// As it was asked for.
+    /// As the user typed it.
     pub name: String,
-    /// Changed paths, untracked ones with them.
+    /// Changed paths, including untracked files.
     pub paths: Vec<String>,
-    /// The configuration there; `None` when it has none that can be read.
+    /// The configuration at that revision; `None` when it cannot be read.
     pub config: Option<Config>,
 }
 
-/// What the environment variables say. Of secrets only whether they are there.
+/// What the environment variables contain. For a secret, only whether it is set.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Environment {
     pub github: Option<GitHub>,
-    /// `GITHUB_REPOSITORY`, which may also be set where no GitHub job runs.
+    /// `GITHUB_REPOSITORY`, which may also be set outside a GitHub job.
     #[serde(default)]
     pub repository: Option<String>,
-    /// Sources of build secrets that are there: variables set and not empty, files that exist.
+    /// Sources of build secrets that exist: variables that are not empty, and files.
     pub secrets_present: Vec<SecretSource>,
 }
 
@@ -173,7 +172,7 @@ pub struct GitHub {
 }
 
 impl GitHub {
-    /// Whether the registry is that of the job's own GitHub. The job's token is for no other.
+    /// Whether the registry belongs to the job's GitHub server. No other registry gets the job's token.
     pub fn owns(&self, registry: &Registry) -> bool {
         let server = self.server_url.split_once("://").map_or("", |(_, rest)| rest);
         let server = server.split('/').next().unwrap_or_default();
@@ -187,8 +186,7 @@ impl GitHub {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "state")]
 pub enum Engine {
-    /// It was not looked at, because any builder can do what is wanted and looking costs more than
-    /// a tenth of a second.
+    /// Not asked: every builder can do the job, and asking takes more than a tenth of a second.
     Unasked,
     /// There is no `docker` on the PATH.
     NoClient,
@@ -212,7 +210,7 @@ pub struct Builder {
     pub name: String,
     /// `docker`, `docker-container`, `kubernetes` or `remote`.
     pub driver: String,
-    /// The one that `docker buildx build` takes by itself.
+    /// Whether `docker buildx build` uses it by default.
     pub current: bool,
     pub nodes: Vec<BuilderNode>,
 }
@@ -226,21 +224,21 @@ pub struct BuilderNode {
     /// BuildKit's version; Debian's engine reports `v0.0.0+unknown`.
     pub buildkit: Option<String>,
     pub platforms: Vec<Platform>,
-    /// Whether images are kept in containerd's store. Only the `docker` driver asks: without it
-    /// there is no registry cache, no attestation and no image of several platforms.
+    /// Whether the engine keeps images in containerd's store. The `docker` driver needs it for registry
+    /// caches, attestations and multi-platform images.
     pub containerd_store: bool,
 }
 
 /// The lab, when the command runs in it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LabFacts {
-    /// Value for `DOCKER_HOST`; `None` when the engine is the one already there.
+    /// Value for `DOCKER_HOST`; `None` for the existing engine.
     pub engine_host: Option<String>,
     pub registry: Registry,
-    /// `http://…`: where the stand-in for GitHub's REST API is.
+    /// Address of the stand-in for GitHub's REST API: `http://…`.
     pub github_api: String,
-    /// Bases that stand in for ones that cannot be pulled: name in the Dockerfile → image to use,
-    /// `None` when the engine finds it under that name by itself.
+    /// Stand-ins for base images that cannot be pulled: name in the Dockerfile → image to use; `None` when
+    /// the engine finds the stand-in under that name.
     pub stand_ins: BTreeMap<String, Option<Reference>>,
 }
 
@@ -249,7 +247,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_token_of_a_job_goes_to_the_registry_of_its_own_github_alone() {
+    fn a_job_token_goes_only_to_its_own_registry() {
         let takes = |registry: &str, server_url: &str| {
             let job = GitHub { server_url: server_url.to_owned(), ..GitHub::default() };
             job.owns(&Registry::new(registry).unwrap())

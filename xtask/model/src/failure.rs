@@ -1,5 +1,5 @@
-//! Failures as people and scripts meet them: a message, a hint with the next command to type, and
-//! the exit code. How they are rendered is `report::failure`'s.
+//! Failures for people and scripts: a message, a hint with the next command to type, and an exit code.
+//! `report::error` renders them.
 
 use std::fmt;
 
@@ -24,7 +24,7 @@ impl Exit {
     }
 }
 
-/// An error with its own exit code and, where there is one, the next command to type.
+/// An error with its own exit code and, if there is one, the next command to type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     pub exit: Exit,
@@ -69,13 +69,13 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// The user asked to stop; what was under way has been ended. Exit code 4.
+/// The user asked to stop, and the running work has ended. Exit code 4.
 #[derive(Debug, Clone, Copy)]
 pub struct Interrupted;
 
 impl fmt::Display for Interrupted {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("stopped by an interrupt; nothing half-written is left")
+        formatter.write_str("interrupted; no partly written file is left")
     }
 }
 

@@ -1,5 +1,5 @@
-//! An image's configuration: what it runs as, what it is labelled with, how it was made. Only the
-//! fields used here are read. It must not know where it came from.
+//! An image's configuration: how it runs, its labels and its history. Only the fields used here are read.
+//! It must not know where the bytes come from.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,7 +24,7 @@ pub struct ImageConfiguration {
     pub rootfs: RootFilesystem,
     #[serde(default, deserialize_with = "null_is_default")]
     pub history: Vec<HistoryEntry>,
-    /// Inline cache data, base64, where the image was pushed with `--cache-to type=inline`.
+    /// Inline cache data in base64, if the image was pushed with `--cache-to type=inline`.
     #[serde(rename = "moby.buildkit.cache.v0", default, skip_serializing_if = "Option::is_none")]
     pub inline_cache: Option<String>,
 }
@@ -78,7 +78,7 @@ pub struct RootFilesystem {
 pub struct HistoryEntry {
     /// RFC 3339.
     pub created: Option<String>,
-    /// The step as the Dockerfile had it, in the builder's spelling.
+    /// The step of the Dockerfile, as the builder spells it.
     pub created_by: String,
     pub comment: String,
     /// Whether the step left no layer, as `LABEL` does.
@@ -91,7 +91,7 @@ impl ImageConfiguration {
         serde_json::from_slice(bytes)
     }
 
-    /// The inline cache's records, where there are any.
+    /// The records of the inline cache, if there is one.
     pub fn inline_cache(&self) -> Result<Option<CacheRecords>, CacheRecordsError> {
         self.inline_cache.as_deref().map(CacheRecords::of_inline).transpose()
     }
@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_docker_writes_is_read_with_its_nulls() {
+    fn nulls_that_docker_writes_are_read() {
         let bytes = br#"{"architecture":"amd64","os":"linux","created":"2026-01-02T03:04:05Z",
             "config":{"Labels":null,"Env":["A=b"],"User":"app","Cmd":["x"],"Entrypoint":null,
                 "ExposedPorts":{"80/tcp":{}},"Volumes":null,"WorkingDir":"/",
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_configuration_without_a_container_part_is_still_one() {
+    fn a_configuration_without_a_container_part_is_read() {
         let read = ImageConfiguration::parse(br#"{"config":null,"history":null}"#).unwrap();
         assert_eq!(read, ImageConfiguration::default());
     }

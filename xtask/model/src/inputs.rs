@@ -1,5 +1,5 @@
-//! What an image was made from. Two builds of the same inputs give the same image, so that the second
-//! one is not needed. The inputs stand in an annotation of what is published.
+//! The inputs: everything that an image is made from. Two builds of the same inputs give the same image, so
+//! the second one is not needed. A published image contains its inputs as an annotation.
 
 use std::collections::BTreeMap;
 
@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 use super::platform::Platform;
 use super::reference::Digest;
 
-/// The annotation that carries the inputs, as JSON.
+/// The annotation with the inputs, as JSON.
 pub const INPUTS: &str = "io.autogit.inputs";
 
-/// Raised when the same inputs are built in another way: another exporter, another default.
+/// Raised when the same inputs give a different image, for example after a change of the exporter.
 pub const PLAN: u32 = 2;
 
 /// Everything that decides what an image becomes.
@@ -20,30 +20,30 @@ pub struct Inputs {
     pub plan: u32,
     /// Git tree id of the service's folder.
     pub tree: String,
-    /// Build arguments, but not the commit's time, which changes with every commit.
+    /// Build arguments, without the commit's time, which changes with every commit.
     pub arguments: BTreeMap<String, String>,
     pub target: Option<String>,
     pub platforms: Vec<Platform>,
     /// Digests of the bases, by their names in the Dockerfile.
     pub bases: BTreeMap<String, Digest>,
-    /// Whether a list of what is in the image goes with it.
+    /// Whether the image gets an SBOM.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub sbom: bool,
 }
 
 impl Inputs {
-    /// The annotation's value. Keys are sorted, so that the same inputs give the same text.
+    /// The annotation's value. Keys are sorted, so the same inputs give the same text.
     pub fn text(&self) -> String {
         // Maps with text keys and plain values always have a JSON form.
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// Reads the annotation; `None` for one of another version.
+    /// Reads the annotation; `None` for a different version of the format.
     pub fn parse(text: &str) -> Option<Self> {
         serde_json::from_str(text).ok()
     }
 
-    /// What differs from `before`, in words; empty when nothing does.
+    /// The differences from `before`, in words.
     pub fn changes(&self, before: &Self) -> Vec<String> {
         let mut changes = Vec::new();
         let short = |text: &str| text.get(..12).unwrap_or(text).to_owned();
@@ -51,7 +51,11 @@ impl Inputs {
             changes.push(format!("the plan's version: {} → {}", before.plan, self.plan));
         }
         if self.tree != before.tree {
-            changes.push(format!("its folder: {} → {}", short(&before.tree), short(&self.tree)));
+            changes.push(format!(
+                "the service's folder: {} → {}",
+                short(&before.tree),
+                short(&self.tree)
+            ));
         }
         if self.target != before.target {
             let shown = |target: &Option<String>| target.clone().unwrap_or("the last stage".into());
@@ -62,7 +66,7 @@ impl Inputs {
             ));
         }
         if self.platforms != before.platforms {
-            changes.push("the platforms".to_owned());
+            changes.push("the platforms changed".to_owned());
         }
         if self.sbom != before.sbom {
             changes.push(format!("`sbom` is {}", self.sbom));
@@ -87,8 +91,8 @@ fn differing(
         .filter_map(|name| match (before.get(name), now.get(name)) {
             (Some(before), Some(now)) if before == now => None,
             (Some(before), Some(now)) => Some(format!("{what} {name}: {before} → {now}")),
-            (None, _) => Some(format!("{what} {name} is new")),
-            (_, None) => Some(format!("{what} {name} is gone")),
+            (None, _) => Some(format!("{what} {name} was added")),
+            (_, None) => Some(format!("{what} {name} was removed")),
         })
         .collect()
 }
@@ -110,10 +114,13 @@ mod tests {
     }
 
     #[test]
-    fn inputs_survive_their_annotation() {
+    fn inputs_are_read_back_from_their_annotation() {
         assert_eq!(Inputs::parse(&inputs().text()), Some(inputs()));
         assert_eq!(Inputs::parse("{}"), None);
-        assert!(!inputs().text().contains("sbom"), "what was published before compares equal");
+        assert!(
+            !inputs().text().contains("sbom"),
+            "images that are already published compare equal"
+        );
         assert_eq!(inputs().changes(&inputs()), [] as [&str; 0]);
     }
 
@@ -127,11 +134,11 @@ mod tests {
         assert_eq!(
             after.changes(&inputs()),
             [
-                "its folder: aaaaaaaaaaaa → bbbbbbbbbbbb",
+                "the service's folder: aaaaaaaaaaaa → bbbbbbbbbbbb",
                 "the target: the last stage → final",
                 "`sbom` is true",
                 "the build argument A: 1 → 2",
-                "the build argument B is new",
+                "the build argument B was added",
             ]
         );
     }

@@ -1,5 +1,5 @@
-//! What a package holds, as retention sees it, and what is to be kept of it. The same shape comes from
-//! GitHub, from any registry, and from a file.
+//! The versions of a package, and the policy that says which of them are kept. The format is the same from
+//! GitHub, from any registry and from a file.
 
 use std::collections::BTreeMap;
 
@@ -17,10 +17,10 @@ pub struct Version {
     pub created: Option<f64>,
     #[serde(default)]
     pub updated: Option<f64>,
-    /// What an index leads to; also what is no version, such as a cache's layers.
+    /// The digests that an index lists, including those that are not versions, such as layers of a cache.
     #[serde(default)]
     pub manifests: Vec<Digest>,
-    /// What a referrer speaks about.
+    /// The manifest that a referrer is attached to.
     #[serde(default)]
     pub subject: Option<Digest>,
     #[serde(default)]
@@ -28,7 +28,7 @@ pub struct Version {
     /// GitHub's number of the version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<u64>,
-    /// Its configuration and its layers with their compressed bytes, where they are known.
+    /// Its configuration and layers with their compressed bytes, if known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub blobs: Vec<(Digest, u64)>,
 }
@@ -39,22 +39,22 @@ pub struct Version {
 pub enum Readable {
     #[default]
     Ok,
-    /// The list is stale, or the manifest is lost.
+    /// It is listed, but the registry does not have it.
     Missing,
     Error,
 }
 
-/// What is kept.
+/// Which versions are kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Policy {
-    /// Tags that are kept for ever.
+    /// Tags that are kept forever.
     pub keep: Vec<String>,
     /// Seconds after which a commit's image expires.
     pub max_age_s: f64,
-    /// Seconds for which what has no tag is left alone.
+    /// Seconds for which an untagged version is kept.
     pub grace_s: f64,
-    /// How many of the newest commits' images are kept as a way back.
+    /// How many images of the newest commits are kept for a rollback.
     pub keep_last: usize,
     /// Digests that files of the repository pin.
     pub in_use: Vec<Digest>,
@@ -63,7 +63,7 @@ pub struct Policy {
     /// The largest number of versions that one run may delete.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_deletions: Option<usize>,
-    /// What happens to signatures and attestations of what is gone.
+    /// What happens to signatures and attestations of deleted images.
     pub orphan_referrers: Orphans,
     /// Times of commits, by their hash or its beginning.
     pub commits: BTreeMap<String, f64>,
@@ -102,7 +102,7 @@ pub struct Inventory {
     pub policy: Policy,
     #[serde(rename = "inventory")]
     pub versions: Vec<Version>,
-    /// Whether everything was listed; what was not is not known to be unneeded.
+    /// Whether the list is complete. An incomplete list cannot prove that a version is unneeded.
     #[serde(default = "yes")]
     pub complete: bool,
 }

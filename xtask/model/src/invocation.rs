@@ -1,12 +1,12 @@
-//! One process call as data, so that a plan can hold it, a dry run can print it and only
-//! `outside::process` can run it. Values of secrets never stand in it.
+//! One process call as data: a plan contains it, a dry run prints it, and only `outside::process` runs it.
+//! It never contains the value of a secret.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A program, its arguments and the environment variables set for it alone.
+/// A program, its arguments and the environment variables that are set for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Invocation {
     pub program: String,
@@ -24,14 +24,14 @@ impl Invocation {
         }
     }
 
-    /// The same call with one more variable in its environment.
+    /// The same call with one more environment variable.
     #[must_use]
     pub fn with_variable(mut self, name: &str, value: impl Into<String>) -> Self {
         self.environment.insert(name.to_owned(), value.into());
         self
     }
 
-    /// The same call with these arguments put after the first `position` ones.
+    /// The same call with `more` arguments after the first `position` ones.
     #[must_use]
     pub fn with_arguments_at(mut self, position: usize, more: Vec<String>) -> Self {
         let position = position.min(self.arguments.len());
@@ -39,7 +39,7 @@ impl Invocation {
         self
     }
 
-    /// Shell text for several lines, one option a line, to be pasted as it is.
+    /// Shell text with each option on its own line, ready to paste.
     pub fn script(&self) -> String {
         let mut text = self.head();
         for argument in &self.arguments {
@@ -58,7 +58,7 @@ impl Invocation {
     }
 }
 
-/// Shell text on one line, to be pasted as it is.
+/// Shell text on one line, ready to paste.
 impl fmt::Display for Invocation {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.head())?;
@@ -72,7 +72,7 @@ fn quoted(text: &str) -> String {
     if !text.is_empty() && text.chars().all(plain) {
         return text.to_owned();
     }
-    // A NUL can stand in no argument; a process with one would not start, so it is shown, not run.
+    // A process with a NUL in an argument never starts, so this is only shown.
     shlex::try_quote(text).map_or_else(|_| format!("{text:?}"), std::borrow::Cow::into_owned)
 }
 
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_script_breaks_before_each_option_and_quotes_what_a_shell_would_read() {
+    fn a_script_quotes_and_breaks_before_options() {
         let call = Invocation::new("docker", ["build", "--label=title=it's $HOME", "--load", "."])
             .with_variable("A", "b c");
         expect_test::expect![[r#"

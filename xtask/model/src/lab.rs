@@ -1,6 +1,5 @@
-//! The lab: an engine, a registry, stand-ins for GitHub's services and for base images, all on
-//! loopback. Its state is kept in `target/lab/state.json`; which steps bring it up is decided in
-//! `plan::lab`.
+//! The lab: an engine, a registry, stand-ins for GitHub's services and for base images, all on loopback.
+//! `target/lab/state.json` contains its state; `plan::lab` decides which steps bring it up.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,26 +9,26 @@ use serde::{Deserialize, Serialize};
 use super::facts::LabFacts;
 use super::reference::{Reference, Registry};
 
-/// Every stand-in base, and so every image built on one, carries this label; its value is the
-/// reference it stands in for.
+/// Every stand-in base, and so every image built on one, has this label; its value is the reference of the
+/// base image that it replaces.
 pub const STAND_IN_LABEL: &str = "io.autogit.lab.stand-in";
 
-/// The label of the lab's private engine, by which a publication from it is told.
+/// The label that identifies the lab's private engine.
 pub const ENGINE_LABEL: &str = "io.autogit.lab=private-engine";
 
 /// Which engine the lab uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum EngineChoice {
-    /// The engine that is there, when it is recent enough; else a private one
+    /// The existing engine if it is recent enough, otherwise a private one
     Auto,
-    /// A private engine beside any other
+    /// A private engine, next to any existing one
     Private,
-    /// The engine that is there
+    /// The existing engine
     Existing,
 }
 
-/// What is kept from one command to the next. Ports and names are chosen once.
+/// What one command keeps for the next. Ports and names are chosen once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
     pub schema: u32,
@@ -40,15 +39,15 @@ pub struct State {
     pub bases: BTreeMap<String, StandIn>,
 }
 
-/// Version of the state's shape; a lab of another version is taken down and made anew.
+/// Version of the format; a lab of a different version is taken down and created again.
 pub const STATE_SCHEMA: u32 = 1;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", tag = "kind")]
 pub enum EngineState {
-    /// Our own, with a bridge of its own.
+    /// The lab's own engine, with its own bridge.
     Private { host: String, bridge: String, subnet: String },
-    /// The one that was there; `host` is `None` when `docker` finds it by itself.
+    /// An existing engine; `host` is `None` when `docker` finds it without `DOCKER_HOST`.
     Existing { host: Option<String> },
 }
 
@@ -64,7 +63,7 @@ pub struct Ports {
     pub github_api: u16,
 }
 
-/// What of the lab runs.
+/// Which parts of the lab run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Running {
     pub registry: bool,
@@ -81,26 +80,26 @@ pub struct Package {
     pub from_forky: bool,
 }
 
-/// As apt takes it.
+/// As apt accepts it.
 impl fmt::Display for Package {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}{}", self.name, if self.from_forky { "/forky" } else { "" })
     }
 }
 
-/// A base image that cannot be pulled and is stood in for.
+/// A stand-in for a base image that cannot be pulled.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StandIn {
     /// Where it is in the lab's registry.
     pub image: Reference,
-    /// Hash of what it was made from.
+    /// Hash of its inputs.
     pub inputs: String,
-    /// Whether the engine finds it under its own name, because the lab's registry is its mirror.
+    /// Whether the engine finds it under the name of the base image, because the lab's registry is a mirror.
     pub mirrored: bool,
 }
 
 impl State {
-    /// What plans need to know.
+    /// The facts that plans need.
     pub fn facts(&self) -> Option<LabFacts> {
         let image = |base: &StandIn| (!base.mirrored).then(|| base.image.clone());
         Some(LabFacts {
@@ -111,7 +110,7 @@ impl State {
         })
     }
 
-    /// A value for `DOCKER_HOST`; `None` when `docker` finds the engine by itself.
+    /// A value for `DOCKER_HOST`; `None` when `docker` finds the engine without it.
     pub fn engine_host(&self) -> Option<&str> {
         match &self.engine {
             EngineState::Private { host, .. } => Some(host),
@@ -130,7 +129,7 @@ impl State {
     }
 }
 
-/// What runs, as `lab status` shows it.
+/// The state that `lab status` shows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Status {
     pub up: bool,
@@ -138,13 +137,13 @@ pub struct Status {
     pub registry: RegistryStatus,
     pub servers: ServersStatus,
     pub bases: Vec<BaseStatus>,
-    /// The folder that holds everything.
+    /// The folder with all of the lab's files.
     pub state: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct EngineStatus {
-    /// A value for `DOCKER_HOST`; `null` when `docker` finds the engine by itself.
+    /// A value for `DOCKER_HOST`; `null` when `docker` finds the engine without it.
     pub host: Option<String>,
     pub kind: Option<&'static str>,
     pub version: Option<String>,

@@ -1,6 +1,6 @@
-//! Manifests of a registry: index, image, BuildKit cache, or something else. It owns how their
-//! bytes are told apart and read; it must not fetch any. The shapes are those of the OCI image
-//! specification 1.1 and of Docker's schema 2, of which only the fields used here are read.
+//! Manifests of a registry: index, image, BuildKit cache, or something else. It reads their bytes and tells
+//! the kinds apart; it must not fetch any. The formats are those of the OCI image specification 1.1 and of
+//! Docker's schema 2. Only the fields used here are read.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -29,7 +29,7 @@ pub mod media_type {
 
 /// Annotation of an index entry that is not an image: its value is `attestation-manifest`.
 const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
-/// Annotation of an attestation's entry: the digest of the manifest it speaks about.
+/// Annotation of an attestation's entry: the digest of the manifest that it describes.
 const REFERENCE_DIGEST: &str = "vnd.docker.reference.digest";
 
 /// A pointer to content: what it is, which bytes, how many.
@@ -57,13 +57,13 @@ impl Descriptor {
         self.annotations.get(REFERENCE_TYPE).is_some_and(|kind| kind == "attestation-manifest")
     }
 
-    /// The digest of the manifest that this attestation speaks about.
+    /// The digest of the manifest that this attestation describes.
     pub fn attests(&self) -> Option<&str> {
         self.annotations.get(REFERENCE_DIGEST).map(String::as_str)
     }
 }
 
-/// The platform of an index entry as it was written: also `unknown/unknown`, which no image has.
+/// The platform of an index entry as written, including `unknown/unknown`, which no image has.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DescribedPlatform {
     #[serde(default)]
@@ -76,7 +76,7 @@ pub struct DescribedPlatform {
 
 impl DescribedPlatform {
     /// Whether this is `wanted`. A variant that is missing on one side is not compared: `linux/arm64`
-    /// and `linux/arm64/v8` are one platform.
+    /// and `linux/arm64/v8` are the same platform.
     pub fn is(&self, wanted: &Platform) -> bool {
         let (os, architecture, variant) = wanted.parts();
         let same_variant = match (self.variant.as_deref(), variant) {
@@ -94,12 +94,12 @@ impl fmt::Display for DescribedPlatform {
     }
 }
 
-/// What stands under a tag or a digest.
+/// What a tag or a digest points to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Manifest {
     /// Several manifests: platforms and attestations.
     Index(Index),
-    /// One image, or one attestation in an image's clothes.
+    /// One image, or one attestation in the format of an image.
     Image(ImageManifest),
     /// A cache exported by BuildKit. No engine can pull or run it.
     Cache(CacheManifest),
@@ -111,7 +111,7 @@ pub enum Manifest {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Index {
     pub manifests: Vec<Descriptor>,
-    /// What this index speaks about, where it is a referrer.
+    /// The manifest that this index is attached to, if it is a referrer.
     pub subject: Option<Descriptor>,
     pub annotations: BTreeMap<String, String>,
 }
@@ -138,17 +138,17 @@ impl Index {
 pub struct ImageManifest {
     pub config: Descriptor,
     pub layers: Vec<Descriptor>,
-    /// What this manifest speaks about, where it is a referrer.
+    /// The manifest that this one is attached to, if it is a referrer.
     pub subject: Option<Descriptor>,
 }
 
 impl ImageManifest {
-    /// Bytes of all layers as they travel: the one size that is the same everywhere.
+    /// Compressed bytes of all layers: the one size that is the same everywhere.
     pub fn compressed_size(&self) -> u64 {
         total(&self.layers)
     }
 
-    /// Whether its layers are statements about an image, not an image.
+    /// Whether it is an attestation: its layers are statements about an image.
     pub fn is_attestation(&self) -> bool {
         !self.layers.is_empty()
             && self.layers.iter().all(|layer| layer.media_type == media_type::IN_TOTO)
@@ -164,13 +164,13 @@ pub struct CacheManifest {
 }
 
 impl CacheManifest {
-    /// Bytes of all cached layers as they travel.
+    /// Compressed bytes of all cached layers.
     pub fn compressed_size(&self) -> u64 {
         total(&self.layers)
     }
 }
 
-/// Why bytes are no manifest.
+/// Why bytes are not a manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ManifestError(pub String);
 
@@ -199,7 +199,7 @@ impl Manifest {
     /// Reads the bytes that a registry served as `content_type`.
     ///
     /// A document that could be read as two kinds is refused: a registry and an engine that disagree
-    /// about it would check one thing and run another (OCI distribution advisory GHSA-mc8v-mgrf-8f4m).
+    /// about it would check one image and run a different one (OCI distribution advisory GHSA-mc8v-mgrf-8f4m).
     pub fn parse(content_type: &str, bytes: &[u8]) -> Result<Self, ManifestError> {
         let document: Document =
             serde_json::from_slice(bytes).map_err(|error| ManifestError(error.to_string()))?;
@@ -212,7 +212,9 @@ impl Manifest {
             && media_type::MANIFESTS.contains(&served)
             && said != served
         {
-            return Err(ManifestError(format!("it says `{said}`, but was served as `{served}`")));
+            return Err(ManifestError(format!(
+                "its media type is `{said}`, but it was served as `{served}`"
+            )));
         }
         match (document.manifests, document.config, document.layers) {
             (Some(manifests), None, None) => {
@@ -222,7 +224,7 @@ impl Manifest {
                 let layers = layers.unwrap_or_default();
                 Ok(Self::of_layers(config, layers, document.subject, document.annotations))
             }
-            (Some(_), ..) => Err(ManifestError("it is an index and an image at once".to_owned())),
+            (Some(_), ..) => Err(ManifestError("it is both an index and an image".to_owned())),
             (None, None, _) => {
                 Err(ManifestError("it has neither `manifests` nor `config`".to_owned()))
             }
@@ -266,7 +268,7 @@ impl Manifest {
         }
     }
 
-    /// Every descriptor this manifest leads to directly: what must be there for it to be complete.
+    /// Every descriptor that this manifest lists: it is complete when all of them exist.
     pub fn children(&self) -> Vec<&Descriptor> {
         match self {
             Self::Index(index) => index.manifests.iter().collect(),
@@ -278,7 +280,7 @@ impl Manifest {
         }
     }
 
-    /// What this manifest speaks about, where it is a referrer.
+    /// The manifest that this one is attached to, if it is a referrer.
     pub fn subject(&self) -> Option<&Descriptor> {
         match self {
             Self::Index(Index { subject, .. })
@@ -289,7 +291,7 @@ impl Manifest {
     }
 }
 
-/// Sizes come from outside, so that their sum may not be trusted to fit.
+/// Sizes come from outside, so their sum may overflow.
 fn total(layers: &[Descriptor]) -> u64 {
     layers.iter().fold(0, |sum, layer| sum.saturating_add(layer.size))
 }

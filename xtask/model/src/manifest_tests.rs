@@ -41,7 +41,7 @@ fn check(content_type: &str, text: &str, expected: &str) {
 }
 
 #[test]
-fn an_image_a_cache_an_attestation_and_an_artifact_are_told_apart_by_their_configuration() {
+fn the_configuration_decides_the_kind_of_manifest() {
     let layer = "application/vnd.oci.image.layer.v1.tar+gzip";
     let oci = media_type::OCI_MANIFEST;
     check(oci, &image(media_type::OCI_CONFIGURATION, layer), "image of 123 bytes");
@@ -56,7 +56,7 @@ fn an_image_a_cache_an_attestation_and_an_artifact_are_told_apart_by_their_confi
 }
 
 #[test]
-fn an_index_gives_its_images_and_its_attestations() {
+fn an_index_lists_images_and_attestations() {
     let platform = |os: &str, architecture: &str, more: &str| {
         let rest = format!(r#","platform":{{"os":"{os}","architecture":"{architecture}"}}{more}"#);
         rest
@@ -85,7 +85,7 @@ fn an_index_gives_its_images_and_its_attestations() {
 }
 
 #[test]
-fn a_cache_written_as_an_index_of_layers_is_a_cache() {
+fn an_index_of_cache_layers_is_a_cache() {
     let layer = "application/vnd.oci.image.layer.v1.tar+zstd";
     let text = index(&[
         descriptor(layer, '1', 7, ""),
@@ -95,19 +95,19 @@ fn a_cache_written_as_an_index_of_layers_is_a_cache() {
 }
 
 #[test]
-fn a_document_of_two_kinds_or_of_none_is_refused() {
+fn a_document_without_one_kind_is_refused() {
     let config = descriptor(media_type::OCI_CONFIGURATION, 'c', 10, "");
     let both = format!(r#"{{"schemaVersion":2,"config":{config},"manifests":[]}}"#);
-    check("", &both, "not a manifest: it is an index and an image at once");
+    check("", &both, "not a manifest: it is both an index and an image");
     check("", r#"{"schemaVersion":2}"#, "not a manifest: it has neither `manifests` nor `config`");
     check("", r#"{"schemaVersion":1}"#, "not a manifest: its schema version is 1; expected 2");
     let served = Manifest::parse(media_type::OCI_MANIFEST, index(&[]).as_bytes()).unwrap_err();
-    assert!(served.to_string().contains("but was served as"), "{served}");
+    assert!(served.to_string().contains("but it was served as"), "{served}");
     check("text/plain; charset=utf-8", &index(&[]), "index of 0 images and 0 attestations");
 }
 
 #[test]
-fn sizes_that_do_not_fit_are_not_wrapped_round() {
+fn the_sum_of_huge_sizes_never_overflows() {
     let layers = [descriptor("l", '1', u64::MAX, ""), descriptor("l", '2', 5, "")].join(",");
     let config = descriptor(media_type::OCI_CONFIGURATION, 'c', 10, "");
     let text = format!(r#"{{"schemaVersion":2,"config":{config},"layers":[{layers}]}}"#);
@@ -115,7 +115,7 @@ fn sizes_that_do_not_fit_are_not_wrapped_round() {
 }
 
 #[test]
-fn the_children_of_a_manifest_are_its_configuration_and_its_layers() {
+fn the_children_are_configuration_and_layers() {
     let text = image(media_type::OCI_CONFIGURATION, "l");
     let manifest = Manifest::parse("", text.as_bytes()).unwrap();
     let children: Vec<_> = manifest.children().iter().map(|child| child.size).collect();
@@ -123,7 +123,7 @@ fn the_children_of_a_manifest_are_its_configuration_and_its_layers() {
 }
 
 #[test]
-fn an_artifact_and_an_index_tell_what_they_speak_about() {
+fn an_artifact_and_an_index_have_subjects() {
     let subject = descriptor(media_type::OCI_MANIFEST, 'f', 9, "");
     let with_subject = |text: String| {
         text.replacen(

@@ -11,7 +11,7 @@ checked_text!(
 );
 
 impl Platform {
-    /// Operating system, architecture and, where there is one, variant.
+    /// Operating system, architecture and, if there is one, variant.
     pub fn parts(&self) -> (&str, &str, Option<&str>) {
         let mut parts = self.as_str().splitn(3, '/');
         (parts.next().unwrap_or_default(), parts.next().unwrap_or_default(), parts.next())
@@ -35,7 +35,7 @@ fn platform(text: &str) -> Result<(), String> {
     one_of("operating system", system, &SYSTEMS)?;
     one_of("architecture", architecture, &ARCHITECTURES)?;
     match variant.filter(|variant| !is_variant(variant)) {
-        Some(variant) => Err(format!("`{variant}` is no variant, such as `v7`")),
+        Some(variant) => Err(format!("`{variant}` is not a variant; expected one such as `v7`")),
         None => Ok(()),
     }
 }
@@ -48,7 +48,7 @@ fn one_of(what: &str, word: &str, known: &[&str]) -> Result<(), String> {
         Some(nearest) => format!("did you mean `{nearest}`?"),
         None => format!("expected one of {}", known.join(", ")),
     };
-    Err(format!("`{}` is no {what}; {advice}", word.escape_debug()))
+    Err(format!("`{}` is not a known {what}; {advice}", word.escape_debug()))
 }
 
 /// `v8`, `v8.1`.
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_platform_that_no_image_can_be_for_is_refused_with_the_nearest() {
+    fn an_unknown_platform_is_refused_with_a_suggestion() {
         let check = |text: &str, expected: &str| {
             let problem =
                 Platform::new(text).map_or_else(|error| error.problem, |_| "ok".to_owned());
@@ -73,13 +73,13 @@ mod tests {
         {
             check(good, "ok");
         }
-        check("linux/amd46", "`amd46` is no architecture; did you mean `amd64`?");
-        check("linxu/amd64", "`linxu` is no operating system; did you mean `linux`?");
-        check("linux/arm/7", "`7` is no variant, such as `v7`");
+        check("linux/amd46", "`amd46` is not a known architecture; did you mean `amd64`?");
+        check("linxu/amd64", "`linxu` is not a known operating system; did you mean `linux`?");
+        check("linux/arm/7", "`7` is not a variant; expected one such as `v7`");
         check("amd64", "expected `os/architecture`, such as `linux/amd64`");
         check(
             "linux/amd64,linux",
-            "`amd64,linux` is no architecture; expected one of amd64, arm64, arm, 386, ppc64le, ppc64, s390x, riscv64, loong64, mips, mipsle, mips64, mips64le, wasm",
+            "`amd64,linux` is not a known architecture; expected one of amd64, arm64, arm, 386, ppc64le, ppc64, s390x, riscv64, loong64, mips, mipsle, mips64, mips64le, wasm",
         );
     }
 }

@@ -1,4 +1,4 @@
-//! What a run of `prune` agreed on and did: its plan file and its report, as they are stored.
+//! The plan file and the report of `prune`, as they are stored.
 
 use std::collections::BTreeMap;
 
@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 use super::inventory::Version;
 use super::reference::{Digest, Reference, Tag};
 
-/// Raised when a reader of the old shape would misread the new one.
+/// Raised when a reader of the old format would misread the new one.
 pub const SCHEMA: u32 = 1;
 
-/// What two looks must agree on before something is deleted.
+/// What two looks at the registry must agree on before anything is deleted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Agreed {
     pub schema: u32,
@@ -29,7 +29,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// The report of a run that has done nothing yet.
+    /// The report of a run that has not started.
     pub fn new(started: u64) -> Self {
         Self { schema: SCHEMA, started, finished: false, packages: Vec::new(), requests: 0 }
     }
@@ -57,32 +57,32 @@ impl Report {
 pub struct PackageReport {
     pub repository: Reference,
     pub package: String,
-    /// Why nothing of it is deleted.
+    /// Why nothing in the package is deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refuse: Option<String>,
-    /// What was to stay, and why.
+    /// The versions that stay, and why.
     #[serde(default)]
     pub kept: Vec<Stays>,
     pub deleted: Vec<Gone>,
     pub refused: Vec<Refused>,
-    /// What was to go and did not: the budget ended, or it is needed by what was refused.
+    /// Expired versions that are not deleted: the budget ended, or a refused version needs them.
     pub left_over: Vec<Digest>,
-    /// What still has to go and no tag leads to, with the times it was made: a registry that lists tags
-    /// only does not know of it once its index is gone, and the next run learns of it here.
+    /// Untagged versions that still have to be deleted, with their times. A registry that lists only tags
+    /// does not list them once their index is deleted, so the next run reads them here.
     #[serde(default)]
     pub unlisted: BTreeMap<Digest, Option<f64>>,
-    /// What a tag leads to and is not there after the run, though the run did not take it.
+    /// Manifests that a tag needs and that are missing, although this run did not delete them.
     #[serde(default)]
     pub missing: Vec<Missing>,
-    /// Compressed bytes that no version of the package would have any more if all went as planned.
+    /// Compressed bytes that the whole plan would free.
     #[serde(default)]
     pub reclaimable: u64,
-    /// Those that no version has any more: what the registry's garbage collection frees.
+    /// Compressed bytes that no version uses any longer: the registry's garbage collection frees them.
     pub bytes: u64,
 }
 
 impl PackageReport {
-    /// The report of a package of which nothing is deleted.
+    /// The report of a package without a deletion.
     pub fn new(repository: Reference, package: String) -> Self {
         Self {
             repository,
@@ -99,7 +99,7 @@ impl PackageReport {
         }
     }
 
-    /// Notes that a version is gone, and with it the bytes that only it had.
+    /// Records a deleted version, and the bytes that only it used.
     pub fn gone(&mut self, version: &Version, bytes: u64) {
         self.bytes += bytes;
         self.unlisted.remove(&version.digest);
@@ -107,7 +107,7 @@ impl PackageReport {
         self.deleted.push(Gone { digest, id, tags });
     }
 
-    /// Notes that a version which was gone is back.
+    /// Records that a deleted version was restored.
     pub fn restored(&mut self, gone: Gone, reason: String) {
         self.deleted.retain(|other| *other != gone);
         self.refused.push(Refused { digest: gone.digest, reason });
@@ -123,7 +123,7 @@ pub struct Stays {
     pub reason: String,
 }
 
-/// A manifest that is not there, and the tag that leads to it.
+/// A missing manifest, and the tag that needs it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Missing {
     pub digest: Digest,
@@ -134,7 +134,7 @@ pub struct Missing {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gone {
     pub digest: Digest,
-    /// GitHub's number of it, by which it can be restored.
+    /// GitHub's number of the version, which restoring needs.
     pub id: Option<u64>,
     pub tags: Vec<String>,
 }
@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_report_of_before_is_read_and_what_undo_needs_is_a_report() {
+    fn an_old_report_can_be_undone() {
         let digest = format!("sha256:{}", "a".repeat(64));
         let old = serde_json::json!({
             "schema": 1, "started": 1, "finished": true, "requests": 2,

@@ -1,5 +1,5 @@
-//! What a publication did: for each service its digest and what became of each tag. It is what `push`
-//! and `release` print as JSON.
+//! The result of a publication: for each service its digest and the result of each tag. `push` and
+//! `release` print it as JSON.
 
 use serde::Serialize;
 
@@ -16,14 +16,14 @@ pub struct Published {
     pub result: PublishResult,
     /// Why it was built, tagged or refused.
     pub reason: String,
-    /// Which inputs changed, where it was built for that.
+    /// The inputs that changed, if that is why it was built.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<String>,
     pub digest: Option<Digest>,
     pub tags: Vec<TagResult>,
     /// Compressed bytes of all layers.
     pub size: Option<u64>,
-    /// The same of the image that the floating tag had before.
+    /// The same for the image that the floating tag pointed to before.
     pub size_before: Option<u64>,
     pub seconds: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -37,15 +37,15 @@ pub struct Published {
 pub enum PublishResult {
     /// Built and published.
     Built,
-    /// Published by reference: nothing changed.
+    /// Nothing changed: the published image got the new tags.
     Unchanged,
     /// The tested image got the tags.
     Promoted,
-    /// It was published already; what was missing was finished.
+    /// It was published already, and this run added what was missing.
     Finished,
     Refused,
     Failed,
-    /// Others were in the way: run it again.
+    /// Another run interfered: run it again.
     Unfinished,
 }
 
@@ -62,7 +62,7 @@ impl Published {
     }
 }
 
-/// The exit code of a publication: a failure is told before a refusal.
+/// The exit code of a publication: a failure outranks a refusal.
 pub fn exit(results: &[Published]) -> Exit {
     let has = |result| results.iter().any(|published| published.result == result);
     if has(PublishResult::Failed) {
@@ -76,11 +76,11 @@ pub fn exit(results: &[Published]) -> Exit {
     }
 }
 
-/// What became of one tag.
+/// The result of one tag.
 #[derive(Debug, Clone, Serialize)]
 pub struct TagResult {
     pub tag: Tag,
-    /// Whether it was set; otherwise it was there already.
+    /// Whether this run set it; otherwise it existed already.
     pub set: bool,
     pub reason: String,
 }

@@ -1,5 +1,4 @@
-//! What a registry has of a service: the images under its tags, and how their commits relate to the
-//! one at hand.
+//! What a registry contains of a service: the images under its tags, and how their commits relate to ours.
 
 use std::collections::BTreeMap;
 
@@ -8,32 +7,32 @@ use serde::{Deserialize, Serialize};
 use super::inputs::Inputs;
 use super::reference::{Digest, Tag};
 
-/// One published image, by what its index or manifest says.
+/// One published image, as its index or manifest describes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PublishedImage {
     pub digest: Digest,
-    /// The commit it was built from, where it says so.
+    /// The commit that it was built from, if known.
     pub revision: Option<String>,
     /// The commit's time, RFC 3339.
     pub created: Option<String>,
     pub inputs: Option<Inputs>,
-    /// The base that it stands in for, where it was built on a stand-in.
+    /// The base image that a stand-in replaced, if it was built on one.
     pub stand_in: Option<String>,
 }
 
-/// What is there of a service before it is published.
+/// The published state of a service before a command changes it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PublishedState {
-    /// All tags, when the repository is there.
+    /// All tags; none if the repository does not exist.
     pub tags: Vec<Tag>,
-    /// The images under the tags that the publication is about.
+    /// The images under the tags that matter to the publication.
     pub images: BTreeMap<Tag, PublishedImage>,
     /// How the commit of each of those images relates to ours.
     pub relations: BTreeMap<Tag, Relation>,
-    /// A published commit that is newer than ours: the tag of its image.
+    /// The tag of a published image whose commit is newer than ours.
     pub newer: Option<Tag>,
-    /// Digests of the service's bases, by their names in the Dockerfile; one that cannot be resolved
-    /// is not there.
+    /// Digests of the service's bases, by their names in the Dockerfile, without those that cannot be
+    /// resolved.
     pub bases: BTreeMap<String, Digest>,
 }
 
@@ -44,17 +43,17 @@ impl PublishedState {
     }
 }
 
-/// How another commit relates to ours.
+/// How a different commit relates to ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Relation {
     Same,
-    /// Ours was made on top of it.
+    /// It is an ancestor of ours.
     Older,
-    /// It was made on top of ours.
+    /// It is a descendant of ours.
     Newer,
-    /// Neither was made on top of the other.
+    /// Neither is an ancestor of the other.
     Apart,
-    /// This clone does not have it.
+    /// This clone does not contain it.
     Unknown,
 }

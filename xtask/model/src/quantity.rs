@@ -10,7 +10,7 @@ pub fn bytes(count: u64) -> String {
     let mut value = count as f64;
     let mut unit = "B";
     for larger in UNITS {
-        // What would round to 1000 is shown in the next unit.
+        // A value that rounds to 1000 is shown in the next unit.
         if value < 999.5 {
             break;
         }
@@ -48,7 +48,7 @@ pub fn age(seconds: u64) -> String {
     }
 }
 
-/// `83 %`; only all is 100, and only none is 0.
+/// `83 %`. Only a share of exactly 1 is 100 %, and only a share of 0 is 0 %.
 pub fn percent(share: f64) -> String {
     let percent = (share * 100.0).round();
     if percent >= 100.0 && share < 1.0 {
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_share_is_rounded_but_never_to_all_or_none() {
+    fn a_share_never_rounds_to_all_or_none() {
         assert_eq!(
             [0.0, 0.001, 0.834, 0.999, 1.0].map(percent),
             ["0 %", "1 %", "83 %", "99 %", "100 %"]

@@ -1,5 +1,5 @@
 //! The record of one build: what was planned, what happened, and what each cache tier gave. Records
-//! are kept as JSON under `target/xtask/records/` and hold no secret.
+//! are kept as JSON under `target/xtask/records/` and contain no secret.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,7 @@ use super::service::ServiceName;
 use super::solve::{Solve, Steps, Vertex, VertexKind, Warning};
 use super::tier::{CacheTier, TierOutcome};
 
-/// Version of the record's shape.
+/// Version of the format.
 pub const SCHEMA: u32 = 1;
 
 /// What one build of one service did.
@@ -18,7 +18,7 @@ pub const SCHEMA: u32 = 1;
 pub struct Record {
     pub schema: u32,
     pub service: ServiceName,
-    /// The folder of the checkout it was built from: several can share a target folder.
+    /// The folder of the checkout: several checkouts can share a target folder.
     pub root: String,
     pub channel: Channel,
     /// The commit, marked when the working tree differed from it.
@@ -43,7 +43,7 @@ pub struct Record {
     #[serde(default)]
     pub bases: Vec<StepRecord>,
     pub totals: Steps,
-    /// Compressed bytes downloaded, by BuildKit's progress stream.
+    /// Compressed bytes downloaded, according to BuildKit's progress stream.
     pub bytes_pulled: u64,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<Warning>,
@@ -62,7 +62,7 @@ pub enum BuildResult {
     Failed,
     /// The image was built, and its smoke test failed.
     TestFailed,
-    /// It was stopped, because the builder waited for what may never come.
+    /// It was stopped because the builder waited for something that might never come.
     Hung,
     Interrupted,
 }
@@ -79,33 +79,33 @@ impl std::fmt::Display for BuildResult {
     }
 }
 
-/// An attempt that failed and was made again.
+/// A failed attempt that was followed by another.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Attempt {
     pub error: String,
-    /// Why it was worth another one.
+    /// Why another attempt was worth it.
     pub reason: String,
     pub seconds: f64,
-    /// Seconds before the next one.
+    /// Seconds before the next attempt.
     pub waited: f64,
-    /// The cache sources that the next one did without, as `--cache-from` takes them.
+    /// The cache sources that the next attempt left out, as values of `--cache-from`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dropped: Vec<String>,
 }
 
-/// The image that came out.
+/// The image that the build made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageRecord {
     pub digest: Digest,
     /// What the engine calls it.
     pub id: String,
-    /// Compressed bytes of all layers, where they are known.
+    /// Compressed bytes of all layers, if known.
     pub size: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<Reference>,
 }
 
-/// One tier: whether it was offered, and whether BuildKit could read it then.
+/// One cache tier: whether buildx got it, and whether BuildKit could read it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TierRecord {
     pub tier: CacheTier,
@@ -116,11 +116,11 @@ pub struct TierRecord {
     pub seconds: f64,
 }
 
-/// One place that a cache can be exported to, and what became of it.
+/// One export of the cache, and its result.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ExportRecord {
     pub tier: CacheTier,
-    /// The value of `--cache-to`, where it was passed.
+    /// The value of `--cache-to`, if it was passed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
     pub outcome: ExportOutcome,
@@ -132,9 +132,9 @@ pub struct ExportRecord {
 #[serde(rename_all = "kebab-case")]
 pub enum ExportOutcome {
     Exported,
-    /// It went with the image.
+    /// The image contains it.
     WithImage,
-    /// It would only have written what is there.
+    /// It would only have written what is there already.
     NotNeeded,
     /// It cannot be written, or must not be.
     LeftOut,
@@ -154,7 +154,7 @@ impl std::fmt::Display for ExportOutcome {
 }
 
 impl ExportRecord {
-    /// What BuildKit said of the export, of which `otherwise` is the error when it says nothing.
+    /// Records what BuildKit reported about the export; `otherwise` is the error if it reported none.
     pub fn exported(&mut self, solve: &Solve, otherwise: Option<&str>) {
         let names = match self.tier {
             CacheTier::Gha => "GitHub Actions",
@@ -215,8 +215,8 @@ impl StepRecord {
 }
 
 impl TierRecord {
-    /// Corrects what was planned by what BuildKit said in `seconds`: an import that failed or hung, and
-    /// how long it took.
+    /// Updates the planned outcome with what BuildKit reported within `seconds`: an import that failed or
+    /// hung, and how long it took.
     pub fn imported(&mut self, solve: &Solve, seconds: f64) {
         let reference = self.reference.as_ref().map(ToString::to_string);
         let import = solve.vertices.iter().find(|vertex| match (&vertex.kind, &reference) {
@@ -231,22 +231,22 @@ impl TierRecord {
             } else if import.is_open() {
                 self.outcome = TierOutcome::Hung;
                 self.seconds += (seconds - import.started.unwrap_or(seconds)).max(0.0);
-                "BuildKit waited for it and got no answer".clone_into(&mut self.detail);
+                "BuildKit got no answer from it".clone_into(&mut self.detail);
             }
         }
     }
 
-    /// Notes that the next attempt does without it, unless it is known to have failed.
+    /// Records that the next attempt leaves it out, unless it has failed already.
     pub fn dropped(&mut self, reason: &str) {
         if self.outcome == TierOutcome::Offered {
             self.outcome = TierOutcome::Failed;
-            self.detail = format!("{reason}; the build went on without it");
+            self.detail = format!("{reason}; the build continued without it");
         }
     }
 }
 
-/// How long the next build of a channel may take: the median of earlier ones, newest first, so that a
-/// cold one among many warm ones does not frighten.
+/// The expected seconds of the next build of a channel: the median of the five newest builds, so that one
+/// cold build does not distort it.
 pub fn expected_seconds(earlier: &[EarlierBuild], channel: Channel) -> Option<f64> {
     let same = earlier.iter().filter(|build| build.channel == channel);
     let mut sorted: Vec<f64> = same.map(|build| build.seconds).take(5).collect();
@@ -259,7 +259,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_median_of_earlier_builds_of_the_channel_is_expected() {
+    fn the_median_of_earlier_builds_is_expected() {
         let of = |channel| move |seconds| EarlierBuild { channel, seconds };
         let local = [100.0, 1.0, 2.0].map(of(Channel::Local));
         let earlier = [&[of(Channel::Pr)(50.0)][..], &local].concat();
@@ -270,8 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn an_offered_tier_that_could_not_be_read_is_told_as_failed_and_one_without_an_answer_as_hung()
-    {
+    fn an_unreadable_tier_failed_and_a_silent_one_hung() {
         let mut solve = Solve::default();
         let line = r#"{"vertexes":[{"digest":"a","name":"importing cache manifest from r.io/o/s:cache","started":"2026-01-01T00:00:00Z","completed":"2026-01-01T00:00:02Z","error":"unexpected EOF"}]}"#;
         solve.absorb(line, 0.0);
@@ -301,11 +300,11 @@ mod tests {
 
         let mut tier = offered;
         tier.dropped("a layer of the cache is gone");
-        assert_eq!(tier.detail, "a layer of the cache is gone; the build went on without it");
+        assert_eq!(tier.detail, "a layer of the cache is gone; the build continued without it");
     }
 
     #[test]
-    fn an_export_is_told_by_its_own_vertex() {
+    fn an_export_is_matched_with_its_vertex() {
         let mut solve = Solve::default();
         for line in [
             r#"{"vertexes":[{"digest":"a","name":"exporting cache to registry","started":"2026-01-01T00:00:00Z","completed":"2026-01-01T00:00:02Z"}]}"#,
@@ -313,19 +312,19 @@ mod tests {
         ] {
             solve.absorb(line, 0.0);
         }
-        let told = |tier, otherwise| {
+        let shown = |tier, otherwise| {
             let (outcome, detail) = (ExportOutcome::LeftOut, "empty".to_owned());
             let mut export = ExportRecord { tier, to: None, outcome, detail, seconds: 0.0 };
             export.exported(&solve, otherwise);
             format!("{} {} {}", export.outcome, export.detail, export.seconds)
         };
-        assert_eq!(told(CacheTier::Cache, None), "exported empty 2");
-        assert_eq!(told(CacheTier::Gha, None), "failed no 1");
-        assert_eq!(told(CacheTier::Cache, Some("denied")), "failed denied 2");
+        assert_eq!(shown(CacheTier::Cache, None), "exported empty 2");
+        assert_eq!(shown(CacheTier::Gha, None), "failed no 1");
+        assert_eq!(shown(CacheTier::Cache, Some("denied")), "failed denied 2");
     }
 
     #[test]
-    fn the_bytes_of_a_base_are_told_with_it() {
+    fn a_base_image_reports_its_bytes() {
         let mut solve = Solve::default();
         for line in [
             r#"{"vertexes":[{"digest":"a","name":"[stage-0 1/2] FROM debian","started":"2026-01-01T00:00:00Z","completed":"2026-01-01T00:00:02Z"}]}"#,

@@ -74,7 +74,7 @@ impl Digest {
         Self(format!("sha256:{}", "0".repeat(64)))
     }
 
-    /// The first twelve digits, as engines show it to people.
+    /// The first twelve digits, as engines show it.
     pub fn short(&self) -> &str {
         let hex = self.as_str().split_once(':').map_or("", |(_, hex)| hex);
         hex.get(..12).unwrap_or(hex)
@@ -103,14 +103,14 @@ impl Reference {
         Self { tag: Some(tag), digest: None, ..self.clone() }
     }
 
-    /// The same repository at `digest`, whatever tags point at it.
+    /// The same repository at `digest`, whatever tags point to it.
     #[must_use]
     pub fn at(&self, digest: Digest) -> Self {
         Self { tag: None, digest: Some(digest), ..self.clone() }
     }
 
-    /// Reads a reference the way the engine does: without a registry it is Docker Hub, and there
-    /// without an owner it is `library/`.
+    /// Reads a reference as the engine does: the default registry is Docker Hub, and the default owner
+    /// there is `library`.
     pub fn normalized(text: &str) -> Result<Self, TextError> {
         let first = text.split('/').next().unwrap_or_default();
         let has_registry = text.contains('/')
@@ -248,7 +248,7 @@ fn registry_host(text: &str) -> Result<(), String> {
     if !host.split('.').all(label) {
         return Err("expected a lower-case host and an optional port, such as `ghcr.io`".to_owned());
     }
-    // Docker takes such a word for an owner on Docker Hub.
+    // Docker reads such a word as an owner on Docker Hub.
     if !host.contains('.') && port.is_none() && host != "localhost" {
         return Err(format!(
             "a host has a dot or a port, or is `localhost`; write it in full, or `{host}:443`"
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn a_registry_is_what_docker_takes_for_one() {
+    fn registries_follow_the_rules_of_docker() {
         for good in
             ["ghcr.io", "localhost", "localhost:5000", "registry:443", "[::1]", "[::1]:5000"]
         {
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bare_name_is_read_as_the_engine_reads_it() {
+    fn a_bare_name_belongs_to_docker_hub() {
         let shown = |text| Reference::normalized(text).unwrap().to_string();
         assert_eq!(shown("debian:bookworm"), "docker.io/library/debian:bookworm");
         assert_eq!(shown("gitlab/gitlab-ce:16"), "docker.io/gitlab/gitlab-ce:16");

@@ -1,4 +1,4 @@
-//! What a release may know besides the other facts, and the GitHub release as it is to be.
+//! The facts that only a release needs, and the GitHub release that it creates.
 
 use std::collections::BTreeMap;
 
@@ -12,15 +12,15 @@ use super::service::ServiceName;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ReleaseFacts {
-    /// The commit that each git tag `v…` of this clone leads to.
+    /// The commit that each git tag `v…` of this clone points to.
     pub tags: BTreeMap<Version, String>,
-    /// The same at `origin`; `None` where there is none, or none that answers.
+    /// The same at `origin`; `None` if there is no such remote or it does not answer.
     pub origin: Option<BTreeMap<Version, String>>,
     /// Whether this clone has a remote `origin`.
     pub has_origin: bool,
     /// Whether the commit is on a branch that releases are made from.
     pub on_branch: bool,
-    /// The messages of the commits since the release before, the newest first.
+    /// The messages of the commits since the previous release, newest first.
     pub messages: Vec<String>,
     /// The text of `CHANGELOG.md`.
     pub changelog: Option<String>,
@@ -47,7 +47,7 @@ impl ReleaseFacts {
     }
 }
 
-/// A GitHub release, in the words of the REST API.
+/// A GitHub release, with the names of the REST API.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct GitHubRelease {
     pub tag_name: String,

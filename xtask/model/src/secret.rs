@@ -1,6 +1,6 @@
-//! Which names people give to secrets.
+//! Recognizes secrets by their names.
 
-/// Words that name a secret wherever they stand in a name.
+/// Words that mark a secret anywhere in a name.
 const WORDS: [&str; 12] = [
     "PASSWORD",
     "PASSWD",
@@ -17,7 +17,7 @@ const WORDS: [&str; 12] = [
 ];
 /// Kinds of keys that are secret.
 const KEYS: [&str; 7] = ["API", "ACCESS", "PRIVATE", "SECRET", "SIGNING", "SSH", "ENCRYPTION"];
-/// Last words of what says where a secret is, whose it is or how long it lasts.
+/// Last words of names that only describe a secret, such as where it is or how long it is valid.
 const HARMLESS: [&str; 10] =
     ["FILE", "PATH", "DIR", "URL", "NAME", "TTL", "TIMEOUT", "LENGTH", "PUBLIC", "SOCK"];
 
@@ -30,7 +30,7 @@ pub fn looks_secret(name: &str) -> bool {
         return false;
     }
     let is_key = |pair: &[&str]| matches!(pair, [kind, "KEY"] if KEYS.contains(kind));
-    // A shell has a `PWD` of its own.
+    // `PWD` alone is the shell's working directory.
     let is_password = words.len() > 1 && last == "PWD";
     is_password || words.iter().any(|word| WORDS.contains(word)) || words.windows(2).any(is_key)
 }
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_sounds_like_a_secret_is_none() {
+    fn a_name_that_only_sounds_secret_is_harmless() {
         for name in [
             "PATH",
             "PWD",

@@ -1,14 +1,14 @@
-//! Checked text: the shape shared by every name, tag and digest. It owns how such a type is read,
-//! shown and carried in JSON; it must not know any particular grammar.
+//! Checked text: what every name, tag and digest has in common. It reads, prints and serializes such a type;
+//! it must not know any particular grammar.
 
 use std::fmt;
 
-/// Why a text is not what it was taken for.
+/// Why a text is not valid.
 ///
 /// Shown as `` `Foo` is not a service name: `F` at position 1 is not a lower-case letter … ``.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TextError {
-    /// What the text was taken for, for instance `service name`.
+    /// What the text should be, for instance a `service name`.
     pub kind: &'static str,
     /// The text as it was given.
     pub text: String,
@@ -25,8 +25,7 @@ impl fmt::Display for TextError {
 
 impl std::error::Error for TextError {}
 
-/// Declares a text type that is valid whenever it exists: `new` runs `$check`, and so do
-/// `FromStr` and deserialisation.
+/// Declares a text type whose values are always valid: `new`, `FromStr` and deserialization run `$check`.
 macro_rules! checked_text {
     ($(#[$meta:meta])* $name:ident, $kind:literal, $check:path) => {
         $(#[$meta])*

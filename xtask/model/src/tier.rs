@@ -1,5 +1,5 @@
-//! Cache tiers: what they are called, where they are, and what a look at them saw. The facts hold no
-//! secret and can be saved. What to make of them is decided in `plan::cache`.
+//! Cache tiers: their names, their places, and what was found there. These facts contain no secret and can
+//! be saved. `plan::cache` decides how a build uses them.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use super::reference::{Digest, Reference, Tag};
 use super::service::ServiceName;
 use super::text::{TextError, checked_text};
 
-/// A source of cached layers, in the order in which they are asked.
+/// A source of cached layers, in the order in which a build uses them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CacheTier {
@@ -45,8 +45,8 @@ impl fmt::Display for CacheTier {
 }
 
 checked_text!(
-    /// The address of an Actions cache service: `https://…`, or `http://…` in the lab. No comma,
-    /// quote or space, so that it can stand in a `--cache-from` value.
+    /// The address of an Actions cache service: `https://…`, or `http://…` in the lab. It has no comma,
+    /// quote or space, so a `--cache-from` value can contain it.
     ServiceUrl,
     "cache service address",
     service_url
@@ -73,7 +73,7 @@ impl CachePlace {
         Ok(self.repository.with_tag(Tag::new("cache")?))
     }
 
-    /// The service: without a scope all services would have one, and overwrite each other.
+    /// The service's name. Without a scope, all services would overwrite each other's entries.
     pub fn scope(&self) -> Result<CacheScope, TextError> {
         CacheScope::new(self.service.as_str())
     }
@@ -89,7 +89,7 @@ impl CachePlace {
     }
 }
 
-/// What one look at one tier of one service saw, and how long it took.
+/// What was found at one tier of one service, and how long the look took.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TierLook {
     pub service: ServiceName,
@@ -101,7 +101,7 @@ pub struct TierLook {
     pub seconds: f64,
 }
 
-/// What is at a tier.
+/// What a tier contains.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Seen {
@@ -112,7 +112,7 @@ pub enum Seen {
         /// Bytes of its configuration, which BuildKit imports up to a limit.
         config_bytes: u64,
         layers_bytes: u64,
-        /// When its newest result was made, in seconds since 1970.
+        /// When its newest result was created, in seconds since 1970.
         created: Option<u64>,
     },
     /// The empty cache that `cache invalidate` put there, at this second since 1970.
@@ -120,23 +120,22 @@ pub enum Seen {
         digest: Digest,
         at: u64,
     },
-    /// An image that the inputs at hand have made, and that carries inline cache data: each of its steps
-    /// is a step of this build too.
+    /// An image of the same inputs with inline cache data: each of its steps is a step of this build too.
     ImageOfSameInputs {
         digest: Digest,
     },
-    /// Something is there. It was not read, since an image of the same inputs has all that is needed.
+    /// Something that was not read, because an image of the same inputs has everything.
     Unread {
         digest: Digest,
     },
-    /// An image that carries inline cache data.
+    /// An image with inline cache data.
     InlineImage {
         digest: Digest,
         records: CacheRecords,
-        /// Bytes of the image's layers as they travel, of all platforms that were read.
+        /// Compressed bytes of the image's layers, for all platforms that were read.
         #[serde(default)]
         layers_bytes: u64,
-        /// When its newest result was made, in seconds since 1970.
+        /// When its newest result was created, in seconds since 1970.
         created: Option<u64>,
     },
     /// An image without cache data: it was not pushed with `--cache-to type=inline`.
@@ -152,20 +151,20 @@ pub enum Seen {
     Denied {
         message: String,
     },
-    /// It answered with something else, or not at all.
+    /// It answered with something unexpected, or not at all.
     Failed {
         message: String,
     },
-    /// It accepted the connection and never answered. A builder would wait for it without end.
+    /// It accepted the connection and never answered. A builder would wait forever.
     Hung {
         after_seconds: f64,
     },
-    /// The Actions cache service answered with this token.
+    /// The Actions cache service accepts the token.
     GhaUsable {
         url: ServiceUrl,
         /// Whether the token may write too.
         can_write: bool,
-        /// When the token ends, in seconds since 1970.
+        /// When the token expires, in seconds since 1970.
         expires: u64,
         /// Whether there is an index for this service's scope: the key every import begins with.
         has_index: bool,
@@ -175,22 +174,22 @@ pub enum Seen {
     },
 }
 
-/// What became of a tier, in one word; the sentence beside it tells why.
+/// The outcome of a tier in one word; the detail next to it gives the reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TierOutcome {
     /// Passed to buildx.
     Offered,
-    /// Left out, because earlier tiers hold all that it has.
+    /// Left out, because earlier tiers contain all of it.
     Covered,
-    /// It answers and holds nothing.
+    /// It answers and contains nothing.
     Empty,
     NotThere,
-    /// It is there and can give nothing: no token, no inline data, an image instead of a cache.
+    /// It exists but is unusable: no token, no inline data, an image instead of a cache.
     Inert,
     Denied,
     Failed,
-    /// It took the question and never answered.
+    /// It accepted the request and never answered.
     Hung,
 }
 
@@ -213,17 +212,17 @@ impl fmt::Display for TierOutcome {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum GhaInert {
-    /// `ACTIONS_RUNTIME_TOKEN` is not set: this is no job, or a `run:` step, which does not get it.
+    /// `ACTIONS_RUNTIME_TOKEN` is not set: not a job, or a `run:` step, which does not get it.
     NoToken,
     /// `ACTIONS_RESULTS_URL` is not set.
     NoUrl,
-    /// The token ended at this second since 1970.
+    /// The token expired at this second since 1970.
     Expired { at: u64 },
-    /// The token begins later than now.
+    /// The token is not valid yet.
     NotYet { at: u64 },
-    /// The token opens no scope.
+    /// The token gives access to no scope.
     NoScope,
-    /// BuildKit would refuse the token or the address, and the build with it.
+    /// BuildKit would reject the token or the address, and fail the build.
     Malformed { problem: String },
 }
 
@@ -255,7 +254,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_comma_a_quote_or_a_newline_never_enters_an_address_or_a_scope() {
+    fn no_address_or_scope_contains_a_separator() {
         for bad in [",", "\"", "'", "\n", " ", "`", "\u{1b}", "ä"] {
             assert!(ServiceUrl::new(format!("https://h/{bad}x")).is_err(), "{bad:?}");
             assert!(CacheScope::new(format!("s{bad}")).is_err(), "{bad:?}");

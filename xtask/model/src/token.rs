@@ -1,6 +1,5 @@
-//! Secrets, and what the token of the GitHub Actions runtime says about itself. It decodes claims and
-//! never verifies a signature: the service does that. A secret prints as `(hidden)`, and its text
-//! leaves only where `reveal` is called.
+//! Secrets, and the claims in the token of the GitHub Actions runtime. It decodes claims and never verifies
+//! a signature: the service does that. A secret prints as `(hidden)`; only `reveal` returns its text.
 
 use std::fmt;
 
@@ -36,14 +35,14 @@ impl fmt::Display for Secret {
     }
 }
 
-/// The claims of an Actions runtime token that BuildKit reads before it speaks to the cache service.
+/// The claims of an Actions runtime token that BuildKit reads before it contacts the cache service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {
-    /// The refs whose caches the token opens, in the token's order.
+    /// The refs whose caches the token gives access to, in the token's order.
     pub scopes: Vec<Scope>,
-    /// When it ends, in seconds since 1970.
+    /// When it expires, in seconds since 1970.
     pub expires: u64,
-    /// When it begins, in seconds since 1970.
+    /// When it becomes valid, in seconds since 1970.
     pub not_before: u64,
 }
 
@@ -61,9 +60,9 @@ pub struct Scope {
 impl Claims {
     /// Decodes the claims of `token`. The error says what is missing, never what is there.
     ///
-    /// What BuildKit 0.25 refuses is refused here: it stops a build whose exporter has such a token,
-    /// whatever `ignore-error` says [measured]. It wants `ac`, `exp` and `nbf` (and calls a missing
-    /// `nbf` an expiration time), and a signature that is base64.
+    /// It refuses what BuildKit 0.25 refuses: an exporter with such a token fails the build, even with
+    /// `ignore-error` [measured]. BuildKit requires `ac`, `exp` and `nbf` (and calls a missing `nbf` an
+    /// expiration time), and a signature in base64.
     pub fn of(token: &Secret) -> Result<Self, &'static str> {
         let parts: Vec<&str> = token.reveal().split('.').collect();
         let [header, payload, signature] = parts.as_slice() else {
@@ -133,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_tells_its_scopes_and_its_end() {
+    fn a_token_contains_scopes_and_an_expiry() {
         let both = r#"[{\"Scope\":\"refs/heads/main\",\"Permission\":3}]"#;
         let read = r#"[{\"Scope\":\"refs/pull/1/merge\",\"Permission\":1}]"#;
         let mixed = r#"[{\"Scope\":\"a\",\"Permission\":1},{\"Scope\":\"b\",\"Permission\":2}]"#;
@@ -146,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn what_buildkit_would_refuse_is_refused_with_the_claim_named() {
+    fn a_missing_or_wrong_claim_is_named() {
         check(r#"{"exp":20,"nbf":1}"#, "it has no access controls (`ac`)");
         check(r#"{"ac":[],"exp":20,"nbf":1}"#, "its access controls (`ac`) are not text");
         check(
@@ -161,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_token_at_all_is_told_apart_from_a_bad_one() {
+    fn text_that_is_not_a_token_is_refused() {
         let problem = |text: &str| Claims::of(&Secret::new(text)).unwrap_err();
         assert_eq!(problem("ghs_secret"), "it is not a JSON web token");
         assert_eq!(problem("a.b.c.d"), "it is not a JSON web token");

@@ -25,10 +25,18 @@ pub fn is_live() -> bool {
     std::io::stderr().is_terminal()
 }
 
-/// Columns of the terminal that stderr is; `None` when it is none.
+/// The columns of the terminal that shows stdout; `None` where stdout is not a terminal.
 pub fn width() -> Option<usize> {
-    let (_, columns) = console::Term::stderr().size_checked()?;
-    Some(usize::from(columns))
+    columns(&console::Term::stdout())
+}
+
+/// The columns of the terminal that shows stderr, where progress is drawn.
+pub fn progress_width() -> usize {
+    columns(&console::Term::stderr()).unwrap_or(80)
+}
+
+fn columns(terminal: &console::Term) -> Option<usize> {
+    terminal.size_checked().map(|(_, columns)| usize::from(columns))
 }
 
 /// `text` without control characters other than line feed and tab: a label or a log must not be

@@ -1,5 +1,5 @@
-//! Which buildx builder a plan runs on: the one asked for when it can do what the plan needs, else
-//! the first that can, else one to be created for the project.
+//! Chooses the buildx builder of a plan: the requested one if it can do what the plan needs, otherwise the
+//! first one that can, otherwise a new one for the project.
 
 use serde::Serialize;
 
@@ -10,7 +10,7 @@ use xtask_model::platform::Platform;
 
 use super::Choice;
 
-/// What a plan needs a builder to do.
+/// What a plan needs from a builder.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Needs {
     /// Export a registry or gha cache.
@@ -21,28 +21,28 @@ pub struct Needs {
     pub platforms: Vec<Platform>,
 }
 
-/// Whether there is an image of several platforms.
+/// Whether a plan has a multi-platform image.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Several {
     #[default]
     No,
     Made,
-    /// It also goes into the engine.
+    /// It is also loaded into the engine.
     Loaded,
 }
 
-/// The builder to use and what must be done to have it.
+/// The builder to use, and how to create it if necessary.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct BuilderPlan {
-    /// The value for `--builder`; `None` when nobody asked and buildx's own choice is right.
+    /// The value for `--builder`; `None` for buildx's own choice.
     pub name: Option<String>,
     pub driver: String,
-    /// Whether the driver downloads nothing that it only passes on. The `docker` driver is not
-    /// lazy by itself and must be told.
+    /// Whether the driver never downloads layers that it only passes on. The `docker` driver needs an
+    /// option for that.
     pub lazy_by_itself: bool,
-    /// Whether images of this builder are kept in containerd's store.
+    /// Whether this builder keeps images in containerd's store.
     pub containerd_store: bool,
-    /// Creates the builder first.
+    /// The call that creates the builder first.
     pub create: Option<Invocation>,
     pub choice: Choice,
 }
@@ -50,7 +50,7 @@ pub struct BuilderPlan {
 /// Major and minor number.
 type Release = (u64, u64);
 
-/// Oldest buildx that speaks `--progress=rawjson`, `ls --format` and index annotations.
+/// Oldest buildx that supports `--progress=rawjson`, `ls --format` and index annotations.
 const OLDEST_BUILDX: Release = (0, 13);
 
 /// Oldest buildx that has `--call`.
@@ -60,12 +60,12 @@ const OLDEST_TO_CHECK: Release = (0, 15);
 const OLDEST_BUILDKIT: Release = (0, 12);
 const OLDEST_ENGINE: u64 = 25;
 
-/// Chooses the builder. `asked` is `--builder` or the configuration's; `project` names the builder
-/// to be created when none will do; `host_network` gives such a builder the host's network, so that
-/// it reaches a registry on loopback.
+/// Chooses the builder. `asked` is the name from `--builder` or the configuration, with its source;
+/// `project` names a new builder if no other fits; `host_network` gives a new builder the host's network, so
+/// that it reaches a registry on loopback.
 ///
-/// When no engine answers that is an error, unless the plan is only to be shown: then it is made
-/// for the builder that the lab or a recent Docker has, and says so.
+/// Without an engine this is an error, unless the plan is only shown: then it assumes the builder of the lab
+/// or of a recent Docker, and says so.
 pub fn builder(
     engine: &Engine,
     only_shown: bool,
@@ -75,7 +75,7 @@ pub fn builder(
     host_network: bool,
 ) -> Result<BuilderPlan, Failure> {
     if *engine == Engine::Unasked {
-        return Ok(current("any builder can do this, and buildx knows its current one"));
+        return Ok(current("every builder can do this"));
     }
     let (buildx, builders) = match ready(engine) {
         Ok(ready) => ready,
@@ -91,12 +91,12 @@ pub fn builder(
     let lack = match current {
         Some(current) => match lacking(current, needs) {
             None => {
-                let reason = "the current one can do all the plan needs";
+                let reason = "the current builder can do everything the plan needs";
                 return Ok(planned(current, None, reason.to_owned()));
             }
-            Some(lack) => format!("the current one, `{}`, {lack}", current.name),
+            Some(lack) => format!("the current builder, `{}`, {lack}", current.name),
         },
-        None => "there is no current one".to_owned(),
+        None => "buildx has no current builder".to_owned(),
     };
     let ours = format!("{project}-builder");
     if let Some(able) = builders.iter().find(|builder| {
@@ -107,13 +107,13 @@ pub fn builder(
     Ok(created(ours, &lack, host_network))
 }
 
-/// Whether the engine must be looked at to choose a builder: not when nobody named one and the plan
-/// needs nothing that some builders lack.
+/// Whether the choice needs facts about the engine: only if a builder was requested, or if the plan needs
+/// something that some builders cannot do.
 pub fn must_look(asked: bool, needs: &Needs) -> bool {
     asked || *needs != Needs::default()
 }
 
-/// Why there is no builder that can build, or nothing when there is one.
+/// Why no builder can build; `None` if one can.
 pub fn problem(engine: &Engine) -> Option<Failure> {
     let current = ready(engine).and_then(|(buildx, builders)| {
         check_buildx(buildx, OLDEST_BUILDX)?;
@@ -123,8 +123,8 @@ pub fn problem(engine: &Engine) -> Option<Failure> {
         Err(failure) => Some(failure),
         Ok(current) => {
             let builder = current?;
-            // Of an engine that does not answer buildx knows no driver; another builder, which has not
-            // started yet, says nothing of it.
+            // buildx reports no driver for an engine that does not answer. The error of a builder with
+            // a driver says nothing about the engine: that builder may only not have started yet.
             if let Some(BuilderNode { error: Some(detail), .. }) =
                 builder.nodes.first().filter(|_| builder.driver.is_empty())
             {
@@ -137,7 +137,7 @@ pub fn problem(engine: &Engine) -> Option<Failure> {
     }
 }
 
-/// Why there is no builder that can check a Dockerfile, or nothing when there is one.
+/// Why no builder can check a Dockerfile; `None` if one can.
 pub fn problem_of_check(engine: &Engine) -> Option<Failure> {
     problem(engine).or_else(|| check_buildx(ready(engine).ok()?.0, OLDEST_TO_CHECK).err())
 }
@@ -156,7 +156,7 @@ fn current(reason: &str) -> BuilderPlan {
 const INSTALL: &str = "install Docker Engine 26 or later with buildx, or let the lab bring its own: \
                        cargo xtask build --lab";
 
-const LAB: &str = "or let the lab bring its own: cargo xtask build --lab";
+const LAB: &str = "or use the engine of the lab: cargo xtask build --lab";
 
 fn ready(engine: &Engine) -> Result<(&str, &[Builder]), Failure> {
     match engine {
@@ -177,7 +177,7 @@ fn not_running(detail: &str) -> Failure {
 }
 
 fn assumed(asked: Option<(&str, &str)>, failure: &Failure) -> BuilderPlan {
-    let reason = format!("{failure}; shown for an engine with containerd's image store");
+    let reason = format!("{failure}; planned for an engine with containerd's image store");
     let name = asked.map(|(name, _)| name.to_owned());
     BuilderPlan {
         driver: "docker".to_owned(),
@@ -189,20 +189,20 @@ fn assumed(asked: Option<(&str, &str)>, failure: &Failure) -> BuilderPlan {
     }
 }
 
-/// The release that a version names; a development build names none.
+/// The release in a version; a development build has none.
 fn release(version: &str) -> Option<Release> {
     let mut numbers = version.trim_start_matches('v').split(['.', '+', '-']);
     let mut number = || numbers.next()?.parse().ok();
     Some((number()?, number()?)).filter(|release| *release != (0, 0))
 }
 
-/// Whether a node's BuildKit is older than what is asked of it, as the end of a sentence that begins
-/// with the builder's name. One that tells no release is new enough.
+/// Why a node's BuildKit is too old, as the end of a sentence that starts with the builder's name. A BuildKit
+/// without a version counts as new enough.
 fn too_old(builder: &Builder) -> Option<String> {
     let versions = builder.nodes.iter().filter_map(|node| node.buildkit.as_deref());
     let (version, (major, _)) = versions
         .filter_map(|version| Some((version, release(version)?)))
-        // An engine whose BuildKit does not tell its own version is shown with that of the engine.
+        // If BuildKit reports no version, buildx shows that of the engine.
         .find(|(_, release)| {
             *release < OLDEST_BUILDKIT || (1..OLDEST_ENGINE).contains(&release.0)
         })?;
@@ -213,17 +213,17 @@ fn too_old(builder: &Builder) -> Option<String> {
     })
 }
 
-/// Whatever builder makes an image of several platforms, only containerd's store can take it.
+/// Only containerd's store can load a multi-platform image, whichever builder made it.
 fn check_load(builders: &[Builder], needs: &Needs) -> Result<(), Failure> {
     let engine = builders.iter().filter(|builder| builder.driver == "docker");
     let takes = engine.flat_map(|builder| &builder.nodes).any(|node| node.containerd_store);
     if takes || needs.several_platforms != Several::Loaded {
         return Ok(());
     }
-    let message = "the engine cannot load an image of several platforms, because it does not keep \
-                   images in containerd's store";
+    let message = "the engine cannot load a multi-platform image, because it does not use containerd's \
+                   image store";
     Err(Failure::failed(message).hint(
-        "name one platform, or change the store: \
+        "choose one platform, or change the store: \
          https://docs.docker.com/engine/storage/containerd/",
     ))
 }
@@ -245,24 +245,22 @@ fn asked_for(
 ) -> Result<BuilderPlan, Failure> {
     let Some(found) = builders.iter().find(|builder| builder.name == name) else {
         let names: Vec<_> = builders.iter().map(|builder| builder.name.as_str()).collect();
-        let message = format!("there is no builder `{name}`, which {source} names");
+        let message = format!("the builder `{name}` from {source} does not exist");
         return Err(Failure::usage(message).hint(match names.as_slice() {
             [] => format!("docker buildx create --name {name}"),
             names => {
-                format!("name one of {}, or docker buildx create --name {name}", names.join(", "))
+                format!("choose one of {}, or docker buildx create --name {name}", names.join(", "))
             }
         }));
     };
     match lacking(found, needs) {
-        None => Ok(planned(found, Some(name.to_owned()), format!("{source} names it"))),
-        Some(lack) => {
-            Err(Failure::failed(format!("builder `{name}`, which {source} names, {lack}"))
-                .hint("docker buildx ls"))
-        }
+        None => Ok(planned(found, Some(name.to_owned()), format!("set by {source}"))),
+        Some(lack) => Err(Failure::failed(format!("the builder `{name}` from {source} {lack}"))
+            .hint("docker buildx ls")),
     }
 }
 
-/// What the builder cannot do of what is needed, as the end of a sentence that begins with its name.
+/// What the builder cannot do, as the end of a sentence that starts with its name.
 fn lacking(builder: &Builder, needs: &Needs) -> Option<String> {
     if let Some(error) = builder.nodes.iter().find_map(|node| node.error.as_deref()) {
         return Some(format!("does not answer: {error}"));
@@ -271,21 +269,21 @@ fn lacking(builder: &Builder, needs: &Needs) -> Option<String> {
         return Some(old);
     }
     let classic = builder.driver == "docker" && !builder.nodes.iter().all(|n| n.containerd_store);
-    let store = "because its engine does not keep images in containerd's store";
+    let store = "because its engine does not use containerd's image store";
     if classic && needs.cache_export {
         return Some(format!("cannot export a registry or gha cache, {store}"));
     }
     if classic && needs.several_platforms != Several::No {
-        return Some(format!("cannot build an image of several platforms, {store}"));
+        return Some(format!("cannot build a multi-platform image, {store}"));
     }
     if classic && needs.attestations {
         return Some(format!("cannot attest provenance, {store}"));
     }
-    // A builder that has not started yet does not tell its platforms.
-    let told = builder.nodes.iter().all(|node| !node.platforms.is_empty());
+    // A builder that has not started yet does not report its platforms.
+    let is_known = builder.nodes.iter().all(|node| !node.platforms.is_empty());
     let has =
         |platform: &&Platform| builder.nodes.iter().any(|node| node.platforms.contains(platform));
-    let missing = needs.platforms.iter().find(|platform| told && !has(platform))?;
+    let missing = needs.platforms.iter().find(|platform| is_known && !has(platform))?;
     Some(format!("cannot build for {missing}"))
 }
 
@@ -313,7 +311,7 @@ fn created(name: String, lack: &str, host_network: bool) -> BuilderPlan {
         lazy_by_itself: true,
         containerd_store: false,
         create: Some(create),
-        choice: Choice::new("builder", &name, format!("to be created, because {lack}")),
+        choice: Choice::new("builder", &name, format!("no existing builder fits: {lack}")),
         name: Some(name),
     }
 }

@@ -40,22 +40,22 @@ fn check(builders: Vec<Builder>, asked: Option<&str>, needs: &Needs, expected: &
 }
 
 #[test]
-fn the_current_builder_is_kept_when_it_can_do_the_job() {
+fn a_current_builder_that_suffices_is_used() {
     let default = || vec![a_builder("default", "docker", true)];
-    let same = expect!["default: the current one can do all the plan needs"];
+    let same = expect!["default: the current builder can do everything the plan needs"];
     check(default(), None, &Needs::default(), &same);
     check(default(), None, &publishing(), &same);
     check(vec![a_builder("default", "docker", false)], None, &Needs::default(), &same);
 }
 
 #[test]
-fn an_engine_without_containerd_store_gets_a_builder_of_its_own_for_publishing() {
+fn publishing_without_containerds_store_creates_a_builder() {
     check(
         vec![a_builder("default", "docker", false)],
         None,
         &publishing(),
         &expect![[r"
-            autogit-builder: to be created, because the current one, `default`, cannot export a registry or gha cache, because its engine does not keep images in containerd's store
+            autogit-builder: no existing builder fits: the current builder, `default`, cannot export a registry or gha cache, because its engine does not use containerd's image store
             docker buildx create --name autogit-builder --driver docker-container --driver-opt network=host"]],
     );
     check(
@@ -66,21 +66,21 @@ fn an_engine_without_containerd_store_gets_a_builder_of_its_own_for_publishing()
         None,
         &publishing(),
         &expect![
-            "autogit-builder: the current one, `default`, cannot export a registry or gha cache, because its engine does not keep images in containerd's store"
+            "autogit-builder: the current builder, `default`, cannot export a registry or gha cache, because its engine does not use containerd's image store"
         ],
     );
 }
 
 #[test]
-fn a_builder_that_was_asked_for_is_used_or_the_reason_said() {
+fn a_requested_builder_is_used_or_refused() {
     let both = || vec![a_builder("default", "docker", false), a_builder("far", "remote", false)];
-    check(both(), Some("far"), &publishing(), &expect!["far: `--builder` names it"]);
+    check(both(), Some("far"), &publishing(), &expect!["far: set by `--builder`"]);
     check(
         both(),
         Some("default"),
         &publishing(),
         &expect![
-            "builder `default`, which `--builder` names, cannot export a registry or gha cache, because its engine does not keep images in containerd's store / docker buildx ls"
+            "the builder `default` from `--builder` cannot export a registry or gha cache, because its engine does not use containerd's image store / docker buildx ls"
         ],
     );
     check(
@@ -88,25 +88,25 @@ fn a_builder_that_was_asked_for_is_used_or_the_reason_said() {
         Some("fra"),
         &publishing(),
         &expect![
-            "there is no builder `fra`, which `--builder` names / name one of default, far, or docker buildx create --name fra"
+            "the builder `fra` from `--builder` does not exist / choose one of default, far, or docker buildx create --name fra"
         ],
     );
 }
 
 #[test]
-fn an_engine_that_does_not_answer_is_told_though_there_is_another_builder() {
+fn a_silent_engine_is_reported_despite_other_builders() {
     let mut silent = a_builder("default", "", true);
     silent.nodes.iter_mut().for_each(|node| node.error = Some("Cannot connect".to_owned()));
     let other = Builder { current: false, ..a_builder("far", "docker-container", false) };
     let engine = |builders| Engine::Ready { buildx: "0.29.1".to_owned(), builders };
     let shown = |engine: &Engine| problem(engine).map(|failure| failure.message);
-    let told = Some("no docker engine answers: Cannot connect".to_owned());
-    assert_eq!(shown(&engine(vec![silent, other.clone()])), told);
+    let silent_engine = Some("no docker engine answers: Cannot connect".to_owned());
+    assert_eq!(shown(&engine(vec![silent, other.clone()])), silent_engine);
     assert_eq!(shown(&engine(vec![a_builder("default", "docker", true), other])), None);
 }
 
 #[test]
-fn what_is_too_old_is_told_with_what_is_needed() {
+fn an_old_version_is_reported_with_the_minimum() {
     let engine = |buildx: &str, buildkit: Option<&str>| {
         let mut found = a_builder("default", "docker", true);
         found.nodes.iter_mut().for_each(|node| node.buildkit = buildkit.map(str::to_owned));
@@ -135,7 +135,7 @@ fn what_is_too_old_is_told_with_what_is_needed() {
 }
 
 #[test]
-fn a_platform_that_no_node_has_is_named() {
+fn a_platform_without_a_node_is_reported() {
     let needs =
         Needs { platforms: vec![Platform::new("linux/arm64").unwrap()], ..Needs::default() };
     check(
@@ -143,13 +143,13 @@ fn a_platform_that_no_node_has_is_named() {
         Some("default"),
         &needs,
         &expect![
-            "builder `default`, which `--builder` names, cannot build for linux/arm64 / docker buildx ls"
+            "the builder `default` from `--builder` cannot build for linux/arm64 / docker buildx ls"
         ],
     );
 }
 
 #[test]
-fn a_missing_engine_is_one_message_with_its_remedy_and_only_a_note_in_a_dry_run() {
+fn a_missing_engine_fails_except_in_dry_runs() {
     for engine in [
         Engine::NoClient,
         Engine::NoBuildx { detail: "unknown command".to_owned() },
@@ -161,5 +161,5 @@ fn a_missing_engine_is_one_message_with_its_remedy_and_only_a_note_in_a_dry_run(
         assert!(failure.hint.is_some(), "{failure}");
     }
     let shown = builder(&Engine::NoClient, true, None, &Needs::default(), "x", false).unwrap();
-    assert!(shown.choice.reason.starts_with("there is no `docker` on the PATH; shown for"));
+    assert!(shown.choice.reason.starts_with("there is no `docker` on the PATH; planned for"));
 }

@@ -1,4 +1,4 @@
-//! Which channel a command works for: named on the command line, or read from the GitHub job.
+//! Decides the channel of a command, from the command line or the GitHub job.
 
 use xtask_model::channel::Channel;
 use xtask_model::facts::GitHub;
@@ -6,8 +6,7 @@ use xtask_model::failure::Failure;
 
 use super::Choice;
 
-/// Decides the channel. A pull request, also one from a fork, never gets a channel that publishes,
-/// whatever it asks for.
+/// Decides the channel. A pull request never gets a channel that publishes, not even with `--channel`.
 pub fn channel(
     named: Option<Channel>,
     github: Option<&GitHub>,
@@ -62,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn the_github_job_tells_the_channel() {
+    fn the_github_job_decides_the_channel() {
         check("push", "refs/heads/dev", "dev");
         check("workflow_dispatch", "refs/heads/dev", "dev");
         check("push", "refs/tags/v1.2.3", "release");
@@ -75,13 +74,13 @@ mod tests {
     }
 
     #[test]
-    fn a_laptop_builds_for_itself() {
+    fn without_a_job_the_channel_is_local() {
         assert_eq!(channel(None, None).unwrap().0, Channel::Local);
         assert_eq!(channel(Some(Channel::Dev), None).unwrap().0, Channel::Dev);
     }
 
     #[test]
-    fn a_pull_request_never_publishes_whatever_it_asks_for() {
+    fn a_pull_request_never_publishes() {
         let job = GitHub { event: "pull_request".to_owned(), ..GitHub::default() };
         for named in [Channel::Dev, Channel::Release] {
             let failure = channel(Some(named), Some(&job)).unwrap_err();

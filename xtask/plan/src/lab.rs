@@ -1,4 +1,4 @@
-//! Which steps bring the lab up from what is there, each with its reason.
+//! Plans the steps that bring the lab up, each with its reason.
 
 use std::fmt;
 
@@ -7,22 +7,22 @@ use serde::Serialize;
 use xtask_model::failure::Failure;
 use xtask_model::lab::{EngineChoice, Package, Running};
 
-/// What was seen of the machine.
+/// The facts about the machine.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct World {
     pub linux: bool,
     pub root: bool,
-    /// Whether `sudo` makes us root without asking for a password.
+    /// Whether `sudo` works without a password.
     pub sudo: bool,
     /// `ID` and `VERSION_CODENAME` of /etc/os-release.
     pub distribution: Option<(String, String)>,
     /// Programs of [`Program`] that are on the PATH.
     pub programs: Vec<Program>,
-    /// The engine that `docker` reaches, when there is one.
+    /// The engine that `docker` reaches, if there is one.
     pub engine: Option<FoundEngine>,
-    /// What of the lab runs already.
+    /// The parts of the lab that run already.
     pub running: Running,
-    /// The engine of the lab that is up or was up: whether it is a private one.
+    /// Whether the lab's engine is private, if the lab is or was up.
     pub private_before: Option<bool>,
     /// Bases of the services, and what is known of each.
     pub bases: Vec<Base>,
@@ -43,7 +43,7 @@ impl Program {
     pub const ALL: [Self; 6] =
         [Self::Docker, Self::Buildx, Self::Dockerd, Self::Registry, Self::Debootstrap, Self::Ip];
 
-    /// What is looked for on the PATH; buildx is a plugin and is asked otherwise.
+    /// The name to look for on the PATH; buildx is a plugin and is found in a different way.
     pub fn command(self) -> &'static str {
         match self {
             Self::Docker => "docker",
@@ -85,13 +85,13 @@ pub struct Base {
 }
 
 impl Base {
-    /// Whether a build gets it as things are.
+    /// Whether a build can get it now.
     pub fn is_there(&self) -> bool {
         self.pullable || self.present
     }
 }
 
-/// One step; carried out by `outside::lab`.
+/// One step; `outside::lab` executes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
 pub enum Action {
@@ -124,7 +124,7 @@ fn joined(packages: &[Package]) -> String {
     packages.iter().map(Package::to_string).collect::<Vec<_>>().join(" ")
 }
 
-/// What will be done, and with which engine.
+/// The steps to execute, and the engine to use.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LabPlan {
     pub private: bool,
@@ -135,15 +135,14 @@ pub struct LabPlan {
 impl LabPlan {
     /// The engine, in words.
     pub fn engine(&self) -> &'static str {
-        if self.private { "a private engine" } else { "the engine that is there" }
+        if self.private { "a private engine" } else { "the existing engine" }
     }
 }
 
-/// The oldest engine whose containerd store does all that plans ask of it.
+/// The oldest engine whose containerd store can do everything that plans need.
 const OLDEST_ENGINE: u64 = 26;
 
-/// Whether all that the lab consists of runs, with an engine such as is asked for. This is asked with every
-/// `--lab`, and no process is asked for it.
+/// Whether the whole lab runs, with the requested engine. Every `--lab` asks this, so it starts no process.
 pub fn runs(running: Running, is_private: bool, choice: EngineChoice) -> bool {
     let engine = match choice {
         EngineChoice::Auto => running.engine || !is_private,
@@ -153,15 +152,15 @@ pub fn runs(running: Running, is_private: bool, choice: EngineChoice) -> bool {
     running.registry && running.servers && engine
 }
 
-/// Where checks that empty the engine may run: on the lab's own, and on no other.
+/// Where checks that empty the engine may run: only on the lab's own engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ground {
     Private,
-    /// The same, by root.
+    /// The same, with `sudo`.
     PrivateBySudo,
-    /// On an engine that is another's, and why there is no private one.
+    /// There is only an existing engine; the text says why there is no private one.
     Existing(String),
-    /// Nowhere, and why.
+    /// There is no engine; the text says why.
     Nowhere(String),
 }
 
@@ -186,7 +185,7 @@ pub fn plan(world: &World, choice: EngineChoice, may_install: bool) -> Result<La
     let missing = missing(world, private);
     if let Some(base) = world.bases.iter().find(|base| !base.is_there() && !world.root) {
         return Err(Failure::failed(format!(
-            "the registry of a base does not answer, and to make a stand-in needs root: {}",
+            "the registry of a base image does not answer, and a stand-in needs root: `{}`",
             base.reference
         ))
         .hint("run it again as root"));
@@ -197,13 +196,13 @@ pub fn plan(world: &World, choice: EngineChoice, may_install: bool) -> Result<La
     }
     let mut step = |action, reason: &str| steps.push(Step { action, reason: reason.to_owned() });
     if !world.running.registry {
-        step(Action::StartRegistry, "it does not run");
+        step(Action::StartRegistry, "it is not running");
     }
     if !world.running.servers {
-        step(Action::StartServers, "they do not run");
+        step(Action::StartServers, "they are not running");
     }
     if private && !world.running.engine {
-        step(Action::StartEngine, "it does not run");
+        step(Action::StartEngine, "it is not running");
     }
     for base in world.bases.iter().filter(|base| !base.is_there()) {
         step(
@@ -233,9 +232,9 @@ fn engine(world: &World, choice: EngineChoice) -> Result<(bool, String), Failure
             Err(Failure::failed(format!("the lab cannot use an existing engine: {reason}"))
                 .hint("cargo xtask lab up --engine private"))
         }
-        (EngineChoice::Private, ..) => linux(world, "an engine of its own is asked for"),
-        // What a running lab has is kept: its images are there.
-        (EngineChoice::Auto, _, Some(true)) => linux(world, "the lab has one already"),
+        (EngineChoice::Private, ..) => linux(world, "a private engine was requested"),
+        // Keep the engine of a running lab, because it has the images.
+        (EngineChoice::Auto, _, Some(true)) => linux(world, "the lab already has one"),
         (EngineChoice::Existing | EngineChoice::Auto, Ok(reason), _) => Ok((false, reason)),
         (EngineChoice::Auto, Err(reason), _) => linux(world, &reason),
     }
@@ -267,18 +266,19 @@ fn missing(world: &World, private: bool) -> Vec<Program> {
     Program::ALL.into_iter().filter(needed).filter(absent).collect()
 }
 
-/// The step that installs what is missing, or why it cannot be had.
+/// The step that installs the missing programs, or why they cannot be installed.
 fn install(world: &World, missing: &[Program], may_install: bool) -> Result<Option<Step>, Failure> {
     if missing.is_empty() {
         return Ok(None);
     }
     let commands: Vec<_> = missing.iter().map(|p| format!("`{}`", p.command())).collect();
-    let message = format!("the lab needs {}, not found here", commands.join(", "));
+    let missing_programs = commands.join(", ");
     let (id, codename) = match &world.distribution {
         Some((id, codename)) if matches!(id.as_str(), "debian" | "ubuntu") => (id, codename),
         _ => {
+            let message = format!("the lab needs programs that are missing: {missing_programs}");
             return Err(Failure::failed(message).hint(
-                "install them; the lab can do that itself only on Debian 12 or later and Ubuntu",
+                "install them; the lab installs programs only on Debian 12 or later and on Ubuntu",
             ));
         }
     };
@@ -286,7 +286,7 @@ fn install(world: &World, missing: &[Program], may_install: bool) -> Result<Opti
     let mut packages: Vec<Package> = Vec::new();
     for program in missing {
         let (name, later) = program.package();
-        // Ubuntu's docker.io carries the client.
+        // Ubuntu's docker.io contains the client.
         let name = if id == "ubuntu" && *program == Program::Docker { "docker.io" } else { name };
         let package = Package { name, from_forky: later && bookworm };
         if !packages.contains(&package) {
@@ -294,13 +294,15 @@ fn install(world: &World, missing: &[Program], may_install: bool) -> Result<Opti
         }
     }
     if !may_install || !(world.root || world.sudo) {
-        let because = if may_install { "not root" } else { "`--no-install`" };
+        let why = if may_install { "only root can install" } else { "`--no-install` is set" };
         let sudo = if world.root { "" } else { "sudo " };
-        return Err(Failure::failed(format!("{message} ({because} forbids to install)"))
+        let message =
+            format!("the lab needs programs that are missing, and {why}: {missing_programs}");
+        return Err(Failure::failed(message)
             .hint(format!("{sudo}apt-get install --no-install-recommends {}", joined(&packages))));
     }
     Ok(Some(Step {
-        reason: format!("{} not found here", commands.join(", ")),
+        reason: format!("missing: {missing_programs}"),
         action: Action::Install { packages },
     }))
 }

@@ -1,4 +1,4 @@
-//! How the lab comes up: on a bare machine, beside an engine, without root.
+//! Tests of how the lab comes up: on a bare machine, next to an existing engine, without root.
 
 use expect_test::{Expect, expect};
 
@@ -42,10 +42,10 @@ fn a_bare_machine_gets_everything() {
         true,
         &expect![[r"
             private: no engine answers
-            install docker-cli/forky docker-buildx/forky docker.io/forky docker-registry debootstrap (`docker`, `docker buildx`, `dockerd`, `docker-registry`, `debootstrap` not found here)
-            start the registry (it does not run)
-            start the stand-in servers (they do not run)
-            start a private engine (it does not run)
+            install docker-cli/forky docker-buildx/forky docker.io/forky docker-registry debootstrap (missing: `docker`, `docker buildx`, `dockerd`, `docker-registry`, `debootstrap`)
+            start the registry (it is not running)
+            start the stand-in servers (they are not running)
+            start a private engine (it is not running)
             make a stand-in for debian:bookworm (its registry does not answer, and there is no stand-in from the same inputs)"]],
     );
 }
@@ -57,26 +57,26 @@ fn a_lab_that_is_up_needs_nothing() {
     world.running = Running { registry: true, servers: true, engine: true };
     world.private_before = Some(true);
     world.bases.iter_mut().for_each(|base| base.present = true);
-    check(&world, EngineChoice::Auto, true, &expect!["private: the lab has one already"]);
+    check(&world, EngineChoice::Auto, true, &expect!["private: the lab already has one"]);
 }
 
 #[test]
-fn an_engine_that_is_there_and_recent_is_used() {
+fn a_recent_existing_engine_is_used() {
     let mut world = bare_debian();
     world.programs = Program::ALL.to_vec();
     world.bases.clear();
     world.engine = Some(FoundEngine { version: "28.5.2+dfsg4".to_owned() });
     let servers = expect![[r"
         existing: engine 28.5.2+dfsg4 answers
-        start the registry (it does not run)
-        start the stand-in servers (they do not run)"]];
+        start the registry (it is not running)
+        start the stand-in servers (they are not running)"]];
     check(&world, EngineChoice::Auto, true, &servers);
     world.engine = Some(FoundEngine { version: "20.10.24".to_owned() });
     let old = expect![[r"
         private: engine 20.10.24 is older than 26
-        start the registry (it does not run)
-        start the stand-in servers (they do not run)
-        start a private engine (it does not run)"]];
+        start the registry (it is not running)
+        start the stand-in servers (they are not running)
+        start a private engine (it is not running)"]];
     check(&world, EngineChoice::Auto, true, &old);
     let refused = expect![[r"
         the lab cannot use an existing engine: engine 20.10.24 is older than 26
@@ -85,19 +85,19 @@ fn an_engine_that_is_there_and_recent_is_used() {
 }
 
 #[test]
-fn what_may_not_be_installed_is_named_with_the_command() {
+fn without_installing_the_command_is_shown() {
     check(
         &bare_debian(),
         EngineChoice::Auto,
         false,
         &expect![[r"
-            the lab needs `docker`, `docker buildx`, `dockerd`, `docker-registry`, `debootstrap`, not found here (`--no-install` forbids to install)
+            the lab needs programs that are missing, and `--no-install` is set: `docker`, `docker buildx`, `dockerd`, `docker-registry`, `debootstrap`
             hint: apt-get install --no-install-recommends docker-cli/forky docker-buildx/forky docker.io/forky docker-registry debootstrap"]],
     );
 }
 
 #[test]
-fn a_machine_that_cannot_have_a_private_engine_says_why() {
+fn a_private_engine_needs_linux_and_root() {
     let mac = World { linux: false, root: false, ..World::default() };
     let desktop = expect![[r"
         the lab's own engine runs on Linux only, and no engine answers
@@ -111,25 +111,25 @@ fn a_machine_that_cannot_have_a_private_engine_says_why() {
 }
 
 #[test]
-fn who_is_not_root_installs_by_sudo_and_makes_no_stand_in() {
+fn a_user_with_sudo_installs_programs() {
     let mut user = World { root: false, sudo: true, ..bare_debian() };
     user.engine = Some(FoundEngine { version: "28.0.4".to_owned() });
     user.programs = vec![Program::Docker, Program::Buildx, Program::Dockerd];
     user.bases.iter_mut().for_each(|base| base.pullable = true);
     let by_sudo = expect![[r"
         existing: engine 28.0.4 answers
-        install docker-registry (`docker-registry` not found here)
-        start the registry (it does not run)
-        start the stand-in servers (they do not run)"]];
+        install docker-registry (missing: `docker-registry`)
+        start the registry (it is not running)
+        start the stand-in servers (they are not running)"]];
     check(&user, EngineChoice::Auto, true, &by_sudo);
     user.sudo = false;
     let by_hand = expect![[r"
-        the lab needs `docker-registry`, not found here (not root forbids to install)
+        the lab needs programs that are missing, and only root can install: `docker-registry`
         hint: sudo apt-get install --no-install-recommends docker-registry"]];
     check(&user, EngineChoice::Auto, true, &by_hand);
     user.bases.iter_mut().for_each(|base| base.pullable = false);
     let stand_in = expect![[r"
-        the registry of a base does not answer, and to make a stand-in needs root: debian:bookworm
+        the registry of a base image does not answer, and a stand-in needs root: `debian:bookworm`
         hint: run it again as root"]];
     check(&user, EngineChoice::Auto, true, &stand_in);
 }
@@ -144,14 +144,14 @@ fn no_package_is_named_twice() {
 }
 
 #[test]
-fn checks_that_empty_the_engine_run_on_the_labs_own_only() {
+fn destructive_checks_need_the_labs_own_engine() {
     let mut world = bare_debian();
     assert_eq!(ground(&world, true), Ground::Private);
     world.root = false;
     world.sudo = true;
     assert_eq!(ground(&world, true), Ground::PrivateBySudo);
     world.sudo = false;
-    let why = "the lab's own engine needs root, and an engine of its own is asked for";
+    let why = "the lab's own engine needs root, and a private engine was requested";
     assert_eq!(ground(&world, true), Ground::Nowhere(why.to_owned()));
     world.engine = Some(FoundEngine { version: "28.0.4".to_owned() });
     world.programs = Program::ALL.to_vec();
@@ -160,7 +160,7 @@ fn checks_that_empty_the_engine_run_on_the_labs_own_only() {
 }
 
 #[test]
-fn a_lab_is_ready_when_what_is_asked_for_runs() {
+fn a_lab_with_the_requested_engine_is_ready() {
     let all = Running { registry: true, servers: true, engine: true };
     let none = Running { engine: false, ..all };
     let check = |running, is_private, choice, expected| {

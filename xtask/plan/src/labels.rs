@@ -20,13 +20,13 @@ pub struct Subject<'f> {
     /// `https://github.com`, or the server of the job.
     pub server_url: &'f str,
     pub git: Option<&'f Git>,
-    /// A release's version; otherwise the image has the revision for one.
+    /// The version of a release; otherwise the revision is the version.
     pub version: Option<&'f str>,
-    /// The base as the Dockerfile names it, with its digest where known.
+    /// The base as the Dockerfile names it, with its digest if known.
     pub base: Option<(&'f str, Option<&'f Digest>)>,
 }
 
-/// The labels, sorted by key. What is not known is left out rather than made up.
+/// The labels, sorted by key, without those whose value is unknown.
 pub fn labels(subject: &Subject<'_>) -> BTreeMap<String, String> {
     let mut labels = BTreeMap::new();
     let mut put = |key: &str, value: Option<String>| {
@@ -46,10 +46,10 @@ pub fn labels(subject: &Subject<'_>) -> BTreeMap<String, String> {
     put("created", subject.git.map(|git| timestamp(git.time)));
     if let Some((name, digest)) = subject.base {
         let full = Reference::normalized(name).ok();
-        // The name itself may state the digest.
+        // The name itself may contain the digest.
         let stated = full.as_ref().and_then(|full| full.digest.as_ref());
         put("base.digest", stated.or(digest).map(ToString::to_string));
-        // The specification wants no registry to be assumed.
+        // The specification asks for the full name, with the registry.
         put("base.name", Some(full.map_or_else(|| name.to_owned(), |full| full.to_string())));
     }
     labels
@@ -93,14 +93,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_left_out() {
+    fn unknown_values_are_left_out() {
         let service = ServiceName::new("web").unwrap();
         let config = ServiceConfig::default();
         check(&subject(&service, &config), &expect![["title web\n"]]);
     }
 
     #[test]
-    fn all_that_is_known_is_said_and_the_service_has_the_last_word() {
+    fn a_services_license_overrides_the_repositorys() {
         let service = ServiceName::new("web").unwrap();
         let config = ServiceConfig {
             description: Some("The web".to_owned()),
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_base_is_named_in_full_with_the_digest_that_its_name_states() {
+    fn a_base_label_has_full_name_and_digest() {
         let service = ServiceName::new("web").unwrap();
         let config = ServiceConfig::default();
         let of = |name: &str| {

@@ -1,4 +1,4 @@
-//! Facts that tests plan from; also those of the crate that renders.
+//! Facts for the tests of this crate and of `report`.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -6,7 +6,7 @@ use xtask_model::config::Config;
 use xtask_model::facts::{Facts, Git, ServiceFacts};
 use xtask_model::service::ServiceName;
 
-/// A repository `o/r` at a commit, with `images` in its configuration and the service `web`.
+/// A repository `o/r` at a commit, with `images` in its configuration and one service, `web`.
 pub fn facts(images: &str, dockerfile: &str) -> Facts {
     let text = format!("[workspace.metadata.images]\nrepository = \"o/r\"\n{images}");
     let config = Config::parse("Cargo.toml", &text).unwrap();

@@ -7,22 +7,21 @@ use xtask_model::facts::{Facts, ServiceFacts, Since};
 use xtask_model::failure::Failure;
 use xtask_model::service::ServiceName;
 
-/// The services to work on, each with why, and those left out, each with why.
+/// The chosen services and the others, each with the reason.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Selection<'f> {
     pub chosen: Vec<(&'f ServiceFacts, String)>,
     pub left_out: Vec<LeftOut>,
 }
 
-/// A service that was not asked for or has no reason to be built.
+/// A service that was not named or has not changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LeftOut {
     pub service: ServiceName,
     pub reason: String,
 }
 
-/// Decides which services to work on: those `named`, or all; of them, with `--changed-since`, those
-/// whose inputs differ.
+/// Chooses the `named` services, or all; with `--changed-since`, only those whose inputs differ.
 pub fn select<'f>(facts: &'f Facts, named: &[String]) -> Result<Selection<'f>, Failure> {
     if facts.services.is_empty() {
         let failure =
@@ -38,7 +37,7 @@ pub fn select<'f>(facts: &'f Facts, named: &[String]) -> Result<Selection<'f>, F
         let changed = since.map(|since| (since, change(facts, service, since)));
         let reason = match (asked, changed) {
             (false, _) => Err("not named on the command line".to_owned()),
-            (true, Some((since, None))) => Err(format!("its inputs are those of {}", since.name)),
+            (true, Some((since, None))) => Err(format!("unchanged since {}", since.name)),
             (true, Some((_, Some(change)))) => Ok(change),
             (true, None) if named.is_empty() => Ok("every service is built".to_owned()),
             (true, None) => Ok("named on the command line".to_owned()),
@@ -64,11 +63,11 @@ fn check_names(facts: &Facts, named: &[String]) -> Result<(), Failure> {
     let failure = Failure::usage(format!("there is no service `{unknown}`"));
     Err(match nearest(unknown, known.iter().copied()) {
         Some(name) => failure.hint(format!("did you mean `{name}`?")),
-        None => failure.hint(format!("name one of {}", known.join(", "))),
+        None => failure.hint(format!("choose one of {}", known.join(", "))),
     })
 }
 
-/// A service that the configuration names and no folder holds is a slip of the pen.
+/// A configured service without a folder is a typing error.
 fn check_configured(facts: &Facts) -> Result<(), Failure> {
     let known: Vec<&str> = facts.services.iter().map(|service| service.name.as_str()).collect();
     let mut configured = facts.config.services.keys();
@@ -77,14 +76,14 @@ fn check_configured(facts: &Facts) -> Result<(), Failure> {
     };
     let place = facts.config.places.get(lost).map_or("Cargo.toml", String::as_str);
     let message = format!(
-        "{place}: `workspace.metadata.images.services.{lost}` is no service: \
+        "{place}: `workspace.metadata.images.services.{lost}` is not a service: \
          `services/{lost}/Dockerfile` does not exist"
     );
     let near = nearest(lost.as_str(), known).map(|name| format!("did you mean `{name}`?"));
     Err(Failure::usage(message).hint(near.unwrap_or_else(|| format!("mkdir services/{lost}"))))
 }
 
-/// What of a service's inputs differs from then, if anything.
+/// How a service differs from that revision, if it does.
 fn change(facts: &Facts, service: &ServiceFacts, since: &Since) -> Option<String> {
     let below = format!("{}/", service.folder);
     let paths: Vec<_> = since.paths.iter().filter(|path| path.starts_with(&below)).collect();
@@ -93,7 +92,7 @@ fn change(facts: &Facts, service: &ServiceFacts, since: &Since) -> Option<String
             1 => String::new(),
             count => format!(" and {} more", count - 1),
         };
-        return Some(format!("`{first}`{more} differs from {}", since.name));
+        return Some(format!("`{first}`{more} changed since {}", since.name));
     }
     let now = &facts.config;
     let same = since.config.as_ref().is_some_and(|then| {
@@ -101,7 +100,7 @@ fn change(facts: &Facts, service: &ServiceFacts, since: &Since) -> Option<String
             && now.platforms == then.platforms
             && now.licenses == then.licenses
     });
-    (!same).then(|| format!("its configuration differs from {}", since.name))
+    (!same).then(|| format!("its configuration changed since {}", since.name))
 }
 
 #[cfg(test)]
@@ -141,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn all_services_are_built_or_those_that_are_named() {
+    fn only_named_services_are_built() {
         check(
             &facts(None),
             &[],
@@ -161,14 +160,14 @@ mod tests {
     }
 
     #[test]
-    fn a_service_whose_inputs_are_the_same_is_left_out_even_when_it_is_named() {
+    fn an_unchanged_service_is_left_out_even_when_named() {
         let paths = ["services/web/a", "services/web/b", "services/web2/c", "README.md"];
         check(
             &facts(Some((&paths, ""))),
             &[],
             &expect![[r"
-            + web: `services/web/a` and 1 more differs from main
-            - worker: its inputs are those of main
+            + web: `services/web/a` and 1 more changed since main
+            - worker: unchanged since main
         "]],
         );
         check(
@@ -176,7 +175,7 @@ mod tests {
             &["worker"],
             &expect![[r"
             - web: not named on the command line
-            - worker: its inputs are those of main
+            - worker: unchanged since main
         "]],
         );
         let then = "[workspace.metadata.images.services.worker]\ntarget = 'a'\n";
@@ -184,38 +183,38 @@ mod tests {
             &facts(Some((&[], then))),
             &[],
             &expect![[r"
-            + worker: its configuration differs from main
-            - web: its inputs are those of main
+            + worker: its configuration changed since main
+            - web: unchanged since main
         "]],
         );
         check(
             &facts(Some((&[], "platforms = ['linux/arm64']\n"))),
             &[],
             &expect![[r"
-            + web: its configuration differs from main
-            + worker: its configuration differs from main
+            + web: its configuration changed since main
+            + worker: its configuration changed since main
         "]],
         );
         check(
             &facts(Some((&[], "size-limit = '1 GB'\n"))),
             &[],
             &expect![[r"
-            - web: its inputs are those of main
-            - worker: its inputs are those of main
+            - web: unchanged since main
+            - worker: unchanged since main
         "]],
         );
         check(
             &facts(Some((&[], "what cannot be read"))),
             &["web"],
             &expect![[r"
-            + web: its configuration differs from main
+            + web: its configuration changed since main
             - worker: not named on the command line
         "]],
         );
     }
 
     #[test]
-    fn a_name_that_is_no_service_is_refused_with_the_nearest() {
+    fn an_unknown_service_is_refused_with_a_suggestion() {
         check(
             &facts(None),
             &["wokrer"],
@@ -224,7 +223,7 @@ mod tests {
         check(
             &facts(None),
             &["database"],
-            &expect!["there is no service `database` / name one of web, worker"],
+            &expect!["there is no service `database` / choose one of web, worker"],
         );
         check(
             &facts(None),
@@ -241,20 +240,20 @@ mod tests {
     }
 
     #[test]
-    fn a_service_that_is_configured_and_not_there_is_refused_with_its_place() {
+    fn a_configured_service_must_have_a_folder() {
         let images = |name: &str| format!("[workspace.metadata.images.services.{name}]\n");
         check(
             &crate::sample::facts(&images("wbe"), "FROM scratch\n"),
             &[],
             &expect![
-                "Cargo.toml:3:37: `workspace.metadata.images.services.wbe` is no service: `services/wbe/Dockerfile` does not exist / did you mean `web`?"
+                "Cargo.toml:3:37: `workspace.metadata.images.services.wbe` is not a service: `services/wbe/Dockerfile` does not exist / did you mean `web`?"
             ],
         );
         check(
             &crate::sample::facts(&images("database"), "FROM scratch\n"),
             &[],
             &expect![
-                "Cargo.toml:3:37: `workspace.metadata.images.services.database` is no service: `services/database/Dockerfile` does not exist / mkdir services/database"
+                "Cargo.toml:3:37: `workspace.metadata.images.services.database` is not a service: `services/database/Dockerfile` does not exist / mkdir services/database"
             ],
         );
     }

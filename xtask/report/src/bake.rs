@@ -1,13 +1,12 @@
-//! The plan as a file for `docker buildx bake --file`. It builds the same images as our own
-//! commands do.
+//! The plan as a file for `docker buildx bake --file`. It builds the same images as our own commands.
 
 use serde_json::{Map, Value, json};
 
 use xtask_model::build::{BuildSpec, Provenance, secret};
 use xtask_plan::build::ServicePlan;
 
-/// A bake file with one target for each service, all in the group `default`. Bake has no second
-/// phase: what our own commands export after the build goes with it.
+/// A bake file with one target for each service, all in the group `default`. Bake has no second phase, so each
+/// target contains the exports that our own commands make after the build.
 pub fn bake<'p>(services: impl Iterator<Item = &'p ServicePlan>) -> Value {
     let targets: Map<String, Value> =
         services.map(|plan| (plan.service.to_string(), target(&plan.whole()))).collect();
@@ -52,7 +51,7 @@ fn target(spec: &BuildSpec) -> Value {
     Value::Object(target)
 }
 
-/// Bake looks for the Dockerfile below the context.
+/// The path relative to the context, where bake looks for the Dockerfile.
 fn below<'a>(context: &str, path: &'a str) -> &'a str {
     path.strip_prefix(context).map_or(path, |rest| rest.trim_start_matches('/'))
 }
@@ -67,7 +66,7 @@ fn attestations(spec: &BuildSpec) -> Vec<&'static str> {
     std::iter::once(provenance).chain(sbom).collect()
 }
 
-/// Bake reads `${…}` and `%{…}` in strings as HCL templates; a doubled sign stands for itself.
+/// Bake reads `${…}` and `%{…}` in strings as HCL templates; a doubled sign is literal.
 fn literal(value: Value) -> Value {
     match value {
         Value::String(text) => json!(text.replace("${", "$${").replace("%{", "%%{")),
@@ -89,7 +88,7 @@ mod tests {
     use xtask_plan::build::{BuildOptions, plan};
 
     #[test]
-    fn a_target_has_all_that_the_commands_have_and_what_they_export_after_the_build() {
+    fn a_target_builds_and_exports_like_our_commands() {
         let images = "[workspace.metadata.images.services.web]\ndescription = 'Not ${bake}, %{if}'\n\
                       target = 'b'\nbuild-args = { V = '$1' }\n";
         let facts = crate::sample::facts(images, "FROM scratch AS b\n");

@@ -1,11 +1,11 @@
-//! What builds came to, in one table.
+//! The results of builds as one table, and the summary of a GitHub job.
 
 use std::fmt::Write;
 
 use xtask_model::record::{BuildResult, Record};
 
 use super::quantity::{bytes, percent, seconds};
-use super::table::Table;
+use super::table::{Cell, Table};
 
 /// One row for each record.
 pub fn table(records: &[Record]) -> Table {
@@ -15,21 +15,20 @@ pub fn table(records: &[Record]) -> Table {
         let steps = record.totals;
         let image = record.image.as_ref();
         let size = image.and_then(|image| image.size).map_or("-".to_owned(), bytes);
-        let name = image.map_or("-", |image| image.digest.short());
         table.row([
-            record.service.to_string(),
-            record.result.to_string(),
-            format!("{}/{}", steps.cached, steps.total),
-            steps.hit_rate().map_or("-".to_owned(), percent),
-            seconds(record.seconds),
-            size,
-            name.to_owned(),
+            record.service.as_str().into(),
+            record.result.to_string().into(),
+            format!("{}/{}", steps.cached, steps.total).into(),
+            steps.hit_rate().map_or("-".to_owned(), percent).into(),
+            seconds(record.seconds).into(),
+            size.into(),
+            Cell::digest(image.map(|image| &image.digest)),
         ]);
     }
     table
 }
 
-/// The page that a GitHub job shows: what was built, what each tier gave, and where time went.
+/// The page that a GitHub job shows: results, cache tiers, and where the time went.
 pub fn summary(records: &[Record]) -> String {
     let mut text = format!("## Builds\n\n{}", table(records).markdown());
     for record in records {

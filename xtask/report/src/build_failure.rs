@@ -1,5 +1,5 @@
-//! Why a build failed, as the person who must mend it wants to read it: the line of the Dockerfile,
-//! the last words of the step, and where the rest is.
+//! Why a build failed, for the person who fixes it: the line of the Dockerfile, the last output of the step,
+//! and the path of the full log.
 
 use std::fmt::Write;
 
@@ -11,10 +11,10 @@ use super::{one_line, shortened};
 /// Lines shown before and after the one that failed.
 const CONTEXT: usize = 2;
 
-/// Characters of a step's name that are shown.
+/// Columns of a step's name that are shown.
 const STEP: usize = 100;
 
-/// What is known of a build that failed.
+/// A failed build.
 pub struct Failed<'b> {
     pub service: &'b ServiceName,
     /// Path of the Dockerfile, relative to the root.
@@ -35,7 +35,7 @@ impl Failed<'_> {
         }
         let last = self.solve.failed().map_or(&[][..], |vertex| &vertex.last_lines);
         if !last.is_empty() {
-            text.push_str("\n  the step said last:\n");
+            text.push_str("\n  last output of the step:\n");
             for line in last {
                 let _ = writeln!(text, "    {line}");
             }
@@ -44,19 +44,21 @@ impl Failed<'_> {
         text
     }
 
-    /// One line: the step and its error, or buildx's words where no step failed.
+    /// One line: the step and its error, or buildx's error if no step failed.
     pub fn reason(&self) -> String {
         let vertex = self.solve.failed().and_then(|vertex| Some((vertex, vertex.error.as_ref()?)));
         match vertex {
             Some((vertex, error)) => {
-                // The command stands in the step's name already.
+                // The step's name already contains the command.
                 let error = match error.rsplit_once("\" did not ") {
                     Some((_, rest)) => format!("it did not {rest}"),
                     None => one_line(error),
                 };
                 format!("{} failed: {error}", shortened(&one_line(&vertex.name), STEP))
             }
-            None => self.solve.error().unwrap_or("buildx ended without a word").to_owned(),
+            None => {
+                self.solve.error().unwrap_or("buildx ended without an error message").to_owned()
+            }
         }
     }
 
@@ -102,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_step_is_shown_with_its_line_and_its_last_words() {
+    fn a_failed_step_shows_line_and_output() {
         let data = base64::engine::general_purpose::STANDARD.encode("no rule to make target\n");
         let said = format!(r#"{{"logs":[{{"vertex":"a","stream":2,"data":"{data}"}}]}}"#);
         check(
@@ -123,7 +125,7 @@ mod tests {
                       5 | RUN two
                       6 | RUN three
 
-                  the step said last:
+                  last output of the step:
                     no rule to make target
 
                   full log: target/xtask/logs/web.log"]],
@@ -131,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_without_a_step_is_told_in_the_words_of_buildx() {
+    fn without_a_failed_step_buildxs_error_is_shown() {
         check(
             &["ERROR: failed to do request: connection refused"],
             &expect![[r"

@@ -1,11 +1,10 @@
-//! An error as a person reads it: what failed, why, and the next command to type.
+//! An error for people: what failed, why, and the next command to type.
 
 use std::fmt::Write;
 
 use xtask_model::failure::{Exit, Failure, Interrupted};
 
-/// The text of an error and the exit code it asks for. An error that no [`Failure`] explains is a
-/// plain failure.
+/// The text of an error, and its exit code. An error without a [`Failure`] is a plain failure.
 pub fn rendered(error: &anyhow::Error) -> (Exit, String) {
     let mut text = "error: ".to_owned();
     let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
@@ -37,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failure_shows_its_causes_its_hint_and_keeps_its_exit_code() {
+    fn a_failure_has_causes_hint_and_exit_code() {
         let failure = Failure::usage("there is no service `x`").hint("did you mean `y`?");
         let error = Err::<(), _>(failure).context("cannot build").unwrap_err();
         expect_test::expect![[r"
@@ -50,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interrupt_says_run_it_again() {
+    fn an_interrupt_exits_as_unfinished() {
         let error = anyhow::Error::from(Interrupted);
         assert_eq!(rendered(&error).0, Exit::Unfinished);
         assert_eq!(rendered(&error.context("while it waited")).0, Exit::Unfinished);

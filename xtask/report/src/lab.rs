@@ -1,11 +1,11 @@
-//! The lab's state, and what would change it, as text.
+//! The lab's state, and the steps of `lab up`, as text.
 
 use std::fmt::Write;
 
 use xtask_model::lab::Status;
 use xtask_plan::lab::LabPlan;
 
-/// What `lab up` would do, a step each line.
+/// What `lab up` would do, with one step on each line.
 pub fn plan(plan: &LabPlan) -> String {
     let mut text = format!("# engine: {} ({})\n", plan.engine(), plan.engine_reason);
     for step in &plan.steps {
@@ -14,7 +14,7 @@ pub fn plan(plan: &LabPlan) -> String {
     text
 }
 
-/// What is up, and where.
+/// The parts of the lab: whether each runs, and where.
 pub fn status(status: &Status) -> String {
     let state = |running: bool| if running { "up" } else { "down" };
     let shown = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());

@@ -1,9 +1,10 @@
-//! Rendering: plans, records and failures as text, JSON or Markdown. It prints nothing itself.
+//! Rendering: plans, records and failures as text, JSON or Markdown. It never prints.
 
 pub mod bake;
 pub mod bench;
 pub mod build;
 pub mod build_failure;
+pub mod columns;
 pub mod error;
 pub mod lab;
 pub mod plan;
@@ -23,18 +24,12 @@ pub mod workflow;
 
 pub use xtask_model::quantity;
 
-/// Columns of a page where the terminal's are not known.
-pub const WIDTH: usize = 80;
+use columns::shortened;
 
-/// `text` in at most `width` characters, with `…` for what is left out.
-fn shortened(text: &str, width: usize) -> String {
-    if text.chars().count() <= width {
-        return text.to_owned();
-    }
-    text.chars().take(width.saturating_sub(1)).chain(['…']).collect()
-}
+/// The width of output that is not a terminal, such as a pipe or a CI log: lines have no limit.
+pub const WIDTH: usize = usize::MAX;
 
-/// A text that a here-document makes several lines long, on one.
+/// `text` on one line, for instance a step with a here-document.
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -1,5 +1,4 @@
-//! A build plan for people: a shell script whose comments give the reasons, so that it can be read,
-//! or pasted and run.
+//! A build plan for people: a shell script to read, or to paste and run. Its comments give the reasons.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -9,7 +8,7 @@ use xtask_model::invocation::Invocation;
 use xtask_plan::Choice;
 use xtask_plan::build::{BuildPlan, ServicePlan};
 
-/// Where the commands of a plan run, which a shell elsewhere must be told first.
+/// Where the commands of a plan run.
 pub struct Place<'p> {
     pub root: &'p Path,
     /// `DOCKER_HOST` of the lab's own engine.
@@ -17,7 +16,7 @@ pub struct Place<'p> {
 }
 
 impl Place<'_> {
-    /// The lines that bring a shell there.
+    /// The lines that take a shell there.
     pub(super) fn enter(&self, text: &mut String) {
         let folder = Invocation::new("cd", [self.root.display().to_string()]);
         let _ = writeln!(text, "\n{folder}");
@@ -35,7 +34,7 @@ pub fn script(plan: &BuildPlan, place: &Place<'_>) -> String {
         comment(&mut text, choice);
     }
     for left_out in &plan.left_out {
-        let _ = writeln!(text, "# {} is left out: {}", left_out.service, left_out.reason);
+        let _ = writeln!(text, "# left out: {} ({})", left_out.service, left_out.reason);
     }
     if !plan.services.is_empty() {
         place.enter(&mut text);
@@ -57,7 +56,6 @@ fn service(text: &mut String, plan: &ServicePlan) {
         smoke_test(text, plan, contract);
     }
     if plan.export(true).is_some() {
-        text.push_str("# then export the cache: ");
         export_command(text, plan);
     }
 }
@@ -83,14 +81,16 @@ pub(super) fn export_command(text: &mut String, plan: &ServicePlan) {
         return;
     };
     let condition = match plan.export(false) {
-        Some(_) => "empty tiers always, the others if a step was executed",
-        None => "if a step was executed",
+        Some(_) => {
+            "after the build, to all tiers if it executed a step, otherwise to the empty ones"
+        }
+        None => "after the build, if it executed a step",
     };
-    let _ = writeln!(text, "{condition}:\n{}", export.invocation().script());
+    let _ = writeln!(text, "# {condition}:\n{}", export.invocation().script());
 }
 
-/// How the built image is started, and what is expected of it. It is a comment: to wait and to ask is
-/// no one command.
+/// How the built image is started and what it must do. It is a comment, because waiting and asking is not one
+/// command.
 fn smoke_test(text: &mut String, plan: &ServicePlan, contract: &SmokeTest) {
     let image = plan.build.output.tag().unwrap_or("IMAGE");
     let start = contract.start(&format!("xtask-smoke-{}", plan.service), image);
@@ -105,7 +105,7 @@ fn smoke_test(text: &mut String, plan: &ServicePlan, contract: &SmokeTest) {
         }
     }
     let limit = contract.stop_timeout.as_secs();
-    let _ = writeln!(text, ", stopped within {limit} s, and removed");
+    let _ = writeln!(text, ", then stops within {limit} s");
 }
 
 pub(super) fn comment(text: &mut String, choice: &Choice) {
@@ -121,7 +121,7 @@ mod tests {
     use xtask_plan::build::{BuildOptions, Purpose, plan};
 
     #[test]
-    fn a_script_says_where_it_runs_and_what_is_expected_of_the_image() {
+    fn a_script_has_its_place_and_the_smoke_test() {
         let contract = "[workspace.metadata.images.services.web.smoke-test]\nport = 80\n\
                         path = '/health'\nbody = 'ok'\ncapabilities = ['CHOWN']\n";
         let facts = crate::sample::facts(contract, "FROM scratch\n");
@@ -136,21 +136,21 @@ mod tests {
         let lines = text.lines().filter(|line| !line.contains("--label"));
         expect![[r#"
             # channel: local (named on the command line)
-            # builder: the current one (any builder can do this, and buildx knows its current one)
-            # repository: o/r (the configuration names it)
+            # builder: the current one (every builder can do this)
+            # repository: o/r (set in the configuration)
 
             cd '/home/a b'
             export DOCKER_HOST=unix:///run/lab.sock
 
             # service: web (every service is built)
             # platform: the builder's own (an image for this machine)
-            # output: load r-web:local (the local channel loads into the engine)
+            # output: load r-web:local (the local channel loads the image into the engine)
             docker buildx build \
               --file=services/web/Dockerfile \
               --tag=r-web:local \
               --provenance=false \
               --output=type=docker,source-date-epoch=1767323045 services/web
             # smoke test: docker run --detach --cap-drop=ALL --security-opt=no-new-privileges --name=xtask-smoke-web --cap-add=CHOWN --publish=127.0.0.1::80 r-web:local
-            # smoke test: healthy within 300 s, port 80 answers `/health` with 200 and "ok", stopped within 10 s, and removed"#]].assert_eq(&lines.collect::<Vec<_>>().join("\n"));
+            # smoke test: healthy within 300 s, port 80 answers `/health` with 200 and "ok", then stops within 10 s"#]].assert_eq(&lines.collect::<Vec<_>>().join("\n"));
     }
 }

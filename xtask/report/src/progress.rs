@@ -1,5 +1,5 @@
-//! What a person sees of builds while they run: one block of lines for each on a terminal, or each
-//! line once where lines cannot be taken back.
+//! What builds show while they run: a block of lines for each on a terminal, or each line once where lines
+//! cannot be redrawn.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use super::{one_line, shortened};
 /// How many running steps a block shows.
 const RUNNING: usize = 3;
 
-/// The block of one build: a headline, and the steps that run. `elapsed` and `expected` in seconds.
+/// The block of one build: a headline and the running steps. `elapsed` and `expected` are in seconds.
 pub fn block(
     service: &ServiceName,
     solve: &Solve,
@@ -49,15 +49,15 @@ pub fn block(
     lines
 }
 
-/// Which lines of a build were told already.
+/// The lines of a build that are already printed.
 #[derive(Debug, Default)]
-pub struct Told {
+pub struct PrintedLines {
     started: BTreeSet<usize>,
     ended: BTreeSet<usize>,
 }
 
-impl Told {
-    /// The lines that are new: a step that began, was answered by a cache, or ended.
+impl PrintedLines {
+    /// The new lines: steps that started, were cached, or ended.
     pub fn new_lines(&mut self, service: &ServiceName, solve: &Solve) -> Vec<String> {
         let mut lines = Vec::new();
         for (position, vertex) in solve.vertices.iter().enumerate() {
@@ -84,7 +84,7 @@ fn end(vertex: &Vertex) -> Option<String> {
     }
 }
 
-/// BuildKit's own small steps only matter when they take long or fail.
+/// BuildKit's own small steps only matter when they fail.
 fn worth_showing(vertex: &Vertex) -> bool {
     use xtask_model::solve::VertexKind::{CacheExport, Export, From, Import, Internal, Step};
     match vertex.kind {
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_block_shows_how_far_it_is_and_what_runs() {
+    fn a_block_shows_progress_and_running_steps() {
         let service = ServiceName::new("web").unwrap();
         let block = block(&service, &solve(), 14.0, Some(40.0), 70);
         expect![[r"
@@ -134,17 +134,20 @@ mod tests {
     }
 
     #[test]
-    fn each_plain_line_is_told_once() {
+    fn each_plain_line_is_printed_once() {
         let service = ServiceName::new("web").unwrap();
         let mut solve = solve();
-        let mut told = Told::default();
+        let mut printed = PrintedLines::default();
         expect![[r"
             web | [build 2/4] RUN apt-get install  cached
             web | [build 3/4] RUN make a very long step that does not fit
             web | [stage-1 1/2] FROM debian"]]
-        .assert_eq(&told.new_lines(&service, &solve).join("\n"));
-        assert_eq!(told.new_lines(&service, &solve), [] as [&str; 0]);
+        .assert_eq(&printed.new_lines(&service, &solve).join("\n"));
+        assert_eq!(printed.new_lines(&service, &solve), [] as [&str; 0]);
         solve.absorb(&event("c", "[stage-1 1/2] FROM debian", 1, Some(5), ""), 0.0);
-        assert_eq!(told.new_lines(&service, &solve), ["web | [stage-1 1/2] FROM debian  4.00 s"]);
+        assert_eq!(
+            printed.new_lines(&service, &solve),
+            ["web | [stage-1 1/2] FROM debian  4.00 s"]
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! Publications: the plan as a script, the outcome as a table, and the summary of a GitHub job.
+//! Publications: the plan as a script, the result as a table, and the summary of a GitHub job.
 
 use std::fmt::Write;
 
@@ -9,7 +9,7 @@ use xtask_plan::publish::{Action, PublishPlan, ServicePublication};
 use super::plan::Place;
 use super::quantity::{bytes, percent, seconds};
 use super::steps::steps;
-use super::table::Table;
+use super::table::{Cell, Table};
 use super::{one_line, shortened};
 
 /// The plan as a script: every step is a comment, with the commands of those that run one.
@@ -45,7 +45,7 @@ pub fn script(plan: &PublishPlan, place: &Place<'_>) -> String {
     text
 }
 
-/// Why a service is built, or not.
+/// What happens to a service, and why.
 pub fn explained(service: &ServicePublication) -> String {
     let what = match &service.action {
         Action::Build { .. } => "build".to_owned(),
@@ -65,7 +65,7 @@ pub fn explained(service: &ServicePublication) -> String {
     text
 }
 
-/// The outcome: a row for each service, and below them one for each cache tier of those built.
+/// The result: one row for each service, and below them the cache tiers of those that were built.
 pub fn text(results: &[Published], width: usize) -> String {
     let records = results.iter().filter_map(|published| published.record.as_ref());
     table(results).text(width) + &super::tiers::below(records, width)
@@ -77,17 +77,14 @@ fn table(results: &[Published]) -> Table {
         Table::new(["service", "result", ">cached", ">seconds", ">size", "image", "tags"]);
     for published in results {
         let tags = published.tags.iter().filter(|tag| tag.set).map(|result| result.tag.as_str());
-        let mut tags: Vec<_> = tags.map(|tag| shortened(tag, 16)).collect();
-        // A narrow terminal cuts the end off, which is to be the hash and no name.
-        tags.sort_by_key(|tag| tag.ends_with('…'));
         table.row([
-            published.service.to_string(),
-            published.result.to_string(),
-            published.record.as_ref().map_or("-".to_owned(), cached),
-            seconds(published.seconds),
-            published.size.map_or("-".to_owned(), bytes),
-            published.digest.as_ref().map_or("-".to_owned(), |digest| digest.short().to_owned()),
-            tags.join(" "),
+            published.service.as_str().into(),
+            published.result.to_string().into(),
+            published.record.as_ref().map_or("-".to_owned(), cached).into(),
+            seconds(published.seconds).into(),
+            published.size.map_or("-".to_owned(), bytes).into(),
+            Cell::digest(published.digest.as_ref()),
+            tags.collect::<Vec<_>>().join(" ").into(),
         ]);
     }
     table
@@ -97,10 +94,10 @@ fn cached(record: &Record) -> String {
     format!("{}/{}", record.totals.cached, record.totals.total)
 }
 
-/// How many of the slowest steps a summary shows.
+/// The number of slowest steps in a summary.
 const SLOWEST: usize = 5;
 
-/// The page that a GitHub job shows: what was published, what each tier gave, and where time went.
+/// The page that a GitHub job shows: published images, cache tiers, and where the time went.
 pub fn summary(results: &[Published]) -> String {
     let mut text = String::from("## Images\n\n");
     let mut images =
@@ -170,7 +167,7 @@ fn gantt(record: &Record) -> String {
     );
     for step in record.steps.iter().filter(|step| !step.cached) {
         let Some(started) = step.started else { continue };
-        // Colons and semicolons end a name in mermaid's grammar, and a hash begins an entity.
+        // Colons and semicolons end a name in mermaid's grammar, and a hash starts an entity.
         let name: String = shortened(&one_line(&step.name), 60)
             .chars()
             .map(|c| if matches!(c, ':' | ';' | '#' | ',') { ' ' } else { c })
@@ -184,13 +181,13 @@ fn gantt(record: &Record) -> String {
     text
 }
 
-/// What a job hands to later steps: digest, pinned reference and tags of a service; nothing of one that
-/// was not published.
+/// The outputs for later steps of a job: digest, pinned reference and tags of a service. A service that was not
+/// published has none.
 pub fn outputs(published: &Published) -> Vec<(String, String)> {
     let (Some(digest), Some(first)) = (&published.digest, published.tags.first()) else {
         return Vec::new();
     };
-    // The name of an output has no dot.
+    // The name of an output must not contain a dot.
     let service = published.service.as_str().replace('.', "_");
     let reference = published.repository.with_tag(first.tag.clone());
     let tags: Vec<_> = published.tags.iter().map(|result| result.tag.as_str()).collect();

@@ -1,4 +1,4 @@
-//! Releases as people read them: what a dry run says of each tag, and the page on GitHub.
+//! Releases for people: what a dry run says about each tag, and the page on GitHub.
 
 use std::fmt::Write;
 
@@ -10,18 +10,18 @@ use xtask_plan::release::{Floating, GitTag, ReleasePlan, changelog_section, prev
 
 use super::table::Table;
 
-/// The most characters that GitHub takes.
+/// The most characters that GitHub accepts.
 const LONGEST: usize = 125_000;
 
-/// What a release says of itself.
+/// The notes of a release.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notes {
     text: String,
-    /// Where all of it stands, should it be too long.
+    /// Where the full text is, if it is too long.
     whole: String,
 }
 
-/// What the changelog says, else the commits since the release before.
+/// The section of the changelog, otherwise the commits since the previous release.
 pub fn notes(version: &Version, release: &ReleaseFacts) -> Notes {
     let section = release.changelog.as_ref().and_then(|text| changelog_section(text, version));
     if let Some(text) = section {
@@ -41,8 +41,8 @@ pub fn notes(version: &Version, release: &ReleaseFacts) -> Notes {
     Notes { text: text.trim_end().to_owned(), whole: format!("`git log {range}`") }
 }
 
-/// The text of the GitHub release. What somebody has `written` into its draft stays, in the place of the
-/// notes; notes that are too long are cut, and the images are not.
+/// The text of the GitHub release. Text that somebody has `written` into its draft replaces the notes. Notes
+/// that are too long are cut; the images never are.
 pub fn body(notes: &Notes, written: Option<&str>, images: &str) -> String {
     let length = |text: &str| text.chars().count();
     if let Some(written) = written.filter(|text| !text.trim().is_empty()) {
@@ -57,12 +57,12 @@ pub fn body(notes: &Notes, written: Option<&str>, images: &str) -> String {
     let pointer = format!("\n\n… and more: {}\n\n{images}", notes.whole);
     let room = LONGEST.saturating_sub(length(&pointer));
     let mut text: String = notes.text.chars().take(room).collect();
-    // No half a line.
+    // Cut whole lines.
     text.truncate(text.rfind('\n').unwrap_or(text.len()));
     text + &pointer
 }
 
-/// The images of a release, with what to type to get them.
+/// The images of a release, with the commands that pull them.
 pub fn images(results: &[Published]) -> String {
     let mut table = Table::new(["image", "by tag", "by digest"]);
     for published in results {
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn notes_are_the_changelogs_or_else_the_commits() {
+    fn notes_come_from_changelog_or_commits() {
         let version = Version::new(1, 1, 0);
         let mut facts = facts(&["feat: b\n\nlong", "fix: a"]);
         assert_eq!(notes(&version, &facts).text, "## Changes\n\n- feat: b\n- fix: a");
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_into_a_draft_stays_and_gets_the_images_once() {
+    fn text_in_a_draft_stays_before_the_images() {
         let notes = notes(&Version::new(1, 1, 0), &facts(&["fix: a"]));
         let images = "## Images\n\n| web |";
         assert_eq!(body(&notes, None, images), "## Changes\n\n- fix: a\n\n## Images\n\n| web |");
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn notes_that_are_too_long_are_cut_and_say_where_the_rest_is() {
+    fn long_notes_are_cut_with_a_pointer() {
         let message = format!("fix: {}", "ä".repeat(994));
         let messages: Vec<&str> = vec![&message; 200];
         let notes = notes(&Version::new(1, 1, 0), &facts(&messages));

@@ -11,7 +11,7 @@ use xtask_plan::retention::reclaim::reclaimable;
 use xtask_plan::retention::{RetentionPlan, Verdict};
 
 use super::quantity::{bytes, seconds};
-use super::table::Table;
+use super::table::{Cell, Table};
 
 /// The most rows on a page of GitHub, which takes a megabyte.
 const ROWS: usize = 1000;
@@ -71,10 +71,10 @@ fn table(rows: &[&Verdict]) -> Table {
     let mut table = Table::new(["", "digest", "tags", "reason"]);
     for verdict in rows {
         table.row([
-            if verdict.keep { "" } else { "-" }.to_owned(),
-            verdict.digest.short().to_owned(),
-            super::shortened(&verdict.tags.join(" "), 24),
-            verdict.reason.clone(),
+            if verdict.keep { "" } else { "-" }.into(),
+            Cell::digest(Some(&verdict.digest)),
+            verdict.tags.join(" ").into(),
+            verdict.reason.as_str().into(),
         ]);
     }
     table
@@ -208,9 +208,9 @@ mod tests {
 
             |  | digest | tags | reason |
             | --- | --- | --- | --- |
-            | - | dddddddddddd |  | no tag leads to it, and it is 10 d old, more than 3.0 d |
-            |  | aaaaaaaaaaaa | dev | `dev` is kept for ever |
-            |  | cccccccccccc |  | listed, and not there to be read |
+            | - | sha256:dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd |  | no tag leads to it, and it is 10 d old, more than 3.0 d |
+            |  | sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa | dev | `dev` is kept for ever |
+            |  | sha256:cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc |  | listed, and not there to be read |
         "]]
         .assert_eq(&page("web", &inventory, &plan));
     }

@@ -1,19 +1,52 @@
-//! A table for a terminal or for Markdown. Columns are as wide as their widest cell; where that is
-//! too wide, the last column gives way.
+//! A table for a terminal, a pipe or Markdown. A terminal that is too narrow folds the cells; no cell is
+//! ever cut.
 
-use super::shortened;
+use xtask_model::reference::Digest;
+
+use super::columns::{folded, longest_piece, width};
+
+/// Spaces between two columns.
+const GAP: &str = "  ";
+
+/// A column is at least as wide as its longest word, up to this many columns.
+const WORD: usize = 16;
 
 /// Rows of text below a header. A column is aligned to the right when its header begins with `>`.
 #[derive(Debug, Clone, Default)]
 pub struct Table {
     columns: Vec<Column>,
-    rows: Vec<Vec<String>>,
+    rows: Vec<Vec<Cell>>,
 }
 
 #[derive(Debug, Clone)]
 struct Column {
     title: String,
     right: bool,
+}
+
+/// What a cell says, and a short form for a terminal that is too narrow for the table.
+#[derive(Debug, Clone)]
+pub struct Cell {
+    whole: String,
+    short: Option<String>,
+}
+
+impl Cell {
+    /// A digest, by its short name on a narrow terminal; `-` for none.
+    pub fn digest(digest: Option<&Digest>) -> Self {
+        let short = digest.map(|digest| digest.short().to_owned());
+        Self { whole: digest.map_or("-".to_owned(), ToString::to_string), short }
+    }
+
+    fn short(&self) -> &str {
+        self.short.as_ref().unwrap_or(&self.whole)
+    }
+}
+
+impl<T: Into<String>> From<T> for Cell {
+    fn from(text: T) -> Self {
+        Self { whole: text.into(), short: None }
+    }
 }
 
 impl Table {
@@ -25,151 +58,249 @@ impl Table {
         Self { columns: titles.into_iter().map(column).collect(), rows: Vec::new() }
     }
 
-    pub fn row<const N: usize>(&mut self, cells: [String; N]) {
-        self.rows.push(cells.into());
+    pub fn row<const N: usize>(&mut self, cells: [impl Into<Cell>; N]) {
+        self.rows.push(cells.into_iter().map(Into::into).collect());
     }
 
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
-    /// Lines of at most `width` characters, the header first.
-    pub fn text(&self, width: usize) -> String {
-        let titles: Vec<String> = self.columns.iter().map(|column| column.title.clone()).collect();
-        let widths = self.widths();
-        let mut text = String::new();
-        for row in std::iter::once(&titles).chain(&self.rows) {
-            let mut line = String::new();
-            for ((cell, column), width) in row.iter().zip(&self.columns).zip(&widths) {
-                if !line.is_empty() {
-                    line.push_str("  ");
-                }
-                let padding = " ".repeat(width - cell.chars().count().min(*width));
-                let (before, after) =
-                    if column.right { (padding, String::new()) } else { (String::new(), padding) };
-                line.push_str(&before);
-                line.push_str(cell);
-                line.push_str(&after);
-            }
-            text.push_str(&shortened(line.trim_end(), width));
-            text.push('\n');
+    /// The header and the rows in lines of at most `most` columns. Where even folded cells do not fit, each
+    /// cell gets a line of its own.
+    pub fn text(&self, most: usize) -> String {
+        let whole = self.cells(|cell| &cell.whole);
+        let widths = widest(&whole, width);
+        let right: Vec<bool> = self.columns.iter().map(|column| column.right).collect();
+        if total(&widths) <= most {
+            return aligned(&whole, &widths, &right);
         }
-        text
-    }
-
-    /// The same with the last column in as many lines as it takes, so that nothing is left out.
-    pub fn wrapped(&self, width: usize) -> String {
-        let widths = self.widths();
-        let before: usize = widths.iter().rev().skip(1).map(|width| width + 2).sum();
-        let mut narrow = Self { columns: self.columns.clone(), rows: Vec::new() };
-        for row in &self.rows {
-            let Some((last, first)) = row.split_last() else { continue };
-            let lines = folded(last, width.saturating_sub(before).max(NARROWEST));
-            for (position, line) in lines.into_iter().enumerate() {
-                let blank = first.iter().map(|_| String::new()).collect();
-                let mut cells = if position == 0 { first.to_vec() } else { blank };
-                cells.push(line);
-                narrow.rows.push(cells);
-            }
+        let short = self.cells(Cell::short);
+        let words = widest(&short, |cell| longest_piece(cell).min(WORD));
+        match fitted(&widest(&short, width), &words, most) {
+            Some(widths) => aligned(&short, &widths, &right),
+            None => self.stacked(&short, most),
         }
-        narrow.text(width.max(before + NARROWEST))
     }
 
     /// The table in GitHub's Markdown.
     pub fn markdown(&self) -> String {
         let escaped =
-            |cell: &String| cell.replace('\\', "\\\\").replace('|', "\\|").replace('\n', " ");
+            |cell: &str| cell.replace('\\', "\\\\").replace('|', "\\|").replace('\n', " ");
         let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
         let mut text = line(self.columns.iter().map(|column| escaped(&column.title)).collect());
         let rule = |column: &Column| if column.right { "---:" } else { "---" }.to_owned();
         text.push_str(&line(self.columns.iter().map(rule).collect()));
         for row in &self.rows {
-            text.push_str(&line(row.iter().map(escaped).collect()));
+            text.push_str(&line(row.iter().map(|cell| escaped(&cell.whole)).collect()));
         }
         text
     }
 
-    fn widths(&self) -> Vec<usize> {
-        let cells = |position: usize| self.rows.iter().filter_map(move |row| row.get(position));
-        let widest = |position| cells(position).map(|cell| cell.chars().count()).max().unwrap_or(0);
-        let columns = self.columns.iter().enumerate();
-        columns
-            .map(|(position, column)| widest(position).max(column.title.chars().count()))
-            .collect()
+    /// The titles, and the cells of each row in one of their forms.
+    fn cells<'t>(&'t self, form: impl Fn(&'t Cell) -> &'t str) -> Vec<Vec<&'t str>> {
+        let titles = self.columns.iter().map(|column| column.title.as_str()).collect();
+        let rows = self.rows.iter().map(|row| row.iter().map(&form).collect());
+        std::iter::once(titles).chain(rows).collect()
+    }
+
+    /// Each cell on a line after its title, and an empty line between two rows.
+    fn stacked(&self, rows: &[Vec<&str>], most: usize) -> String {
+        let titles = self.columns.iter().map(|column| width(&column.title)).max().unwrap_or(0);
+        let room = most.saturating_sub(titles + GAP.len());
+        let block = |row: &Vec<&str>| {
+            let pairs = self.columns.iter().zip(row).filter(|(_, cell)| !cell.is_empty());
+            let pairs: Vec<_> =
+                pairs.map(|(column, cell)| vec![column.title.as_str(), cell]).collect();
+            aligned(&pairs, &[titles, room], &[false, false])
+        };
+        rows.iter().skip(1).map(block).collect::<Vec<_>>().join("\n")
     }
 }
 
-/// The least width of a column that is folded.
-const NARROWEST: usize = 20;
-
-/// The words of a text in lines of at most `width` characters; a longer word is broken.
-fn folded(text: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split_whitespace() {
-        let mut word: Vec<char> = word.chars().collect();
-        while let Some(line) = lines.last_mut() {
-            let length = line.chars().count();
-            let glue = usize::from(length > 0);
-            if length + glue + word.len() <= width {
-                line.extend(std::iter::repeat_n(' ', glue).chain(word));
-                break;
-            }
-            if length == 0 {
-                line.extend(word.drain(..width));
-            }
-            lines.push(String::new());
+/// Rows with each cell folded to the width of its column.
+fn aligned(rows: &[Vec<&str>], widths: &[usize], right: &[bool]) -> String {
+    let mut text = String::new();
+    for row in rows {
+        let cells: Vec<_> =
+            row.iter().zip(widths).map(|(cell, most)| folded(cell, *most)).collect();
+        let height = cells.iter().map(Vec::len).max().unwrap_or(0);
+        for position in 0..height {
+            let parts = cells.iter().map(|lines| lines.get(position).map_or("", String::as_str));
+            text.push_str(line(parts, widths, right).trim_end());
+            text.push('\n');
         }
     }
-    lines
+    text
+}
+
+fn line<'c>(cells: impl Iterator<Item = &'c str>, widths: &[usize], right: &[bool]) -> String {
+    let mut line = String::new();
+    for ((cell, columns), right) in cells.zip(widths).zip(right) {
+        let padding = " ".repeat(columns.saturating_sub(width(cell)));
+        line.push_str(if line.is_empty() { "" } else { GAP });
+        line.push_str(if *right { &padding } else { cell });
+        line.push_str(if *right { cell } else { &padding });
+    }
+    line
+}
+
+/// The widest cell of each column.
+fn widest(rows: &[Vec<&str>], measure: impl Fn(&str) -> usize) -> Vec<usize> {
+    let columns = rows.first().map_or(0, Vec::len);
+    let cells = |column| rows.iter().filter_map(move |row| row.get(column));
+    (0..columns).map(|column| cells(column).map(|cell| measure(cell)).max().unwrap_or(0)).collect()
+}
+
+fn total(widths: &[usize]) -> usize {
+    widths.iter().sum::<usize>() + GAP.len() * widths.len().saturating_sub(1)
+}
+
+/// Widths that fit into `most`: the widest columns give way first, but none below its longest word.
+fn fitted(widths: &[usize], words: &[usize], most: usize) -> Option<Vec<usize>> {
+    let at_most = |limit: usize| -> Vec<usize> {
+        widths.iter().zip(words).map(|(width, word)| *width.min(&limit.max(*word))).collect()
+    };
+    (0..=most).rev().map(at_most).find(|widths| total(widths) <= most)
 }
 
 #[cfg(test)]
 mod tests {
-    use expect_test::expect;
+    use expect_test::{Expect, expect};
 
     use super::*;
 
     fn table() -> Table {
-        let mut table = Table::new(["service", ">bytes", "digest"]);
-        table.row(["web".into(), "12 B".into(), "sha256:0123456789".into()]);
-        table.row(["coordinator".into(), "3.45 MB".into(), "a|b".into()]);
+        let digest = Digest::new(format!("sha256:{}", "0123456789abcdef".repeat(4))).unwrap();
+        let mut table = Table::new(["service", ">size", "digest", "tags", "reason"]);
+        table.row([
+            "runner-coordinator".into(),
+            "12.3 MB".into(),
+            Cell::digest(Some(&digest)),
+            format!("dev dev-{}", "0123456789".repeat(4)).into(),
+            Cell::from("a step was executed, so the cache is exported"),
+        ]);
+        table.row(["イメージ x\u{301}", "1 B", "-", "", "a|b"]);
         table
     }
 
-    #[test]
-    fn columns_line_up_and_no_line_is_too_long() {
-        expect![[r"
-            service        bytes  digest
-            web             12 B  sha256…
-            coordinator  3.45 MB  a|b
-        "]]
-        .assert_eq(&table().text(29));
+    fn check(table: &Table, most: usize, expected: &Expect) {
+        let text = table.text(most);
+        assert!(text.lines().all(|line| width(line) <= most), "{text}");
+        expected.assert_eq(&text);
     }
 
     #[test]
-    fn a_wrapped_table_leaves_nothing_out() {
+    fn a_pipe_gets_every_cell_whole() {
+        check(
+            &table(),
+            usize::MAX,
+            &expect![[r"
+            service                size  digest                                                                   tags                                              reason
+            runner-coordinator  12.3 MB  sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef  dev dev-0123456789012345678901234567890123456789  a step was executed, so the cache is exported
+            イメージ x́              1 B  -                                                                                                                          a|b
+        "]],
+        );
+    }
+
+    #[test]
+    fn a_terminal_of_100_columns_folds_cells() {
+        check(
+            &table(),
+            100,
+            &expect![[r"
+            service                size  digest        tags                         reason
+            runner-coordinator  12.3 MB  0123456789ab  dev dev-                     a step was executed, so the
+                                                       012345678901234567890123456  cache is exported
+                                                       7890123456789
+            イメージ x́              1 B  -                                          a|b
+        "]],
+        );
+    }
+
+    #[test]
+    fn a_terminal_of_80_columns_folds_cells() {
+        check(
+            &table(),
+            80,
+            &expect![[r"
+            service               size  digest        tags               reason
+            runner-            12.3 MB  0123456789ab  dev dev-           a step was
+            coordinator                               01234567890123456  executed, so the
+                                                      78901234567890123  cache is exported
+                                                      456789
+            イメージ x́             1 B  -                                a|b
+        "]],
+        );
+    }
+
+    #[test]
+    fn a_terminal_of_40_columns_stacks_cells() {
+        check(
+            &table(),
+            40,
+            &expect![[r"
+            service  runner-coordinator
+            size     12.3 MB
+            digest   0123456789ab
+            tags     dev dev-
+                     0123456789012345678901234567890
+                     123456789
+            reason   a step was executed, so the
+                     cache is exported
+
+            service  イメージ x́
+            size     1 B
+            digest   -
+            reason   a|b
+        "]],
+        );
+    }
+
+    #[test]
+    fn a_right_aligned_column_stays_right_aligned_when_folded() {
+        let mut table = Table::new(["step", ">seconds"]);
+        table.row(["RUN apt-get install build-essential", "1.25"]);
+        table.row(["COPY . /app", "100.5"]);
+        check(
+            &table,
+            30,
+            &expect![[r"
+            step                   seconds
+            RUN apt-get install       1.25
+            build-essential
+            COPY . /app              100.5
+        "]],
+        );
+    }
+
+    #[test]
+    fn a_cell_longer_than_the_terminal_is_folded() {
         let mut table = Table::new(["service", "finding"]);
-        table.row(["web".into(), "the layer is gone, which two tags lead to".into()]);
-        table.row(["b".into(), "x".repeat(25)]);
-        expect![[r"
+        table.row(["web".to_owned(), "the layer is gone, and two tags need it".to_owned()]);
+        table.row(["b".to_owned(), "x".repeat(45)]);
+        check(
+            &table,
+            40,
+            &expect![[r"
             service  finding
-            web      the layer is gone,
-                     which two tags lead
-                     to
-            b        xxxxxxxxxxxxxxxxxxxx
-                     xxxxx
-        "]]
-        .assert_eq(&table.wrapped(10));
+            web      the layer is gone, and two tags
+                     need it
+            b        xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx
+                     xxxxxxxxxxxxxx
+        "]],
+        );
     }
 
     #[test]
-    fn markdown_keeps_what_would_end_a_cell() {
+    fn markdown_escapes_what_would_end_a_cell() {
+        let mut table = Table::new(["service", ">bytes"]);
+        table.row(["a|b\\c\nd", "12 B"]);
         expect![[r"
-            | service | bytes | digest |
-            | --- | ---: | --- |
-            | web | 12 B | sha256:0123456789 |
-            | coordinator | 3.45 MB | a\|b |
+            | service | bytes |
+            | --- | ---: |
+            | a\|b\\c d | 12 B |
         "]]
-        .assert_eq(&table().markdown());
+        .assert_eq(&table.markdown());
     }
 }

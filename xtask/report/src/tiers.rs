@@ -1,50 +1,55 @@
-//! What each cache tier gave to a build, and what it was given: the lines below a table of builds, and
-//! a table of a job's summary.
+//! The cache tiers of builds, in one line for each service: below a table of builds, and in a job's summary.
 
 use xtask_model::channel::Channel;
-use xtask_model::record::{ExportOutcome, Record};
+use xtask_model::record::{ExportOutcome, ExportRecord, Record, TierRecord};
 use xtask_model::tier::TierOutcome;
 
-use super::one_line;
 use super::quantity::seconds;
 use super::table::Table;
 
-/// One row for each tier of each record that it was taken from or exported to.
+/// One row for each record: the tiers it imported from, and those it exported to.
 pub fn table<'r>(records: impl Iterator<Item = &'r Record>) -> Table {
-    rows(records, |_, _| true)
+    rows(records, true)
 }
 
-/// The same below a table on a terminal, after an empty line. A developer who builds for himself is
-/// told of what went wrong alone.
+/// The same below a table of builds, after an empty line. A local build shows only the tiers that failed.
 pub fn below<'r>(records: impl Iterator<Item = &'r Record>, width: usize) -> String {
-    let table = rows(records, |record, wrong| wrong || record.channel != Channel::Local);
+    let table = rows(records, false);
     if table.is_empty() { String::new() } else { format!("\n{}", table.text(width)) }
 }
 
-fn rows<'r>(
-    records: impl Iterator<Item = &'r Record>,
-    wanted: impl Fn(&Record, bool) -> bool,
-) -> Table {
-    let mut table = Table::new(["service", "cache", "outcome", ">seconds", "detail"]);
+fn rows<'r>(records: impl Iterator<Item = &'r Record>, with_local: bool) -> Table {
+    let mut table = Table::new(["service", "cache from", "cache to"]);
     for record in records {
-        let service = record.service.to_string();
-        for tier in &record.tiers {
-            use TierOutcome::{Denied, Failed, Hung};
-            if wanted(record, matches!(tier.outcome, Denied | Failed | Hung)) {
-                let (outcome, time) = (tier.outcome.to_string(), seconds(tier.seconds));
-                let (from, detail) = (format!("from {}", tier.tier), one_line(&tier.detail));
-                table.row([service.clone(), from, outcome, time, detail]);
-            }
-        }
-        for export in &record.exports {
-            if wanted(record, export.outcome == ExportOutcome::Failed) {
-                let (outcome, time) = (export.outcome.to_string(), seconds(export.seconds));
-                let (to, detail) = (format!("to {}", export.tier), one_line(&export.detail));
-                table.row([service.clone(), to, outcome, time, detail]);
-            }
+        let whole = with_local || record.channel != Channel::Local;
+        let is_shown = |failed| failed || whole;
+        let from: Vec<_> =
+            record.tiers.iter().filter(|tier| is_shown(has_failed(tier))).map(import).collect();
+        let to = record.exports.iter();
+        let to: Vec<_> =
+            to.filter(|to| is_shown(to.outcome == ExportOutcome::Failed)).map(export).collect();
+        if !from.is_empty() || !to.is_empty() {
+            table.row([record.service.to_string(), from.join("; "), to.join("; ")]);
         }
     }
     table
+}
+
+fn has_failed(tier: &TierRecord) -> bool {
+    matches!(tier.outcome, TierOutcome::Denied | TierOutcome::Failed | TierOutcome::Hung)
+}
+
+fn import(tier: &TierRecord) -> String {
+    entry(tier.tier.label(), &tier.outcome.to_string(), &tier.detail, tier.seconds)
+}
+
+fn export(export: &ExportRecord) -> String {
+    entry(export.tier.label(), &export.outcome.to_string(), &export.detail, export.seconds)
+}
+
+fn entry(tier: &str, outcome: &str, detail: &str, time: f64) -> String {
+    let detail = if detail.is_empty() { String::new() } else { format!("{detail}, ") };
+    format!("{tier} {outcome} ({detail}{})", seconds(time))
 }
 
 #[cfg(test)]
@@ -66,23 +71,32 @@ mod tests {
     }
 
     #[test]
-    fn each_tier_is_told_with_its_reason() {
-        let told = below([record("dev", "offered")].iter(), 80);
+    fn each_service_gets_one_line_of_tiers() {
+        let records = [record("dev", "offered"), record("dev", "failed")];
         expect![[r"
 
-            service  cache        outcome     seconds  detail
-            web      from :cache  offered      0.25 s  5 results
-            web      from gha     inert        0.25 s  no token
-            web      to :cache    not needed   0.25 s  no step was executed
+            service  cache from                                                        cache to
+            web      :cache offered (5 results, 0.25 s); gha inert (no token, 0.25 s)  :cache not needed (no step was executed, 0.25 s)
+            web      :cache failed (5 results, 0.25 s); gha inert (no token, 0.25 s)   :cache not needed (no step was executed, 0.25 s)
         "]]
-        .assert_eq(&told);
+        .assert_eq(&below(records.iter(), usize::MAX));
+        expect![[r"
+
+            service  cache from                          cache to
+            web      :cache offered (5 results, 0.25     :cache not needed (no step was
+                     s); gha inert (no token, 0.25 s)    executed, 0.25 s)
+        "]]
+        .assert_eq(&below(records[..1].iter(), 80));
     }
 
     #[test]
-    fn a_developer_is_told_of_what_went_wrong_alone() {
+    fn a_local_build_shows_only_failed_tiers() {
         assert_eq!(below([record("local", "offered")].iter(), 80), "");
-        let told = below([record("local", "hung")].iter(), 80);
-        assert_eq!(told.lines().count(), 3, "{told}");
-        assert!(told.contains("from :cache  hung"), "{told}");
+        expect![[r"
+
+            service  cache from                       cache to
+            web      :cache hung (5 results, 0.25 s)
+        "]]
+        .assert_eq(&below([record("local", "hung")].iter(), 80));
     }
 }

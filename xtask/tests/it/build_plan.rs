@@ -166,13 +166,13 @@ fn the_repository_comes_from_configuration_environment_or_remote() {
         let stdout = ran.expect(0).stdout;
         stdout.lines().find_map(|line| line.strip_prefix("# repository: ")).unwrap().to_owned()
     };
-    assert_eq!(repository("Of/Job"), "fixture/repo (the configuration names it)");
+    assert_eq!(repository("Of/Job"), "fixture/repo (set in the configuration)");
     fixture.write(
         "Cargo.toml",
         "[workspace]\n[workspace.metadata.images]\nregistry = '127.0.0.1:9'\n",
     );
-    assert_eq!(repository("Of/Job"), "of/job (`GITHUB_REPOSITORY` names it)");
-    assert_eq!(repository(""), "of/remote (the git remote `origin` names it)");
+    assert_eq!(repository("Of/Job"), "of/job (from `GITHUB_REPOSITORY`)");
+    assert_eq!(repository(""), "of/remote (from the git remote `origin`)");
 }
 
 #[test]

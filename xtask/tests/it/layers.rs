@@ -18,7 +18,7 @@ const CRATES: [(&str, &[&str]); 4] = [
 const PURE: [&str; 3] = ["model", "plan", "report"];
 
 /// What they may use of others: nothing that opens a file or a socket, or starts a process.
-const HARMLESS: [&str; 10] = [
+const HARMLESS: [&str; 11] = [
     "anyhow",
     "base64",
     "clap",
@@ -29,6 +29,7 @@ const HARMLESS: [&str; 10] = [
     "shlex",
     "strsim",
     "toml",
+    "unicode-width",
 ];
 
 /// Parts of the standard library that touch the world.

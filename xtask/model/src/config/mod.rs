@@ -1,5 +1,5 @@
-//! The configuration, `[workspace.metadata.images]` of the root Cargo.toml: what it may say, its
-//! defaults and its errors. It opens no file.
+//! The configuration, `[workspace.metadata.images]` in the root Cargo.toml: its keys, its defaults and its
+//! errors. It opens no file.
 
 pub mod quantity;
 mod reader;
@@ -22,11 +22,11 @@ pub use reader::nearest;
 use reader::{Section, Source};
 pub use smoke_test::SmokeTest;
 
-/// Everything a repository says about its images.
+/// Everything that a repository configures about its images.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Config {
     pub registry: Registry,
-    /// `OWNER/REPO`; without it `GITHUB_REPOSITORY`, else the git remote, tells.
+    /// `OWNER/REPO`; the default is `GITHUB_REPOSITORY`, then the git remote.
     pub repository: Option<Repository>,
     /// Platforms of published images; empty means the builder's own.
     pub platforms: Vec<Platform>,
@@ -41,23 +41,23 @@ pub struct Config {
     pub builder: Option<String>,
     /// Whether a published image gets an SBOM attestation.
     pub sbom: bool,
-    /// By what a published image must be signed.
+    /// How a published image must be signed.
     #[serde(default)]
     pub signed: Option<Signed>,
-    /// What is kept of published images.
+    /// Which published images are kept.
     pub retention: Retention,
     /// Branches that releases are made from.
     pub release_branches: Vec<String>,
     /// SPDX expression, from `workspace.package.license`.
     pub licenses: Option<String>,
-    /// What a service says for itself, by name; a service need not be listed.
+    /// Configuration of single services, by name; a service need not be listed.
     pub services: BTreeMap<ServiceName, ServiceConfig>,
-    /// Where each of them stands, for errors that only its folder tells.
+    /// Where each of them is configured, for the error about a service without a folder.
     #[serde(default)]
     pub places: BTreeMap<ServiceName, String>,
 }
 
-/// What signs published images.
+/// How published images are signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Signed {
@@ -78,16 +78,16 @@ impl std::str::FromStr for Signed {
     }
 }
 
-/// How long published images are kept; how it is decided is `plan::retention`'s.
+/// How long published images are kept; `plan::retention` applies it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Retention {
-    /// Days that the image of a commit is kept.
+    /// Days for which the image of a commit is kept.
     pub days: u64,
-    /// Hours that what has no tag is left alone.
+    /// Hours for which an untagged version is kept.
     pub grace_hours: u64,
-    /// How many of the newest commits' images are kept as a way back.
+    /// How many images of the newest commits are kept for a rollback.
     pub keep_last: u64,
-    /// Tags that are kept for ever, besides `cache`, `dev`, `latest` and versions.
+    /// Tags that are kept forever, besides `cache`, `dev`, `latest` and versions.
     pub keep: Vec<String>,
     /// The largest share of versions that one run may delete.
     pub max_share: f64,
@@ -125,7 +125,7 @@ impl Retention {
         Ok(config)
     }
 
-    /// The policy that `plan::retention` takes, without what only the repository knows.
+    /// The policy for `plan::retention`, without the digests and commits that the repository adds.
     pub fn policy(&self) -> Policy {
         #[expect(clippy::cast_precision_loss, reason = "days and hours are small")]
         let seconds = |count: u64, each: f64| count as f64 * each;
@@ -143,13 +143,13 @@ impl Retention {
     }
 }
 
-/// What one service says for itself.
+/// The configuration of one service.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ServiceConfig {
     pub description: Option<String>,
     pub licenses: Option<String>,
     pub build_args: BTreeMap<String, String>,
-    /// Secrets the build mounts: id → `env:NAME` or `file:PATH`.
+    /// Secrets that the build mounts: id → `env:NAME` or `file:PATH`.
     pub secrets: BTreeMap<String, SecretSource>,
     pub target: Option<String>,
     pub platforms: Option<Vec<Platform>>,
@@ -159,7 +159,7 @@ pub struct ServiceConfig {
     pub smoke_test: Option<SmokeTest>,
 }
 
-/// Where the value of a build secret comes from. The value itself is never held.
+/// Where the value of a build secret comes from. The value itself is never read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SecretSource {
@@ -219,7 +219,7 @@ impl Config {
         Ok(config)
     }
 
-    /// What `service` says for itself, or the defaults.
+    /// The configuration of `service`, or the defaults.
     pub fn service(&self, service: &ServiceName) -> ServiceConfig {
         self.services.get(service).cloned().unwrap_or_default()
     }
@@ -246,7 +246,7 @@ impl Default for Config {
     }
 }
 
-/// What each service says for itself, and where.
+/// The configuration of each service, and where it is.
 type Services = (BTreeMap<ServiceName, ServiceConfig>, BTreeMap<ServiceName, String>);
 
 fn services(sections: Vec<(&str, String, Section<'_>)>) -> Result<Services, Failure> {
@@ -297,7 +297,7 @@ impl std::str::FromStr for Plain {
     }
 }
 
-/// A variable: a name a shell could have, and a value on one line.
+/// A variable: a valid name for a shell, and a value on one line.
 fn variable(name: &str, value: &str) -> Result<(), String> {
     let first = name.chars().next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
     if !first || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {

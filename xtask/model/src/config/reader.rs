@@ -1,5 +1,5 @@
-//! Reads one table of a TOML file with its places: every wrong key, type or value is reported with
-//! the key's full path, its line and column, and the nearest valid one. It knows no particular key.
+//! Reads one table of a TOML file. It reports every wrong key, type or value with the key's full path, its
+//! line and column, and the nearest valid one. It knows no particular key.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::failure::Failure;
 
-/// A value with where it stands.
+/// A value with its place in the file.
 type Value<'i> = Spanned<DeValue<'i>>;
 
 /// The file being read, for turning offsets into places.
@@ -38,7 +38,7 @@ impl Source<'_> {
     }
 }
 
-/// One table, read key by key. Every key asked for counts as known; [`Section::finish`] reports the
+/// One table, read key by key. Every key that was asked for is known; [`Section::finish`] reports the
 /// others.
 pub struct Section<'i> {
     source: Source<'i>,
@@ -150,7 +150,7 @@ impl<'i> Section<'i> {
         };
         match text.parse::<f64>() {
             Ok(share) if (0.0..=1.0).contains(&share) => Ok(Some(share)),
-            // A share of 70 is one of 70 %.
+            // A share of 70 means 70 %.
             Ok(percent) if (1.0..=100.0).contains(&percent) => {
                 let problem =
                     format!("{text} is not between 0 and 1; did you mean {}?", percent / 100.0);
@@ -218,7 +218,7 @@ impl<'i> Section<'i> {
         }
     }
 
-    /// Reports the first key that nobody asked for, with the nearest one that is known.
+    /// Reports the first unknown key, with the nearest known one.
     pub fn finish(self) -> Result<(), Failure> {
         let mut unknown: Vec<_> =
             self.table.keys().filter(|key| !self.known.contains(&key.get_ref().as_ref())).collect();
@@ -235,12 +235,12 @@ impl<'i> Section<'i> {
     }
 }
 
-/// The candidate closest to `name`, when one is close enough to be a slip.
+/// The candidate closest to `name`, if it is close enough to be a typing error.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     candidates
         .into_iter()
         .map(|candidate| (strsim::osa_distance(name, candidate), candidate))
-        // One slip in four letters.
+        // One wrong letter in four.
         .filter(|(distance, candidate)| *distance <= candidate.chars().count().div_ceil(4))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)

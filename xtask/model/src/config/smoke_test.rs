@@ -13,7 +13,7 @@ use crate::invocation::Invocation;
 /// How a built image is started and what it must answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SmokeTest {
-    /// The port inside the container that speaks HTTP, when there is one.
+    /// The HTTP port inside the container, if there is one.
     pub port: Option<u16>,
     pub path: String,
     /// The HTTP status expected.
@@ -23,12 +23,12 @@ pub struct SmokeTest {
     /// Capabilities given back after all are dropped.
     pub capabilities: Vec<String>,
     pub read_only: bool,
-    /// Folders that are writable all the same.
+    /// Folders that stay writable.
     pub tmpfs: Vec<String>,
     pub environment: BTreeMap<String, String>,
-    /// How long it may take until the image's health check passes.
+    /// The time within which the image's health check must pass.
     pub timeout: Duration,
-    /// How long it may take to stop after SIGTERM.
+    /// The time within which it must stop after SIGTERM.
     pub stop_timeout: Duration,
 }
 
@@ -50,8 +50,8 @@ impl Default for SmokeTest {
 }
 
 impl SmokeTest {
-    /// The call that starts `image` as the container `name`. Everything that may be dropped is
-    /// dropped; the configuration gives back what is needed.
+    /// The call that starts `image` as the container `name`. It drops all capabilities, and the
+    /// configuration gives back those that are needed.
     pub fn start(&self, name: &str, image: &str) -> Invocation {
         let mut arguments: Vec<String> =
             ["run", "--detach", "--cap-drop=ALL"].map(Into::into).into();
@@ -119,7 +119,7 @@ impl std::str::FromStr for UrlPath {
     }
 }
 
-/// All of Linux, as linux/capability.h has them.
+/// All Linux capabilities, from linux/capability.h.
 const CAPABILITIES: [&str; 41] = [
     "AUDIT_CONTROL",
     "AUDIT_READ",

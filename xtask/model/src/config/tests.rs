@@ -17,13 +17,13 @@ fn check(images: &str, expected: &Expect) {
 }
 
 #[test]
-fn nothing_configured_is_a_configuration() {
+fn an_empty_configuration_has_the_defaults() {
     assert_eq!(Config::parse("Cargo.toml", "").unwrap(), Config::default());
     assert_eq!(Config::parse("Cargo.toml", "[package]\nname = 'x'").unwrap(), Config::default());
 }
 
 #[test]
-fn an_unknown_key_is_named_with_its_place_and_the_nearest() {
+fn an_unknown_key_gets_a_suggestion() {
     check(
         "platfroms = []",
         &expect![
@@ -67,7 +67,7 @@ fn a_wrong_type_says_what_was_expected() {
 }
 
 #[test]
-fn who_signs_is_named_and_nothing_else_is_understood() {
+fn only_known_signers_are_accepted() {
     let signed = |images: &str| {
         let text = format!("[workspace.metadata.images]\n{images}");
         Config::parse("Cargo.toml", &text).map(|config| config.signed)
@@ -87,7 +87,7 @@ fn who_signs_is_named_and_nothing_else_is_understood() {
 }
 
 #[test]
-fn an_impossible_value_is_shown() {
+fn an_impossible_value_is_reported() {
     check(
         "minimum-hit-rate = 70",
         &expect![
@@ -97,7 +97,7 @@ fn an_impossible_value_is_shown() {
     check(
         "platforms = ['linux/amd46']",
         &expect![
-            "Cargo.toml:5:14: `workspace.metadata.images.platforms`: `linux/amd46` is not a platform: `amd46` is no architecture; did you mean `amd64`?"
+            "Cargo.toml:5:14: `workspace.metadata.images.platforms`: `linux/amd46` is not a platform: `amd46` is not a known architecture; did you mean `amd64`?"
         ],
     );
     check(
@@ -146,7 +146,7 @@ fn an_impossible_value_is_shown() {
 }
 
 #[test]
-fn a_build_argument_that_looks_like_a_secret_is_refused_with_the_way_to_do_it() {
+fn a_secret_as_build_argument_is_refused() {
     check(
         "[workspace.metadata.images.services.a.build-args]\nNPM_TOKEN = 'x'",
         &expect![
@@ -162,7 +162,7 @@ fn a_build_argument_that_looks_like_a_secret_is_refused_with_the_way_to_do_it() 
 }
 
 #[test]
-fn a_smoke_test_may_have_a_password_which_is_published_nowhere() {
+fn a_smoke_test_may_have_a_password() {
     let text = "[workspace.metadata.images.services.a.smoke-test.environment]\n\
                 POSTGRES_PASSWORD = 'only-here'";
     let config = Config::parse("Cargo.toml", &format!("[workspace]\n{text}")).unwrap();
@@ -172,13 +172,13 @@ fn a_smoke_test_may_have_a_password_which_is_published_nowhere() {
 }
 
 #[test]
-fn a_broken_file_says_where() {
+fn a_syntax_error_has_a_place() {
     let failure = Config::parse("Cargo.toml", "[workspace]\nx = = 1").unwrap_err();
     assert!(failure.message.starts_with("Cargo.toml:2:5: not TOML: "), "{}", failure.message);
 }
 
 #[test]
-fn a_service_says_all_it_can() {
+fn every_key_of_a_service_is_read() {
     let text = "
         [workspace.package]
         license = 'MIT'

@@ -1,5 +1,5 @@
-//! The full log of a build as a person reads it: one numbered block of lines for each vertex, in the
-//! order in which things happened, like buildx's own plain output.
+//! The full log of a build for people: one numbered block of lines for each vertex, in the order of events,
+//! like buildx's own plain output.
 
 use std::fmt::Write;
 
@@ -17,7 +17,7 @@ impl Log {
         (!self.pending.is_empty()).then(|| std::mem::take(&mut self.pending))
     }
 
-    /// Notes what an event changed; `before` tells whether the vertex had started and ended.
+    /// Logs what an event changed; `before` says whether the vertex had started and ended.
     pub fn vertex(&mut self, position: usize, vertex: &Vertex, before: (bool, bool)) {
         let (had_started, had_ended) = before;
         let begins = !had_started && (vertex.started.is_some() || vertex.cached);

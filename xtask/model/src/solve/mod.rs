@@ -1,9 +1,9 @@
-//! One run of BuildKit's solver, folded from the lines of `--progress=rawjson`. It reads lines that it
-//! is given and decides nothing.
+//! One run of BuildKit's solver, assembled from the lines of `--progress=rawjson`. It reads the lines that it
+//! gets and decides nothing.
 //!
-//! A vertex comes many times, and its last event is not the truth: pulling a cached layer repeats it
-//! without `cached`. So events of one digest are merged: cached if one says so, unless one has an
-//! error; running for the union of its intervals.
+//! The stream repeats each vertex, and the last event alone misleads: pulling a cached layer repeats the
+//! vertex without `cached`. So events of one digest are merged: the vertex is cached if one event says so,
+//! unless one has an error, and it ran for the union of its intervals.
 
 mod log;
 mod stream;
@@ -17,18 +17,18 @@ use serde::{Deserialize, Serialize};
 use log::Log;
 use stream::{Positions, Zero};
 
-/// All that the stream said so far. Times are seconds since the first line.
+/// The build according to the stream so far. Times are seconds since the first line.
 #[derive(Debug, Clone, Default)]
 pub struct Solve {
     /// In the order in which they were first seen.
     pub vertices: Vec<Vertex>,
-    /// Lines that were no JSON: buildx's own messages, the error last.
+    /// Lines that are not JSON: buildx's own messages, the error last.
     pub messages: Vec<String>,
     /// Warnings of the Dockerfile frontend.
     pub warnings: Vec<Warning>,
     /// The stream's first time, from which all others are counted.
     zero: Option<Zero>,
-    /// When the last line came, on the reader's clock.
+    /// When the last line arrived, on the reader's clock.
     last_line: f64,
     log: Log,
     positions: Positions,
@@ -40,36 +40,36 @@ pub struct Vertex {
     pub digest: String,
     pub name: String,
     pub kind: VertexKind,
-    /// Answered by a cache.
+    /// Whether a cache answered it.
     pub cached: bool,
     pub error: Option<String>,
-    /// When it began first.
+    /// When it started first.
     pub started: Option<f64>,
     /// When it ended last; `None` while it runs.
     pub completed: Option<f64>,
-    /// Seconds it ran: the union of its intervals.
+    /// Seconds that it ran: the union of its intervals.
     pub seconds: f64,
     /// Bytes moved, by status id.
     pub transfers: BTreeMap<String, Transfer>,
     /// The last [`LAST_LINES`] lines it printed.
     pub last_lines: Vec<String>,
     intervals: Vec<(f64, f64)>,
-    /// What it printed after its last line break.
+    /// Its output after the last line break.
     unfinished: String,
 }
 
-/// What a builder waits for that may never come.
+/// Something that a builder waits for and that may never come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stall {
-    /// It has not begun at all: another build's import holds it up.
+    /// The build has not started: another build's import blocks it.
     Beginning,
-    /// Nothing is open but imports of caches. A builder that waits so waits for ever.
+    /// Only imports of caches are open. Such a builder waits forever.
     Import,
-    /// Nothing is open but the export of a cache.
+    /// Only the export of a cache is open.
     Export,
 }
 
-/// What a vertex is to a person.
+/// What a vertex means to people.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum VertexKind {
     /// A step of the Dockerfile that can be cached: `[stage 2/5] RUN …`.
@@ -113,7 +113,6 @@ pub struct Steps {
 impl Steps {
     /// Cached ÷ total, `None` for a build without a step.
     pub fn hit_rate(self) -> Option<f64> {
-        // Steps are counted in tens.
         #[expect(clippy::cast_precision_loss, reason = "no Dockerfile has 2^52 steps")]
         (self.total > 0).then(|| self.cached as f64 / self.total as f64)
     }
@@ -130,12 +129,12 @@ impl Vertex {
         blobs.map(|(id, transfer)| (id.as_str(), transfer.current))
     }
 
-    /// Began and did not end.
+    /// Whether it has started and not ended.
     pub fn is_open(&self) -> bool {
         self.started.is_some() && self.completed.is_none() && !self.cached
     }
 
-    /// A step, executed or taken from a cache. One that is only announced was not needed.
+    /// Whether it is a step that was executed or cached. A step that is only announced was not needed.
     pub fn is_needed_step(&self) -> bool {
         self.is_step() && (self.started.is_some() || self.cached)
     }
@@ -156,18 +155,18 @@ impl Solve {
         }
     }
 
-    /// Steps that are announced: what a display counts towards.
+    /// The number of announced steps: the total of a progress display.
     pub fn announced_steps(&self) -> usize {
         self.vertices.iter().filter(|vertex| vertex.is_step()).count()
     }
 
-    /// The steps that are under way.
+    /// The running steps.
     pub fn open_steps(&self) -> Vec<&str> {
         let open = self.vertices.iter().filter(|vertex| vertex.is_step() && vertex.is_open());
         open.map(|vertex| vertex.name.as_str()).collect()
     }
 
-    /// Bytes that were downloaded, each blob once. What is pushed is not in the stream.
+    /// Bytes that were downloaded, each blob once. The stream does not contain pushed bytes.
     pub fn bytes_pulled(&self) -> u64 {
         let mut blobs: BTreeMap<&str, u64> = BTreeMap::new();
         for vertex in &self.vertices {
@@ -179,7 +178,7 @@ impl Solve {
         blobs.values().sum()
     }
 
-    /// The vertex that failed, if one did: a step rather than what failed because of it.
+    /// The vertex that failed, if one did. A step comes before what failed because of it.
     pub fn failed(&self) -> Option<&Vertex> {
         let failed = |vertex: &&Vertex| {
             let harmless =
@@ -206,7 +205,7 @@ impl Solve {
         error.or(self.messages.last().map(String::as_str)).map(str::trim)
     }
 
-    /// All that was said of the failure: buildx's words and those of the vertex that failed.
+    /// The whole error: that of buildx and that of the failed vertex.
     pub fn whole_error(&self) -> String {
         let vertex = self.failed().and_then(|vertex| vertex.error.as_deref());
         let said = [self.error(), vertex].into_iter().flatten();
@@ -244,7 +243,7 @@ impl Solve {
     }
 }
 
-/// What a vertex of this name is.
+/// The kind of a vertex with this name.
 fn kind(name: &str) -> VertexKind {
     if let Some(reference) = name.strip_prefix("importing cache manifest from ") {
         return VertexKind::Import { reference: reference.to_owned() };

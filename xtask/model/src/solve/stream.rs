@@ -76,7 +76,7 @@ struct Position {
 }
 
 impl Solve {
-    /// Folds in one line that came at `now`, seconds on the reader's clock.
+    /// Adds one line that arrived at `now`, in seconds on the reader's clock.
     pub fn absorb(&mut self, line: &str, now: f64) {
         self.last_line = now;
         match serde_json::from_str::<Line>(line) {
@@ -160,7 +160,7 @@ impl Solve {
         }
     }
 
-    /// The position of the vertex, which is added when it is new.
+    /// The position of the vertex; a new vertex is added.
     fn position(&mut self, digest: &str) -> usize {
         if let Some(position) = self.positions.get(digest) {
             return *position;
@@ -183,8 +183,8 @@ impl Solve {
 }
 
 impl Vertex {
-    /// Keeps a line among the last ones, and returns it as a person would have seen it: a progress
-    /// bar draws over its own line, and what it showed last is what counts.
+    /// Keeps a line among the last ones, and returns it as a terminal shows it in the end: a progress bar
+    /// overwrites its own line.
     fn keep_line<'l>(&mut self, line: &'l str) -> &'l str {
         let line = line.trim_end_matches('\r');
         let line = line.rsplit('\r').next().unwrap_or(line);

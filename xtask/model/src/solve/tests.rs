@@ -1,4 +1,4 @@
-//! Tests of the fold, on lines as BuildKit writes them.
+//! Tests of the merged stream, on lines as BuildKit writes them.
 
 use base64::Engine;
 use expect_test::{Expect, expect};
@@ -30,7 +30,7 @@ fn check_kind(name: &str, expected: &Expect) {
 }
 
 #[test]
-fn a_name_tells_a_step_from_what_buildkit_does_for_itself() {
+fn the_name_of_a_vertex_decides_its_kind() {
     check_kind(
         "[build 2/5] RUN make",
         &expect![[r#"Step { stage: "build", number: 2, of: 5, instruction: "RUN make" }"#]],
@@ -59,7 +59,7 @@ fn a_name_tells_a_step_from_what_buildkit_does_for_itself() {
 }
 
 #[test]
-fn a_cached_step_stays_cached_when_its_layer_is_pulled_later() {
+fn a_cached_step_stays_cached_after_a_pull() {
     let solve = absorbed(&[
         vertex("a", "[1/3] FROM debian", "0 1", ""),
         vertex("b", "[2/3] RUN b", "1 1", r#","cached":true"#),
@@ -109,7 +109,7 @@ fn a_blob_that_several_vertices_pull_counts_once() {
 }
 
 #[test]
-fn a_failed_step_is_told_with_its_line_its_last_lines_and_buildx_own_words() {
+fn a_failed_step_has_line_output_and_error() {
     let data = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
     let (first, second) = (data("o"), data("ne\n10%\r20%\r100%\nlast"));
     let mut solve = absorbed(&[
@@ -154,7 +154,7 @@ fn a_failed_step_is_told_with_its_line_its_last_lines_and_buildx_own_words() {
 }
 
 #[test]
-fn a_build_is_stalled_when_only_imports_are_open() {
+fn a_build_with_only_imports_open_is_stalled() {
     let import =
         |end: &str| vertex("i", "importing cache manifest from r/c:cache", &format!("0 {end}"), "");
     assert_eq!(Solve::default().stalled(9.0), Some((Stall::Beginning, 9.0)));
@@ -169,7 +169,7 @@ fn a_build_is_stalled_when_only_imports_are_open() {
 }
 
 #[test]
-fn a_build_is_stalled_when_only_exports_of_caches_are_open() {
+fn a_build_with_only_exports_open_is_stalled() {
     for name in ["exporting cache to registry", "exporting to GitHub Actions Cache"] {
         let mut solve = absorbed(&[vertex("e", name, "0 -", "")]);
         assert_eq!(solve.stalled(31.0), Some((Stall::Export, 30.0)), "{name}");
@@ -181,7 +181,7 @@ fn a_build_is_stalled_when_only_exports_of_caches_are_open() {
 }
 
 #[test]
-fn a_warning_is_told_once_with_its_line() {
+fn a_repeated_warning_is_kept_once() {
     let short = base64::engine::general_purpose::STANDARD.encode("StageNameCasing: x");
     let line = format!(
         r#"{{"warnings":[{{"vertex":"a","level":1,"short":"{short}","range":[{{"start":{{"line":3}},"end":{{"line":3}}}}]}}]}}"#
@@ -192,7 +192,7 @@ fn a_warning_is_told_once_with_its_line() {
 }
 
 #[test]
-fn lines_that_are_not_of_the_stream_are_kept_as_messages() {
+fn lines_outside_the_stream_become_messages() {
     let solve = absorbed(&["WARN: no output".to_owned(), String::new(), "null".to_owned()]);
     assert_eq!(solve.messages, ["WARN: no output", "null"]);
 }

@@ -1,4 +1,4 @@
-//! The whole command for each driver of a builder, from literal facts.
+//! Tests of the whole command for each driver of a builder.
 
 use expect_test::{Expect, expect};
 
@@ -50,7 +50,7 @@ fn facts(driver: &str) -> Facts {
     }
 }
 
-/// The command and its export, without what says only what the image is.
+/// The command and its export, without labels and annotations.
 fn shown(driver: &str, channel: Channel) -> String {
     let options = BuildOptions {
         channel: Some(channel),
@@ -78,7 +78,7 @@ fn check(drivers: &[&str], channel: Channel, expected: &Expect) {
 }
 
 #[test]
-fn a_push_is_told_to_be_lazy_where_the_engine_would_keep_the_image() {
+fn a_push_with_the_docker_driver_is_lazy() {
     check(
         &["docker"],
         Channel::Dev,
@@ -107,7 +107,7 @@ fn a_push_is_told_to_be_lazy_where_the_engine_would_keep_the_image() {
 }
 
 #[test]
-fn a_push_of_any_other_builder_is_lazy_by_itself() {
+fn a_push_with_other_drivers_is_already_lazy() {
     check(
         &["docker-container", "kubernetes", "remote"],
         Channel::Dev,
@@ -136,7 +136,7 @@ fn a_push_of_any_other_builder_is_lazy_by_itself() {
 }
 
 #[test]
-fn a_pull_request_keeps_its_result_in_the_cache_with_every_builder() {
+fn a_pull_request_only_fills_the_cache() {
     let drivers = ["docker", "docker-container", "kubernetes", "remote"];
     check(
         &drivers,

@@ -1,4 +1,4 @@
-//! What the chosen services need of a builder.
+//! What the chosen services need from a builder.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use xtask_model::platform::Platform;
 
 use super::options::{BuildOptions, Purpose};
 
-/// What a plan for the `chosen` services needs a builder to do.
+/// What the builder must be able to do for the `chosen` services.
 pub(super) fn needs(
     facts: &Facts,
     options: &BuildOptions,
@@ -37,7 +37,7 @@ pub(super) fn needs(
     }
 }
 
-/// The platforms of a service's image, and why these; none means the builder's own.
+/// The platforms of a service's image, with the reason. An empty list means the builder's own platform.
 pub(super) fn platforms<'f>(
     facts: &'f Facts,
     options: &'f BuildOptions,
@@ -46,16 +46,16 @@ pub(super) fn platforms<'f>(
 ) -> (&'f [Platform], &'static str) {
     let own = own.and_then(|own| own.platforms.as_deref());
     match own.unwrap_or(&facts.config.platforms) {
-        _ if !options.platforms.is_empty() => (&options.platforms, "`--platform` names it"),
+        _ if !options.platforms.is_empty() => (&options.platforms, "set by `--platform`"),
         _ if channel == Channel::Local => (&[], "an image for this machine"),
         _ if loads(options, channel) => (&[], "`--test` starts the image on this machine"),
-        [] => (&[], "none is configured"),
-        platforms if own.is_some() => (platforms, "the service's configuration names it"),
-        platforms => (platforms, "the configuration names it"),
+        [] => (&[], "no platform is configured"),
+        platforms if own.is_some() => (platforms, "set in the service's configuration"),
+        platforms => (platforms, "set in the configuration"),
     }
 }
 
-/// Whether the image goes into the engine.
+/// Whether the image is loaded into the engine.
 pub(super) fn loads(options: &BuildOptions, channel: Channel) -> bool {
     match channel {
         Channel::Local => true,

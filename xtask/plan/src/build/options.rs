@@ -7,7 +7,7 @@ use xtask_model::config::SecretSource;
 use xtask_model::platform::Platform;
 use xtask_model::reference::Tag;
 
-/// What the command line asks of a build.
+/// The options of a build.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct BuildOptions {
     pub services: Vec<String>,

@@ -1,4 +1,4 @@
-//! What `build` will do: for each service one [`BuildSpec`], with the reason of each choice.
+//! The plan of `build`: one [`BuildSpec`] for each service, with the reason of each choice.
 
 use serde::Serialize;
 
@@ -17,7 +17,7 @@ use super::options::BuildOptions;
 use super::service::Context;
 use super::service_plan::ServicePlan;
 
-/// Everything `build` will do. Its JSON form is what `--dry-run --format json` prints.
+/// Everything that `build` will do. `--dry-run --format json` prints it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct BuildPlan {
     pub schema: u32,
@@ -28,7 +28,7 @@ pub struct BuildPlan {
     pub left_out: Vec<LeftOut>,
 }
 
-/// Decides everything `build` will do.
+/// Plans everything that `build` will do.
 pub fn plan(facts: &Facts, options: &BuildOptions) -> Result<BuildPlan, Failure> {
     plan_some(facts, options, |_| true)
 }
@@ -86,11 +86,11 @@ pub fn chosen_builder(
     builder(&facts.engine, options.only_shown, asked, &needs, &project, facts.lab.is_some())
 }
 
-/// Whether the engine must be looked at before [`plan`] can choose a builder. It costs more than a
+/// Whether [`plan`] needs facts about the engine to choose a builder. Asking the engine takes more than a
 /// tenth of a second, which a developer would pay with every build.
 pub fn must_look(facts: &Facts, options: &BuildOptions) -> bool {
     let asked = options.builder.is_some() || facts.config.builder.is_some();
-    // A channel or services that cannot be told are `plan`'s to refuse.
+    // `plan` reports an impossible channel or an unknown service.
     let github = facts.environment.github.as_ref();
     let channel = crate::channel::channel(options.channel, github);
     let (Ok((channel, _)), Ok(selection)) = (channel, select(facts, &options.services)) else {
@@ -99,7 +99,7 @@ pub fn must_look(facts: &Facts, options: &BuildOptions) -> bool {
     builder::must_look(asked, &needs(facts, options, channel, &selection.chosen))
 }
 
-/// The last part of the repository's name, which names local images and our own builder.
+/// The last part of the repository's name. Local images and our own builder are named after it.
 fn project(repository: Option<&Repository>) -> String {
     let last = repository.and_then(|name| name.as_str().rsplit('/').next());
     last.unwrap_or("local").to_owned()

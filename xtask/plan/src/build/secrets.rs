@@ -1,5 +1,5 @@
-//! The secrets of a build: those that are named are there, and those that the Dockerfile mounts are
-//! named. BuildKit itself would mount nothing and say nothing.
+//! Checks the secrets of a build: each named secret must exist, and each secret that the Dockerfile mounts
+//! must be named. BuildKit itself would silently mount nothing.
 
 use std::collections::BTreeMap;
 
@@ -49,12 +49,12 @@ fn missing(id: &str, source: &SecretSource) -> Failure {
 fn not_given(service: &ServiceFacts, id: &str, line: usize) -> Failure {
     let variable = id.to_ascii_uppercase().replace(['-', '.'], "_");
     Failure::usage(format!(
-        "{}/Dockerfile:{line}: the build secret `{id}` is mounted, and nothing gives it",
+        "{}/Dockerfile:{line}: the build secret `{id}` is mounted, but has no source",
         service.folder
     ))
     .hint(format!(
         "--secret id={id},env={variable}, or `{id} = \"env:{variable}\"` under \
-         [workspace.metadata.images.services.{}.secrets]; `required=false` on the mount lets it be absent",
+         [workspace.metadata.images.services.{}.secrets]; `required=false` on the mount makes it optional",
         service.name
     ))
 }

@@ -1,4 +1,4 @@
-//! The plan of one service: from its configuration, its Dockerfile and the channel to one [`BuildSpec`].
+//! The plan of one service: its configuration, its Dockerfile and the channel become one [`BuildSpec`].
 
 use std::collections::BTreeMap;
 
@@ -110,8 +110,8 @@ fn provenance(channel: Channel) -> Provenance {
 }
 
 impl Context<'_> {
-    /// The exports that go with the image, as `--cache-to` takes them, those that follow it, and the
-    /// tiers without one.
+    /// The exports inside the image, as values of `--cache-to`; the exports after the build; and the tiers
+    /// without an export.
     fn exports(
         &self,
         service: &ServiceFacts,
@@ -140,12 +140,15 @@ impl Context<'_> {
             _ if !self.options.purpose.makes_image() => (Output::CacheOnly, "no image is made"),
             Channel::Local => {
                 let tag = format!("{}-{name}:local", self.project);
-                (Output::Load { tag: Some(tag) }, "the local channel loads into the engine")
+                (
+                    Output::Load { tag: Some(tag) },
+                    "the local channel loads the image into the engine",
+                )
             }
             Channel::Pr if loads(self.options, self.channel) => {
                 (Output::Load { tag: None }, "`--test` starts the image, which must be loaded")
             }
-            Channel::Pr => (Output::CacheOnly, "a pull request's image goes nowhere"),
+            Channel::Pr => (Output::CacheOnly, "a pull request's image is not pushed"),
             Channel::Dev | Channel::Release => {
                 let published = self.facts.published(name).ok_or_else(no_repository)?;
                 let reference = published.with_tag(self.exact_tag()?);
@@ -160,7 +163,7 @@ impl Context<'_> {
         Ok((output, Choice::new("output", shown, reason)))
     }
 
-    /// The immutable tag under which an image is published first.
+    /// The immutable tag that an image is pushed to first.
     fn exact_tag(&self) -> Result<Tag, Failure> {
         if let Some(tag) = &self.options.push_to {
             return Ok(tag.clone());
@@ -196,8 +199,8 @@ impl Context<'_> {
         self.facts.published.get(&service.name)?.bases.get(name)
     }
 
-    /// The bases that are stand-ins. An image from scratch inherits no label of a stage that was
-    /// built on one, so it is labelled here.
+    /// The bases that are stand-ins. An image from scratch does not inherit the label of a stage that was
+    /// built on one, so it gets the label here.
     fn stood_in(&self, bases: &[String]) -> Option<String> {
         let stand_ins = &self.facts.lab.as_ref()?.stand_ins;
         let names: Vec<&str> =
@@ -205,7 +208,7 @@ impl Context<'_> {
         (!names.is_empty()).then(|| names.join(" "))
     }
 
-    /// Stand-in bases that the engine does not find by itself.
+    /// Stand-ins that the engine does not find under the name of the base.
     fn contexts(&self, bases: &[String]) -> BTreeMap<String, Reference> {
         let stand_ins = self.facts.lab.iter().flat_map(|lab| &lab.stand_ins);
         stand_ins

@@ -14,27 +14,27 @@ use xtask_model::record::{ExportOutcome, ExportRecord};
 use xtask_model::reference::Reference;
 use xtask_model::service::ServiceName;
 
-/// What will be done for one service.
+/// The plan for one service.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ServicePlan {
     pub service: ServiceName,
     pub choices: Vec<Choice>,
-    /// The repository of its published images, when one is known.
+    /// The repository of its published images, if known.
     pub repository: Option<Reference>,
     /// Names of the bases, as the Dockerfile resolves them.
     pub bases: Vec<String>,
     pub tiers: Vec<TierPlan>,
     pub build: BuildSpec,
-    /// The command of `build`, to be run in the root.
+    /// The command of `build`, which runs in the root folder.
     pub command: Invocation,
     /// Exports of the cache that follow the build.
     pub exports: Vec<Export>,
     /// Tiers that the cache is not exported to.
     pub not_exported: Vec<NotExported>,
-    /// What the image is made from, where all of it is known.
+    /// The inputs of the image, if all of them are known.
     pub inputs: Option<Inputs>,
     pub smoke_test: Option<SmokeTest>,
-    /// Seconds that builds like this one took before.
+    /// Seconds that earlier builds like this one took.
     pub expected_seconds: Option<f64>,
 }
 
@@ -46,17 +46,17 @@ impl ServicePlan {
         whole
     }
 
-    /// What exports the cache after the build, in which steps were `executed` or not; `None` when
-    /// there is nothing to export.
+    /// The build that exports the cache after this one; `executed` says whether this one executed a step.
+    /// `None` when there is nothing to export.
     pub fn export(&self, executed: bool) -> Option<BuildSpec> {
         let after = cache::after(&self.exports, executed, |_| None);
         exporting(&self.build, &after)
     }
 }
 
-/// What makes the due exports of `after` once `built` is there. It repeats the cache sources, because
-/// after a lazy hit the blobs are not with the builder; and what was made without a cache is in the
-/// builder's own now.
+/// The build that makes the due exports of `after` once `built` is done. It repeats the cache sources,
+/// because after a lazy hit the builder does not have the blobs. It uses the builder's own cache even after
+/// a build without one, which has filled it.
 pub fn exporting(built: &BuildSpec, after: &[ExportRecord]) -> Option<BuildSpec> {
     let due = after.iter().filter(|export| export.outcome == ExportOutcome::Exported);
     let cache_to: Vec<_> = due.filter_map(|export| export.to.clone()).collect();

@@ -55,7 +55,7 @@ fn check(facts: &Facts, options: &BuildOptions, expected: &Expect) {
 }
 
 #[test]
-fn a_local_build_is_loaded_under_a_name_and_exports_no_cache() {
+fn a_local_build_is_loaded_without_cache_export() {
     let images = "platforms = ['linux/amd64', 'linux/arm64']\n";
     let mut facts = facts(images, "ARG V=1\nFROM debian:$V\n");
     facts.engine = Engine::Unasked;
@@ -64,9 +64,9 @@ fn a_local_build_is_loaded_under_a_name_and_exports_no_cache() {
         &on(Channel::Local, Purpose::Image),
         &expect![[r"
             channel: local (named on the command line)
-            builder: the current one (any builder can do this, and buildx knows its current one)
+            builder: the current one (every builder can do this)
             platform: the builder's own (an image for this machine)
-            output: load r-web:local (the local channel loads into the engine)
+            output: load r-web:local (the local channel loads the image into the engine)
             docker buildx build \
               --file=services/web/Dockerfile \
               --tag=r-web:local \
@@ -82,18 +82,18 @@ fn a_local_build_is_loaded_under_a_name_and_exports_no_cache() {
 }
 
 #[test]
-fn a_pull_request_loads_only_what_is_tested_and_for_this_machine_alone() {
+fn a_pull_request_loads_only_what_it_tests() {
     let facts = facts("platforms = ['linux/amd64', 'linux/arm64']\n", "FROM scratch\n");
     check(
         &facts,
         &on(Channel::Pr, Purpose::Image),
         &expect![[r"
         channel: pr (named on the command line)
-        builder: default (the current one can do all the plan needs)
-        platform: linux/amd64,linux/arm64 (the configuration names it)
+        builder: default (the current builder can do everything the plan needs)
+        platform: linux/amd64,linux/arm64 (set in the configuration)
         no cache to: :cache (a pull request never writes the registry cache)
-        no cache to: gha (it was not looked at)
-        output: type=cacheonly (a pull request's image goes nowhere)
+        no cache to: gha (it was not checked)
+        output: type=cacheonly (a pull request's image is not pushed)
         docker buildx build \
           --file=services/web/Dockerfile \
           --platform=linux/amd64,linux/arm64 \
@@ -110,10 +110,10 @@ fn a_pull_request_loads_only_what_is_tested_and_for_this_machine_alone() {
         &on(Channel::Pr, Purpose::Test),
         &expect![[r"
         channel: pr (named on the command line)
-        builder: default (the current one can do all the plan needs)
+        builder: default (the current builder can do everything the plan needs)
         platform: the builder's own (`--test` starts the image on this machine)
         no cache to: :cache (a pull request never writes the registry cache)
-        no cache to: gha (it was not looked at)
+        no cache to: gha (it was not checked)
         output: load by digest (`--test` starts the image, which must be loaded)
         docker buildx build \
           --file=services/web/Dockerfile \
@@ -128,7 +128,7 @@ fn a_pull_request_loads_only_what_is_tested_and_for_this_machine_alone() {
 }
 
 #[test]
-fn a_published_image_goes_lazily_under_its_exact_tag_with_all_platforms() {
+fn a_published_image_gets_its_exact_tag() {
     let images =
         "[workspace.metadata.images.services.web]\nplatforms = ['linux/amd64', 'linux/arm64']\n";
     let mut facts = facts(images, "FROM scratch\n");
@@ -137,11 +137,11 @@ fn a_published_image_goes_lazily_under_its_exact_tag_with_all_platforms() {
         &on(Channel::Dev, Purpose::Image),
         &expect![[r"
         channel: dev (named on the command line)
-        builder: default (the current one can do all the plan needs)
-        platform: linux/amd64,linux/arm64 (the service's configuration names it)
-        cache to: type=inline (so that the image itself is a cache tier)
+        builder: default (the current builder can do everything the plan needs)
+        platform: linux/amd64,linux/arm64 (set in the service's configuration)
+        cache to: type=inline (makes the image itself a cache tier)
         cache to: type=registry,ref=ghcr.io/o/r/web:cache,mode=max,image-manifest=true,oci-mediatypes=true,compression=zstd,ignore-error=true (every stage, for the next runner)
-        no cache to: gha (it was not looked at)
+        no cache to: gha (it was not checked)
         output: type=image,name=ghcr.io/o/r/web:dev-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa,push=true,unpack=false,store=false (pushed lazily under its exact tag)
         docker buildx build \
           --file=services/web/Dockerfile \
@@ -171,21 +171,21 @@ fn a_published_image_goes_lazily_under_its_exact_tag_with_all_platforms() {
         &facts,
         &on(Channel::Dev, Purpose::Image),
         &expect![[
-            r#"no repository to publish to is known / set `repository = "OWNER/REPO"` under [workspace.metadata.images] in Cargo.toml"#
+            r#"cannot publish: the repository is not known / set `repository = "OWNER/REPO"` under [workspace.metadata.images] in Cargo.toml"#
         ]],
     );
 }
 
 #[test]
-fn a_check_makes_no_image_and_asks_for_no_secret() {
+fn a_check_needs_no_secret() {
     let facts = facts("", "FROM scratch\nRUN --mount=type=secret,id=npm x\n");
     check(
         &facts,
         &on(Channel::Dev, Purpose::Check),
         &expect![[r"
             channel: dev (named on the command line)
-            builder: default (the current one can do all the plan needs)
-            platform: the builder's own (none is configured)
+            builder: default (the current builder can do everything the plan needs)
+            platform: the builder's own (no platform is configured)
             output: type=cacheonly (no image is made)
             docker buildx build \
               --file=services/web/Dockerfile \
@@ -194,7 +194,7 @@ fn a_check_makes_no_image_and_asks_for_no_secret() {
 }
 
 #[test]
-fn what_a_service_alone_is_built_for_is_needed_of_the_builder() {
+fn the_builder_must_support_each_services_platforms() {
     let images =
         "[workspace.metadata.images.services.web]\nplatforms = ['linux/amd64', 'linux/arm64']\n";
     let facts = facts(images, "FROM scratch\n");
@@ -212,7 +212,7 @@ fn what_a_service_alone_is_built_for_is_needed_of_the_builder() {
 }
 
 #[test]
-fn several_platforms_are_loaded_where_the_engines_store_can_take_them() {
+fn only_containerds_store_loads_several_platforms() {
     let mut facts = facts("", "FROM scratch\n");
     let platforms = ["linux/amd64", "linux/arm64"].map(|name| Platform::new(name).unwrap());
     let options =
@@ -223,20 +223,20 @@ fn several_platforms_are_loaded_where_the_engines_store_can_take_them() {
         &facts,
         &options,
         &expect![
-            "the engine cannot load an image of several platforms, because it does not keep images in containerd's store / name one platform, or change the store: https://docs.docker.com/engine/storage/containerd/"
+            "the engine cannot load a multi-platform image, because it does not use containerd's image store / choose one platform, or change the store: https://docs.docker.com/engine/storage/containerd/"
         ],
     );
 }
 
 #[test]
-fn a_secret_that_a_step_mounts_must_be_given() {
+fn a_mounted_secret_must_have_a_source() {
     let mut facts = facts("", "FROM debian\nRUN --mount=type=secret,id=npm-token x\n");
     let mut options = on(Channel::Local, Purpose::Image);
     check(
         &facts,
         &options,
         &expect![[
-            r#"services/web/Dockerfile:2: the build secret `npm-token` is mounted, and nothing gives it / --secret id=npm-token,env=NPM_TOKEN, or `npm-token = "env:NPM_TOKEN"` under [workspace.metadata.images.services.web.secrets]; `required=false` on the mount lets it be absent"#
+            r#"services/web/Dockerfile:2: the build secret `npm-token` is mounted, but has no source / --secret id=npm-token,env=NPM_TOKEN, or `npm-token = "env:NPM_TOKEN"` under [workspace.metadata.images.services.web.secrets]; `required=false` on the mount makes it optional"#
         ]],
     );
     let source = SecretSource::Env("NPM".to_owned());
@@ -253,7 +253,7 @@ fn a_secret_that_a_step_mounts_must_be_given() {
 }
 
 #[test]
-fn a_stage_that_is_not_there_and_an_argument_that_is_a_secret_are_refused() {
+fn a_missing_stage_or_secret_argument_is_refused() {
     let target = "[workspace.metadata.images.services.web]\ntarget = 'final'\n";
     check(
         &facts(target, "FROM a AS b\n"),

@@ -1,4 +1,4 @@
-//! Where a build exports its cache to, when, and where not.
+//! Decides where a build exports its cache, when, and where not.
 
 use serde::Serialize;
 
@@ -9,7 +9,7 @@ use xtask_model::tier::{CachePlace, CacheTier, Seen, TierLook, TierOutcome};
 
 use super::sources::{gha, inert};
 
-/// Where a build exports its cache to.
+/// One export of a build's cache.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Export {
     pub tier: CacheTier,
@@ -30,16 +30,16 @@ pub struct NotExported {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum When {
-    /// As a part of the image.
+    /// As part of the image.
     WithImage,
-    /// After the image is pushed, if a step was executed: otherwise the tier would only be written
-    /// anew with what it has.
+    /// After the image is pushed, if a step was executed: otherwise the export would only rewrite what the
+    /// tier already has.
     IfExecuted,
     /// After the image is pushed, because the tier is empty.
     Always,
 }
 
-/// Where a build of `channel` exports its cache to, and each tier that it does not, with the reason.
+/// The exports of a build of `channel`, and the tiers without one, each with the reason.
 pub fn exports(
     channel: Channel,
     place: Option<&CachePlace>,
@@ -58,7 +58,7 @@ pub fn exports(
             tier: CacheTier::Dev,
             when: When::WithImage,
             argument: "type=inline".to_owned(),
-            reason: "so that the image itself is a cache tier".to_owned(),
+            reason: "makes the image itself a cache tier".to_owned(),
         });
     }
     for (tier, export) in [(CacheTier::Cache, registry), (CacheTier::Gha, gha)] {
@@ -101,20 +101,19 @@ fn gha_export(place: &CachePlace, seen: Option<&Seen>) -> Result<Export, String>
                 tier: CacheTier::Gha,
                 when: when(Some(usable)),
                 argument: format!("{},mode=max,ignore-error=true", gha(url, &scope)),
-                reason: "for jobs of this ref and of those based on it".to_owned(),
+                reason: "for jobs of this ref and of refs based on it".to_owned(),
             })
         }
         Some(Seen::GhaUsable { .. }) => Err("the token is read-only".to_owned()),
         Some(Seen::GhaInert { why }) => Err(inert(why)),
         Some(Seen::Hung { .. }) => Err("the service does not answer".to_owned()),
         Some(Seen::Denied { message } | Seen::Failed { message }) => Err(message.clone()),
-        _ => Err("it was not looked at".to_owned()),
+        _ => Err("it was not checked".to_owned()),
     }
 }
 
-/// What is to be made of each export after a build, in which steps were `executed` or not: those that are
-/// due are told as exported. `lost` tells what became of a tier that BuildKit was offered and could not
-/// read.
+/// The outcome of each export after a build; `executed` says whether the build executed a step. A due export
+/// counts as exported. `lost` returns the outcome of a tier that BuildKit could not read.
 pub fn after(
     exports: &[Export],
     executed: bool,
@@ -123,7 +122,7 @@ pub fn after(
     let after = |export: &Export| {
         let (outcome, detail) = match (lost(export.tier), export.when) {
             (Some(TierOutcome::Hung), _) => (ExportOutcome::LeftOut, "its import hung"),
-            // Otherwise what is broken stays, and breaks the next build too.
+            // Without the export, the broken cache would break the next build too.
             (Some(_), _) => (ExportOutcome::Exported, "it could not be read"),
             (None, When::Always) => (ExportOutcome::Exported, "it was empty"),
             (None, _) if executed => (ExportOutcome::Exported, "a step was executed"),
@@ -135,7 +134,7 @@ pub fn after(
     exports.iter().map(after).collect()
 }
 
-/// A tier that holds nothing is filled whatever was executed; one that could not be read may be full.
+/// An empty tier is always filled. One that could not be read may be full.
 fn when(seen: Option<&Seen>) -> When {
     match seen {
         Some(

@@ -12,7 +12,7 @@ use xtask_model::reference::{Digest, Reference, Tag};
 use xtask_model::tier::{CachePlace, CacheScope, CacheTier, GhaInert, Seen, ServiceUrl};
 use xtask_model::tier::{TierLook, TierOutcome};
 
-/// What a tier is good for in one build.
+/// How one build uses a tier.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TierPlan {
     pub tier: CacheTier,
@@ -20,14 +20,14 @@ pub struct TierPlan {
     pub reference: Option<Reference>,
     pub outcome: TierOutcome,
     pub reason: String,
-    /// How long the look at it took.
+    /// How long reading it took.
     pub seconds: f64,
-    /// The value of `--cache-from`, when it is offered.
+    /// The value of `--cache-from`, if it is offered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub argument: Option<String>,
 }
 
-/// What each tier is good for, in the tiers' order.
+/// How a build uses each tier, in the order of the tiers.
 pub fn sources(place: Option<&CachePlace>, looks: &[TierLook]) -> Vec<TierPlan> {
     let mut offered: Vec<&CacheRecords> = Vec::new();
     let mut plans = Vec::new();
@@ -47,8 +47,8 @@ pub fn sources(place: Option<&CachePlace>, looks: &[TierLook]) -> Vec<TierPlan> 
     plans
 }
 
-/// Why a tier is left out since `:cache` was invalidated, at this second since 1970; the next export
-/// ends that. A tier whose age is not known may be older.
+/// Why a tier is left out after `:cache` was invalidated at this second since 1970, until the next export. A
+/// tier of unknown age may be older.
 fn outdated(seen: &Seen, invalidated: Option<u64>) -> Option<String> {
     let at = invalidated?;
     let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(at);
@@ -87,27 +87,27 @@ fn source<'l>(
         Seen::ImageOfSameInputs { .. } => match &look.reference {
             Some(reference) => (
                 TierOutcome::Offered,
-                "it was made from these inputs".to_owned(),
+                "built from the same inputs".to_owned(),
                 Some(registry(reference)),
             ),
             None => no(TierOutcome::Failed, "it has no reference"),
         },
         Seen::Unread { .. } => {
-            no(TierOutcome::Covered, "an image made from these inputs has all that is needed")
+            no(TierOutcome::Covered, "an image of the same inputs has everything")
         }
         Seen::PlainImage { .. } => no(
             TierOutcome::Inert,
-            "an image without inline cache: it was not pushed with `--cache-to type=inline`",
+            "the image has no inline cache: it was pushed without `--cache-to type=inline`",
         ),
         Seen::ImageInsteadOfCache { .. } => {
-            no(TierOutcome::Inert, "an image stands where the cache should be")
+            no(TierOutcome::Inert, "the tag points to an image, not to a cache")
         }
         Seen::NotThere => no(TierOutcome::NotThere, "nothing is published there"),
         Seen::Denied { message } => no(TierOutcome::Denied, message),
         Seen::Failed { message } => no(TierOutcome::Failed, message),
         Seen::Hung { after_seconds } => no(
             TierOutcome::Hung,
-            &format!("no answer within {after_seconds:.0} s; BuildKit would wait without end"),
+            &format!("no answer within {after_seconds:.0} s; BuildKit would wait forever"),
         ),
         Seen::GhaUsable { has_index: false, .. } => {
             no(TierOutcome::Empty, "no entry for this service in the refs this job may read")
@@ -121,7 +121,7 @@ fn source<'l>(
                     Some(argument),
                 )
             }
-            None => no(TierOutcome::Inert, "no repository is known"),
+            None => no(TierOutcome::Inert, "the repository is not known"),
         },
         Seen::GhaInert { why } => no(TierOutcome::Inert, &inert(why)),
     }
@@ -137,7 +137,7 @@ fn registry_source<'l>(
         return (TierOutcome::Failed, "it has no reference".to_owned(), None);
     };
     if results == 0 {
-        return (TierOutcome::Empty, "it holds no result".to_owned(), None);
+        return (TierOutcome::Empty, "it contains no result".to_owned(), None);
     }
     let mut held = std::collections::BTreeSet::new();
     for earlier in offered.iter() {
@@ -145,8 +145,8 @@ fn registry_source<'l>(
     }
     if held.len() == results {
         let reason = match results {
-            1 => "its one result is in a tier before it".to_owned(),
-            _ => format!("all {results} results are in tiers before it"),
+            1 => "an earlier tier contains its only result".to_owned(),
+            _ => format!("earlier tiers contain all {results} results"),
         };
         return (TierOutcome::Covered, reason, None);
     }
@@ -154,7 +154,7 @@ fn registry_source<'l>(
     let reason = match results - held.len() {
         1 if results == 1 => "1 result".to_owned(),
         new if new == results => format!("{results} results"),
-        new => format!("{new} of {results} results are in no tier before it"),
+        new => format!("{new} of {results} results are new"),
     };
     (TierOutcome::Offered, reason, Some(registry(reference)))
 }
@@ -163,9 +163,8 @@ fn registry(reference: &Reference) -> String {
     format!("type=registry,ref={reference}")
 }
 
-/// The image that the inputs at hand have already made, when there is one. Every step of this build was
-/// then one of that build, so that its inline cache has all that is needed, whatever was built and cached
-/// since.
+/// The published image of the same inputs, if there is one. Each step of this build was a step of that build,
+/// so its inline cache has everything, whatever was cached since.
 pub fn of_same_inputs<'i>(
     state: &'i PublishedState,
     like: Option<&Tag>,
@@ -190,13 +189,13 @@ pub fn inert(why: &GhaInert) -> String {
         GhaInert::NoUrl => "no `ACTIONS_RESULTS_URL`",
         GhaInert::Expired { .. } => "the token has expired",
         GhaInert::NotYet { .. } => "the token is not valid yet",
-        GhaInert::NoScope => "the token opens no scope",
-        GhaInert::Malformed { problem } => return format!("the token or the address: {problem}"),
+        GhaInert::NoScope => "the token gives access to no cache",
+        GhaInert::Malformed { problem } => return format!("invalid token or address: {problem}"),
     }
     .to_owned()
 }
 
-/// A cache configuration of this size grows past what BuildKit imports before long, in bytes.
+/// A cache configuration with more bytes than this will soon be too large to import.
 pub const NEARLY_FULL: u64 = 800 << 10;
 
 /// A warning about a cache configuration that grows too large.

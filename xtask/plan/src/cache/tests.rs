@@ -1,4 +1,4 @@
-//! Tests of cache tiers: what is offered, what is left out and why, and what is exported.
+//! Tests of cache tiers: which are offered, which are left out and why, and what is exported.
 
 use base64::Engine;
 use expect_test::{Expect, expect};
@@ -65,7 +65,7 @@ fn check_sources(looks: &[(CacheTier, Seen)], expected: &Expect) {
 }
 
 #[test]
-fn a_tier_is_offered_only_for_what_no_earlier_one_holds() {
+fn only_a_tier_with_new_results_is_offered() {
     check_sources(
         &[
             (CacheTier::Cache, cache(&["a", "b"])),
@@ -75,14 +75,14 @@ fn a_tier_is_offered_only_for_what_no_earlier_one_holds() {
         ],
         &expect![[r"
             :cache: offered (2 results) → type=registry,ref=ghcr.io/o/r/web:cache
-            :dev: covered (its one result is in a tier before it)
-            :latest: offered (1 of 2 results are in no tier before it) → type=registry,ref=ghcr.io/o/r/web:latest
+            :dev: covered (an earlier tier contains its only result)
+            :latest: offered (1 of 2 results are new) → type=registry,ref=ghcr.io/o/r/web:latest
             gha: offered (it has an index for this service) → type=gha,version=2,url_v2=https://results.example/,scope=web,timeout=60s"]],
     );
 }
 
 #[test]
-fn what_is_older_than_an_invalidation_is_left_out_until_the_next_export() {
+fn tiers_older_than_an_invalidation_are_left_out() {
     let invalidated = || Seen::Invalidated { digest: digest(), at: 1_767_323_045 };
     check_sources(
         &[
@@ -116,12 +116,12 @@ fn what_is_older_than_an_invalidation_is_left_out_until_the_next_export() {
         &expect![[r"
             WithImage: type=inline
             Always: type=registry,ref=ghcr.io/o/r/web:cache,mode=max,image-manifest=true,oci-mediatypes=true,compression=zstd,ignore-error=true
-            not gha: it was not looked at"]],
+            not gha: it was not checked"]],
     );
 }
 
 #[test]
-fn an_image_of_these_inputs_is_enough() {
+fn an_image_of_the_same_inputs_suffices() {
     check_sources(
         &[
             (CacheTier::Cache, Seen::Unread { digest: digest() }),
@@ -129,14 +129,14 @@ fn an_image_of_these_inputs_is_enough() {
             (CacheTier::Latest, Seen::NotThere),
         ],
         &expect![[r"
-            :cache: covered (an image made from these inputs has all that is needed)
-            :dev: offered (it was made from these inputs) → type=registry,ref=ghcr.io/o/r/web:dev
+            :cache: covered (an image of the same inputs has everything)
+            :dev: offered (built from the same inputs) → type=registry,ref=ghcr.io/o/r/web:dev
             :latest: not there (nothing is published there)"]],
     );
 }
 
 #[test]
-fn an_image_counts_as_made_from_these_inputs_only_if_it_tells_the_same() {
+fn an_image_matches_only_with_equal_inputs() {
     let inputs = |tree: &str| Inputs {
         plan: 1,
         tree: tree.to_owned(),
@@ -154,8 +154,8 @@ fn an_image_counts_as_made_from_these_inputs_only_if_it_tells_the_same() {
         inputs,
         stand_in: None,
     };
-    let check = |told: Option<&str>, like: Option<&Tag>, now: Option<&str>, expected: bool| {
-        let images = [(dev.clone(), image(told.map(inputs)))].into();
+    let check = |published: Option<&str>, like: Option<&Tag>, now: Option<&str>, expected: bool| {
+        let images = [(dev.clone(), image(published.map(inputs)))].into();
         let state = PublishedState { images, ..PublishedState::default() };
         let now = now.map(inputs);
         assert_eq!(of_same_inputs(&state, like, now.as_ref()).is_some(), expected);
@@ -171,7 +171,7 @@ fn an_image_counts_as_made_from_these_inputs_only_if_it_tells_the_same() {
 }
 
 #[test]
-fn a_tier_that_can_give_nothing_is_named_with_its_reason() {
+fn an_unusable_tier_is_reported_with_its_reason() {
     check_sources(
         &[
             (CacheTier::Cache, Seen::ImageInsteadOfCache { digest: digest() }),
@@ -180,8 +180,8 @@ fn a_tier_that_can_give_nothing_is_named_with_its_reason() {
             (CacheTier::Gha, Seen::GhaInert { why: GhaInert::NoToken }),
         ],
         &expect![[r"
-            :cache: inert (an image stands where the cache should be)
-            :dev: inert (an image without inline cache: it was not pushed with `--cache-to type=inline`)
+            :cache: inert (the tag points to an image, not to a cache)
+            :dev: inert (the image has no inline cache: it was pushed without `--cache-to type=inline`)
             :latest: not there (nothing is published there)
             gha: inert (no `ACTIONS_RUNTIME_TOKEN`: GitHub gives it to actions, not to `run:` steps)"]],
     );
@@ -193,7 +193,7 @@ fn a_tier_that_can_give_nothing_is_named_with_its_reason() {
             (CacheTier::Gha, usable(false, true)),
         ],
         &expect![[r"
-            :cache: hung (no answer within 3 s; BuildKit would wait without end)
+            :cache: hung (no answer within 3 s; BuildKit would wait forever)
             :dev: denied (denied)
             :latest: failed (connection reset)
             gha: empty (no entry for this service in the refs this job may read)"]],
@@ -201,7 +201,7 @@ fn a_tier_that_can_give_nothing_is_named_with_its_reason() {
 }
 
 #[test]
-fn a_cache_too_large_to_be_imported_is_not_offered() {
+fn an_oversized_cache_is_not_offered() {
     let Seen::Cache { digest, records, layers_bytes, created, .. } = cache(&["a"]) else { return };
     let config_bytes = IMPORT_LIMIT + 1;
     let large = Seen::Cache { digest, records, config_bytes, layers_bytes, created };
@@ -223,7 +223,7 @@ fn check_exports(channel: Channel, looks: &[(CacheTier, Seen)], expected: &Expec
 }
 
 #[test]
-fn a_published_image_carries_its_cache_and_the_rest_follows_it() {
+fn a_published_image_contains_its_cache() {
     check_exports(
         Channel::Dev,
         &[(CacheTier::Cache, cache(&["a"])), (CacheTier::Gha, usable(false, true))],
@@ -235,7 +235,7 @@ fn a_published_image_carries_its_cache_and_the_rest_follows_it() {
 }
 
 #[test]
-fn a_pull_request_writes_the_actions_cache_alone_and_only_with_a_token_that_may() {
+fn a_pull_request_writes_only_the_actions_cache() {
     check_exports(
         Channel::Pr,
         &[(CacheTier::Cache, Seen::NotThere), (CacheTier::Gha, usable(true, true))],
@@ -258,19 +258,19 @@ fn a_local_build_writes_no_cache() {
 }
 
 #[test]
-fn a_tier_that_does_not_answer_is_not_exported_to() {
+fn nothing_is_exported_to_a_silent_tier() {
     check_exports(
         Channel::Dev,
         &[(CacheTier::Cache, Seen::Hung { after_seconds: 3.0 }), (CacheTier::Gha, Seen::NotThere)],
         &expect![[r"
             WithImage: type=inline
             not :cache: it does not answer
-            not gha: it was not looked at"]],
+            not gha: it was not checked"]],
     );
 }
 
 #[test]
-fn an_export_is_made_when_it_adds_something_and_never_to_a_tier_that_hung() {
+fn only_a_useful_export_is_made() {
     let check = |when, executed, lost: Option<TierOutcome>, expected: &str| {
         let (argument, reason) = ("to".to_owned(), String::new());
         let export = Export { tier: CacheTier::Cache, when, argument, reason };

@@ -185,7 +185,7 @@ fn a_changed_service_is_built_with_its_reason() {
         &[("dev", image('2', "a", Some("t")))],
         Some("u"),
         PublishOptions::default(),
-        &expect!["build: its inputs changed its folder: t → u"],
+        &expect!["build: its inputs changed the service's folder: t → u"],
     );
     check_action(
         &[("dev", image('2', "a", None))],

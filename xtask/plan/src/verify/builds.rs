@@ -206,9 +206,9 @@ mod tests {
         let half = "Warn: 50 % of its steps were cached; it began to miss at";
         let miss = |tree: &serde_json::Value| record(&[("RUN a", true), ("COPY b", false)], tree);
         let changed = [miss(&of_tree("u")), before.clone()];
-        check_last(&changed, &[], &format!("{half} COPY b: its folder: t → u"));
+        check_last(&changed, &[], &format!("{half} COPY b: the service's folder: t → u"));
         let files = ["a", "b", "c", "d"];
-        let named = "its files a, b, c and 1 more, its folder: t → u";
+        let named = "its files a, b, c and 1 more, the service's folder: t → u";
         check_last(&changed, &files, &format!("{half} COPY b: {named}"));
         check_last(
             &[miss(&json!(null)), before.clone()],

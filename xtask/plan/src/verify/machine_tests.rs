@@ -147,11 +147,11 @@ fn the_builder_that_a_push_would_take_is_judged() {
     check_engine(|_| {}, "exports", can);
     let created = |lack: &str| {
         format!(
-            "Warn: push will create `r-builder`: to be created, because the current one, `b`, {lack} \
+            "Warn: push will create `r-builder`: no existing builder fits: the current builder, `b`, {lack} \
              → docker buildx create --name r-builder --driver docker-container --use"
         )
     };
-    let store = "because its engine does not keep images in containerd's store";
+    let store = "because its engine does not use containerd's image store";
     check_engine(
         |node| node.containerd_store = false,
         "exports",
@@ -180,9 +180,9 @@ fn the_builder_of_the_configuration_and_of_the_command_line_count() {
     };
     assert_eq!(
         asked("builder = \"far\"\n", None),
-        "there is no builder `far`, which `workspace.metadata.images.builder` names"
+        "the builder `far` from `workspace.metadata.images.builder` does not exist"
     );
-    assert_eq!(asked("", Some("near")), "there is no builder `near`, which `--builder` names");
+    assert_eq!(asked("", Some("near")), "the builder `near` from `--builder` does not exist");
     assert_eq!(
         asked("platforms = [\"linux/arm64\"]\n", None),
         "no builder here can build for linux/arm64, which is configured"

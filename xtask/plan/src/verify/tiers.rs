@@ -171,12 +171,12 @@ mod tests {
         let missing = "Warn: nothing is published there → cargo xtask push";
         check(Seen::NotThere, Seen::NotThere, missing);
         check(Seen::NotThere, image(), &format!("{missing} --rebuild"));
-        let empty = "Warn: it holds no result → cargo xtask push --rebuild";
+        let empty = "Warn: it contains no result → cargo xtask push --rebuild";
         check(cache(0, 99 * DAY, 26), image(), empty);
         check(
             Seen::ImageInsteadOfCache { digest: digest() },
             image(),
-            &format!("Fail: an image stands where the cache should be → {RENEW}"),
+            &format!("Fail: the tag points to an image, not to a cache → {RENEW}"),
         );
     }
 
@@ -185,7 +185,7 @@ mod tests {
         let denied = Seen::Denied { message: "no read".to_owned() };
         check(denied, Seen::NotThere, "Fail: no read → docker login");
         let hung = Seen::Hung { after_seconds: 3.0 };
-        let waits = "no answer within 3 s; BuildKit would wait without end";
+        let waits = "no answer within 3 s; BuildKit would wait forever";
         check(hung, Seen::NotThere, &format!("Unknown: {waits} → cargo xtask cache status"));
     }
 }

@@ -57,7 +57,7 @@ fn verify_tells_every_kind_of_damage_apart() {
                 let (_, kind, bytes) = &package.objects[&image];
                 package.put("manifests", kind, Some("cache"), bytes);
             }),
-            "an image stands where the cache should be",
+            "the tag points to an image, not to a cache",
         ),
         (
             "tag moved",

@@ -92,7 +92,7 @@ fn doctor_names_what_is_missing_from_the_cache() {
     ])
     .expect(0);
     let remedy = "cargo xtask cache invalidate && cargo xtask push --rebuild";
-    let replaced = ["fail", "an image stands where the cache should be", remedy];
+    let replaced = ["fail", "the tag points to an image, not to a cache", remedy];
     check(&findings(&fixture, "doctor"), "web :cache", "cache", replaced);
     // The remedy helps.
     fixture.xtask(&["cache", "invalidate", "--lab"]).expect(0);
@@ -130,7 +130,7 @@ fn doctor_names_what_changed_since_the_cache() {
         check(&findings(&fixture, "doctor"), "web", "last build", changed);
     };
     fixture.write("services/web/data", &format!("two of {}\n", fixture.repository));
-    missed_because("COPY --link data /data: its files data, its folder: ");
+    missed_because("COPY --link data /data: its files data, the service's folder: ");
     fixture.service("web", &format!("{}RUN true\n", dockerfile()));
     missed_because("RUN true: the build before did not have this step");
 }

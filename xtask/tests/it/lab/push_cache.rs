@@ -90,7 +90,7 @@ fn tagging_an_unchanged_service_takes_under_ten_requests() {
     fixture.commit("feat: new data");
     let ran = fixture.xtask(&["push", "--lab", "--explain", "--dry-run"]).expect(0);
     assert!(
-        ran.stderr.contains("web is built: its inputs changed\n  its folder: "),
+        ran.stderr.contains("web is built: its inputs changed\n  the service's folder: "),
         "{}",
         ran.stderr
     );

@@ -77,8 +77,9 @@ fn a_job_gets_its_outputs_and_its_summary() {
     let summary = std::fs::read_to_string(summary).unwrap();
     for part in [
         "| web | built |",
-        "| web | from :cache | not there |",
-        "| web | to :cache | exported |",
+        "| web | :cache not there (",
+        "| :dev with the image (",
+        "; :cache exported (",
         "```mermaid\ngantt\n",
     ] {
         assert!(summary.contains(part), "no {part:?} in {summary}");
