@@ -3,13 +3,13 @@
 //! The one idea is gather → plan → apply; `docs/architecture.md` draws the map. `task` tells the
 //! story of each command. What is known, decided, shown and touched are crates of their own.
 
-mod build;
+pub mod build;
 pub mod cli;
 pub mod command;
 mod github;
 pub mod lab;
 pub mod options;
-mod publish;
+pub mod publish;
 pub mod task;
 
 pub use {

@@ -1,132 +1,21 @@
 //! The client of registries, through the real binary: a registry of a few lines on this machine answers as
 //! it should not, and keeps what it was sent.
 
-use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::sync::{Arc, Mutex};
 
-use crate::support::{Fixture, Ran};
+use crate::support::scripted_registry::{self, Answer, Request, ScriptedRegistry};
+use crate::support::{self, Fixture, Ran};
 use serde_json::{Value, json};
-use xtask::model::manifest::media_type::{OCI_CONFIGURATION, OCI_MANIFEST};
-use xtask::outside::registry::digest::sha256;
+use xtask::outside::registry::{Client, Options, RegistryError, StoredManifest};
 
-/// What a server was asked.
-#[derive(Debug, Clone)]
-struct Request {
-    method: String,
-    path: String,
-    authorization: Option<String>,
-    body: String,
-}
+const REPOSITORY: &str = "o/r/web";
 
-/// What it answers: status, headers and body.
-type Answer = (u16, Vec<(&'static str, String)>, Vec<u8>);
-
-/// A server that lives as long as the test.
-struct Server {
-    /// `127.0.0.1:PORT`
-    address: String,
-    requests: Arc<Mutex<Vec<Request>>>,
-}
-
-impl Server {
-    fn new(answer: impl Fn(&str, &Request) -> Answer + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap().to_string();
-        let server = Self { address: address.clone(), requests: Arc::default() };
-        let (answer, kept) = (Arc::new(answer), Arc::clone(&server.requests));
-        std::thread::spawn(move || {
-            for connection in listener.incoming().flatten() {
-                let (answer, kept) = (Arc::clone(&answer), Arc::clone(&kept));
-                let address = address.clone();
-                std::thread::spawn(move || {
-                    let Some(request) = read(&connection) else { return };
-                    kept.lock().unwrap().push(request.clone());
-                    // A client that has read enough may be gone.
-                    let _ = write(&connection, &request, answer(&address, &request));
-                });
-            }
-        });
-        server
-    }
-
-    fn asked(&self, path: &str) -> Vec<Request> {
-        let requests = self.requests.lock().unwrap();
-        requests.iter().filter(|request| request.path.contains(path)).cloned().collect()
-    }
-}
-
-fn read(connection: &TcpStream) -> Option<Request> {
-    let mut reader = BufReader::new(connection);
-    let mut line = String::new();
-    reader.read_line(&mut line).ok()?;
-    let mut words = line.split(' ');
-    let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
-    let mut headers = BTreeMap::new();
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line).ok()?;
-        let Some((name, value)) = line.trim().split_once(": ") else { break };
-        headers.insert(name.to_ascii_lowercase(), value.to_owned());
-    }
-    let length = headers.get("content-length").map_or(0, |text| text.parse().unwrap());
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).ok()?;
-    let body = String::from_utf8_lossy(&body).into_owned();
-    Some(Request { method, path, authorization: headers.remove("authorization"), body })
-}
-
-fn write(mut connection: &TcpStream, request: &Request, answer: Answer) -> std::io::Result<()> {
-    let (status, headers, body) = answer;
-    write!(connection, "HTTP/1.1 {status} Any\r\nConnection: close\r\n")?;
-    write!(connection, "Content-Length: {}\r\n", body.len())?;
-    for (name, value) in headers {
-        write!(connection, "{name}: {value}\r\n")?;
-    }
-    write!(connection, "\r\n")?;
-    if request.method != "HEAD" {
-        connection.write_all(&body)?;
-    }
-    Ok(())
-}
-
-fn plain(status: u16) -> Answer {
-    (status, Vec::new(), Vec::new())
-}
-
-fn digest(bytes: &[u8]) -> String {
-    sha256(bytes).unwrap().to_string()
-}
-
-/// The configuration and the manifest of an image that has no layer.
-fn image() -> (Vec<u8>, Vec<u8>) {
-    let configuration = json!({ "os": "linux", "architecture": "amd64" }).to_string().into_bytes();
-    let entry = json!({
-        "mediaType": OCI_CONFIGURATION, "digest": digest(&configuration), "size": configuration.len(),
-    });
-    let manifest =
-        json!({ "schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": entry, "layers": [] });
-    (configuration, manifest.to_string().into_bytes())
-}
-
-/// A registry with that image under `dev`.
-fn registry(request: &Request) -> Answer {
-    let (configuration, manifest) = image();
-    let name = request.path.rsplit('/').next().unwrap();
-    let of = |kind: &str, bytes: Vec<u8>| {
-        let headers =
-            vec![("Content-Type", kind.to_owned()), ("Docker-Content-Digest", digest(&bytes))];
-        (200, headers, bytes)
-    };
-    match name {
-        "list?n=1000" => of("application/json", br#"{"tags":["dev"]}"#.to_vec()),
-        "dev" => of(OCI_MANIFEST, manifest),
-        name if name == digest(&manifest) => of(OCI_MANIFEST, manifest),
-        name if name == digest(&configuration) => of("application/octet-stream", configuration),
-        _ => plain(404),
-    }
+/// A registry with an image under `dev`.
+fn registry() -> ScriptedRegistry {
+    let registry = scripted_registry::start();
+    let digest = registry.add_image(REPOSITORY, &[]);
+    registry.set_tag(REPOSITORY, "dev", &digest);
+    registry
 }
 
 /// What `verify` finds at a registry, with docker's configuration in `config`.
@@ -149,7 +38,7 @@ fn verified(address: &str, config: &Path, path: Option<&Path>) -> Vec<Value> {
 }
 
 /// Level and detail of one check.
-fn told(found: &[Value], check: &str) -> Vec<String> {
+fn findings(found: &[Value], check: &str) -> Vec<String> {
     let of_check = found.iter().filter(|one| one["check"] == check);
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     of_check.map(|one| format!("{}: {}", text(&one["level"]), text(&one["detail"]))).collect()
@@ -170,142 +59,186 @@ fn login(address: &str) -> tempfile::TempDir {
 
 const BASIC: &str = "Basic dXNlcjpwYXNzd29yZA==";
 
-/// Answers as the registry does, once the client has a token from it.
-fn with_token(address: &str, request: &Request) -> Answer {
+/// Asks for a token, unless the request has one.
+fn ask_for_token(registry: &ScriptedRegistry, request: &Request) -> Option<Answer> {
     if request.path.starts_with("/token") {
-        return (200, Vec::new(), br#"{"token":"a-token"}"#.to_vec());
+        let body = br#"{"token":"a-token"}"#.to_vec();
+        return Some(Answer { status: 200, body, ..Answer::default() });
     }
-    if request.authorization.as_deref() == Some("Bearer a-token") {
-        return registry(request);
+    if request.authorization() == Some("Bearer a-token") {
+        return None;
     }
-    let challenge = format!("Bearer realm=\"http://{address}/token\",service=\"s\"");
-    (401, vec![("WWW-Authenticate", challenge)], Vec::new())
+    let realm = format!("Bearer realm=\"http://{}/token\",service=\"s\"", registry.address());
+    Some(Answer::status(401).header("WWW-Authenticate", realm))
+}
+
+/// A registry that gives its image only to those who have a token.
+fn registry_with_token() -> ScriptedRegistry {
+    let registry = registry();
+    registry.hook(ask_for_token);
+    registry
+}
+
+/// All requests whose path contains `part`.
+fn requests(registry: &ScriptedRegistry, part: &str) -> Vec<Request> {
+    let all = registry.requests("", "");
+    all.into_iter().filter(|request| request.path.contains(part)).collect()
 }
 
 #[test]
-fn a_registry_without_credentials_is_read() {
-    let server = Server::new(|_, request| registry(request));
-    let found = verified(&server.address, config("{}").path(), None);
-    assert_eq!(told(&found, "closure"), ["pass: all it leads to is there"], "{found:#?}");
+fn a_public_registry_needs_no_credentials() {
+    let registry = registry();
+    let found = verified(registry.address(), config("{}").path(), None);
+    assert_eq!(findings(&found, "closure"), ["pass: all it leads to is there"], "{found:#?}");
 }
 
 #[test]
-fn a_redirect_gets_no_token_and_no_password() {
-    // It wants to see the password, too, at a place of its own.
-    let store = Server::new(|address, _| {
-        let challenge = format!("Bearer realm=\"http://{address}/realm\"");
-        (401, vec![("WWW-Authenticate", challenge)], Vec::new())
+fn a_redirect_takes_no_credentials_along() {
+    // The other host asks for the password, too.
+    let store = scripted_registry::start();
+    store.hook(|store, _| {
+        let challenge = format!("Bearer realm=\"http://{}/realm\"", store.address());
+        Some(Answer::status(401).header("WWW-Authenticate", challenge))
     });
-    let to = store.address.clone();
-    let server = Server::new(move |address, request| {
-        let answer = with_token(address, request);
-        if answer.0 == 200 && request.path.contains("/blobs/") {
-            return (307, vec![("Location", format!("http://{to}/signed"))], Vec::new());
-        }
-        answer
+    let registry = registry_with_token();
+    let to = format!("http://{}/signed", store.address());
+    registry.hook(move |_, request| {
+        let is_blob = request.path.contains("/blobs/");
+        is_blob.then(|| Answer::status(307).header("Location", to.clone()))
     });
-    let found = verified(&server.address, login(&server.address).path(), None);
-    assert!(
-        server.asked("/token").iter().any(|asked| asked.authorization.as_deref() == Some(BASIC))
-    );
-    assert!(server.asked("/blobs/").iter().any(|asked| asked.authorization.is_some()));
-    let leaked: Vec<_> =
-        store.asked("").into_iter().filter(|r| r.authorization.is_some()).collect();
-    assert!(!store.asked("/signed").is_empty());
-    assert!(leaked.is_empty(), "{leaked:#?}");
-    assert!(told(&found, "closure")[0].starts_with("unknown: the configuration"), "{found:#?}");
+    let found = verified(registry.address(), login(registry.address()).path(), None);
+    let is_basic = |request: &Request| request.authorization() == Some(BASIC);
+    assert!(requests(&registry, "/token").iter().any(is_basic));
+    assert!(requests(&registry, "/blobs/").iter().any(|r| r.authorization().is_some()));
+    assert!(!requests(&store, "/signed").is_empty());
+    let leaked = requests(&store, "").into_iter().filter(|r| r.authorization().is_some());
+    assert_eq!(leaked.collect::<Vec<_>>(), []);
+    let closure = findings(&found, "closure");
+    assert!(closure.iter().all(|finding| finding.starts_with("unknown: ")), "{closure:#?}");
+}
+
+/// What `verify` says of an image whose manifest, read by digest, has this body.
+fn closure_of(body: fn(Vec<u8>) -> Vec<u8>) -> String {
+    let registry = registry();
+    registry.hook(move |registry, request| {
+        let mut answer = registry.answer(request);
+        answer.body = body(answer.body);
+        request.path.contains("/manifests/sha256:").then_some(answer)
+    });
+    let found = verified(registry.address(), config("{}").path(), None);
+    findings(&found, "closure").swap_remove(0)
 }
 
 #[test]
-fn bytes_that_do_not_match_their_digest_fail() {
-    let server = Server::new(|_, request| {
-        let (status, headers, mut bytes) = registry(request);
-        if request.path.contains("/manifests/sha256:") {
-            bytes.push(b' ');
-        }
-        (status, headers, bytes)
-    });
-    let found = verified(&server.address, config("{}").path(), None);
-    let told = told(&found, "closure");
-    assert!(
-        told[0].starts_with("fail: the manifest ") && told[0].contains("is damaged"),
-        "{told:?}"
-    );
+fn a_manifest_with_another_digest_is_damaged() {
+    let closure = closure_of(|body| [&*body, b" "].concat());
+    assert!(closure.starts_with("fail: the manifest "), "{closure}");
+    assert!(closure.contains("is damaged"), "{closure}");
 }
 
 #[test]
-fn an_endless_body_is_not_read() {
-    let server = Server::new(|_, request| {
-        let (status, headers, bytes) = registry(request);
-        if request.path.contains("/manifests/sha256:") {
-            return (status, headers, vec![b' '; 5 << 20]);
-        }
-        (status, headers, bytes)
-    });
-    let found = verified(&server.address, config("{}").path(), None);
-    let told = told(&found, "closure");
-    assert!(told[0].contains("malformed answer: more than 4194304 bytes"), "{told:?}");
-    assert!(told[0].starts_with("unknown: "), "{told:?}");
+fn a_manifest_that_is_too_large_is_unknown() {
+    let closure = closure_of(|_| vec![b' '; 5 << 20]);
+    assert!(closure.starts_with("unknown: "), "{closure}");
+    assert!(closure.contains("malformed answer: more than 4194304 bytes"), "{closure}");
 }
 
 #[test]
 fn a_tag_that_cannot_be_read_is_unknown() {
-    let server = Server::new(|_, request| {
-        let refused = request.method == "HEAD" && request.path.ends_with("/manifests/dev");
-        if refused { plain(503) } else { registry(request) }
-    });
-    let found = verified(&server.address, config("{}").path(), None);
-    let unknown: Vec<_> = found.iter().filter(|one| one["subject"] == "web:dev").collect();
-    assert!(unknown.iter().any(|one| one["level"] == "unknown"), "{found:#?}");
-    assert!(unknown.iter().all(|one| one["level"] != "fail"), "{found:#?}");
+    let registry = registry();
+    registry.always("HEAD", "/manifests/dev", Answer::status(503));
+    let found = verified(registry.address(), config("{}").path(), None);
+    let of_tag: Vec<_> = found.iter().filter(|one| one["subject"] == "web:dev").collect();
+    assert!(of_tag.iter().any(|one| one["level"] == "unknown"), "{found:#?}");
+    assert!(of_tag.iter().all(|one| one["level"] != "fail"), "{found:#?}");
 }
 
 #[cfg(unix)]
 #[test]
-fn a_helpers_password_goes_only_to_its_host() {
+fn a_credential_helper_is_asked_for_its_host() {
     use std::os::unix::fs::PermissionsExt;
-    let server = Server::new(|_, request| {
-        if request.authorization.as_deref() == Some(BASIC) {
-            return registry(request);
-        }
-        (401, vec![("WWW-Authenticate", "Basic realm=x".to_owned())], Vec::new())
+    let registry = registry();
+    registry.hook(|_, request| {
+        let challenge = Answer::status(401).header("WWW-Authenticate", "Basic realm=x");
+        (request.authorization() != Some(BASIC)).then_some(challenge)
     });
+    let address = registry.address();
     let programs = tempfile::tempdir().unwrap();
     let program = programs.path().join("docker-credential-ours");
-    // A helper is asked for its host on standard input.
+    // A helper reads its host from standard input.
     let script = format!(
-        "#!/bin/sh\nread host\n[ \"$host\" = {0} ] || exit 1\n\
-         echo '{{\"ServerURL\":\"{0}\",\"Username\":\"user\",\"Secret\":\"password\"}}'\n",
-        server.address
+        "#!/bin/sh\nread host\n[ \"$host\" = {address} ] || exit 1\n\
+         echo '{{\"ServerURL\":\"{address}\",\"Username\":\"user\",\"Secret\":\"password\"}}'\n"
     );
     xtask::outside::files::write_atomically(&program, script.as_bytes()).unwrap();
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let helpers = json!({ "credHelpers": { server.address.clone(): "ours" } }).to_string();
-    let found = verified(&server.address, config(&helpers).path(), Some(programs.path()));
-    assert_eq!(told(&found, "closure"), ["pass: all it leads to is there"], "{found:#?}");
+    let helpers = json!({ "credHelpers": { address: "ours" } }).to_string();
+    let found = verified(address, config(&helpers).path(), Some(programs.path()));
+    assert_eq!(findings(&found, "closure"), ["pass: all it leads to is there"], "{found:#?}");
 }
 
 #[test]
-fn an_identity_token_buys_an_access_token() {
-    let server = Server::new(with_token);
-    let auths = json!({ "auths": { server.address.clone(): {
+fn an_identity_token_is_exchanged_for_access() {
+    let registry = registry_with_token();
+    let auths = json!({ "auths": { registry.address(): {
         "auth": "dXNlcjo=", "identitytoken": "a refresh/token",
     } } });
-    let found = verified(&server.address, config(&auths.to_string()).path(), None);
-    assert_eq!(told(&found, "closure"), ["pass: all it leads to is there"], "{found:#?}");
-    let asked = server.asked("/token");
-    let refreshed = asked.iter().find(|request| request.method == "POST").unwrap();
+    let found = verified(registry.address(), config(&auths.to_string()).path(), None);
+    assert_eq!(findings(&found, "closure"), ["pass: all it leads to is there"], "{found:#?}");
+    let refreshed = registry.requests("POST", "/token").swap_remove(0);
+    let body = support::text(&refreshed.body);
     for part in ["grant_type=refresh_token", "refresh_token=a%20refresh%2Ftoken", "service=s"] {
-        assert!(refreshed.body.contains(part), "{refreshed:?}");
+        assert!(body.contains(part), "{body}");
     }
-    // A secret in an address would stand in logs.
-    assert!(asked.iter().all(|request| !request.path.contains("refresh")), "{asked:#?}");
+    // A secret in an address would end up in logs.
+    assert_eq!(requests(&registry, "refresh"), []);
 }
 
 #[test]
 fn an_unreadable_docker_configuration_is_reported() {
-    let server = Server::new(with_token);
-    let found = verified(&server.address, config("{ not json").path(), None);
+    let registry = registry_with_token();
+    let found = verified(registry.address(), config("{ not json").path(), None);
     let login = "fail: not logged in: docker's configuration cannot be read: `config.json`";
-    assert_eq!(told(&found, "login"), [login], "{found:#?}");
+    assert_eq!(findings(&found, "login"), [login], "{found:#?}");
+}
+
+#[test]
+fn what_the_client_writes_can_be_read() {
+    let registry = registry();
+    let client = Client::new(Options::default());
+    let repository = registry.reference("o/r/other");
+    let tag = |name: &str| repository.with_tag(xtask::model::reference::Tag::new(name).unwrap());
+    let image = registry.add_image("o/r/other", &[("key", "value")]);
+    let stored: StoredManifest = client.manifest(&repository.at(image.clone())).unwrap();
+    client.put_manifest(&tag("v1.0.0"), &stored).unwrap();
+    assert_eq!(registry.tag("o/r/other", "v1.0.0"), Some(image.clone()));
+    assert_eq!(client.head_manifest(&tag("v1.0.0")).unwrap().digest, image);
+    assert_eq!(client.tags(&repository).unwrap(), [tag("v1.0.0").tag.unwrap()]);
+    let blob = client.put_blob(&repository, b"bytes").unwrap();
+    assert_eq!(client.head_blob(&repository, &blob).unwrap(), Some(5));
+    assert_eq!(client.blob(&repository, &blob, 100).unwrap(), b"bytes");
+    client.delete_manifest(&repository.at(image)).unwrap();
+    assert_eq!(client.head_manifest(&tag("v1.0.0")), Err(RegistryError::NotFound));
+}
+
+#[test]
+fn a_hook_changes_a_tag_before_one_request() {
+    let registry = registry();
+    let other = registry.add_image(REPOSITORY, &[("made", "later")]);
+    let moved = other.clone();
+    registry.before(2, "HEAD", "/manifests/dev", move |registry| {
+        registry.set_tag(REPOSITORY, "dev", &moved);
+        None
+    });
+    registry.before(3, "HEAD", "/manifests/dev", |_| Some(Answer::status(503)));
+    registry.before(4, "HEAD", "/manifests/dev", |_| Some(Answer::broken()));
+    let client = Client::new(Options::default());
+    let dev = xtask::model::reference::Tag::new("dev").unwrap();
+    let head = || client.head_manifest(&registry.reference(REPOSITORY).with_tag(dev.clone()));
+    assert_ne!(head().unwrap().digest, other);
+    assert_eq!(head().unwrap().digest, other);
+    assert!(matches!(head(), Err(RegistryError::Server { status: 503, .. })));
+    assert!(matches!(head(), Err(RegistryError::Unreachable { .. })));
+    assert_eq!(registry.requests("HEAD", "/manifests/dev").len(), 4);
+    assert_eq!(registry.log().len(), 4);
 }

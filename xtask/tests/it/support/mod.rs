@@ -14,6 +14,7 @@ pub mod package;
 pub mod pages;
 pub mod processes;
 pub mod pushing;
+pub mod scripted_registry;
 pub mod verified;
 pub mod workflows;
 
