@@ -4,12 +4,13 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use crate::model::facts::{Facts, LabFacts};
+use crate::model::facts::{Engine, Facts, LabFacts};
 use crate::model::failure::Failure;
 use crate::options::{Format, Global};
 use crate::outside::gather::{self, Wanted};
 use crate::outside::process::Runner;
 use crate::outside::{docker, environment, terminal};
+use crate::plan::build::{BuildOptions, must_look};
 use crate::report::plan::Place;
 
 /// A running command: its options, and the processes and folders it works with.
@@ -53,6 +54,15 @@ impl Command {
         let facts = gather::gather(&self.runner, &self.target, self.lab.clone(), wanted)?;
         self.keep_facts(&facts)?;
         Ok(facts)
+    }
+
+    /// The engine, where a plan with these options must know it.
+    pub fn engine(&self, facts: &Facts, options: &BuildOptions) -> Result<Engine> {
+        if self.global.facts.is_none() && must_look(facts, options) {
+            docker::read(&self.runner)
+        } else {
+            Ok(facts.engine.clone())
+        }
     }
 
     /// Where the commands of a plan from `facts` run.

@@ -79,19 +79,3 @@ pub enum Backend {
     /// The registry's own API
     Registry,
 }
-
-#[derive(Debug, Clone, Subcommand)]
-pub enum Cache {
-    /// Show for each service and tier what is there, its age and size, and whether it can be used
-    Status {
-        /// Services to look at; all when none is named
-        #[arg(value_name = "SERVICE")]
-        services: Vec<String>,
-    },
-    /// Make the next build cold, without deleting anything that is in use
-    Invalidate {
-        /// Services; all when none is named
-        #[arg(value_name = "SERVICE")]
-        services: Vec<String>,
-    },
-}

@@ -1,16 +1,16 @@
 //! The command line: what can be typed, and nothing of what it does.
 
-mod building;
 mod keeping;
 mod testing;
 
 use clap::{Parser, Subcommand};
 
-pub use crate::options::{Color, Format, Global, Progress};
+pub use crate::options::{Format, Global};
+pub use crate::task::build::Build;
+pub use crate::task::cache::Cache;
 pub use crate::task::push::Push;
 pub use crate::task::release::Release;
-pub use building::Build;
-pub use keeping::{Backend, Cache, Doctor, Prune, PruneCommand, Verify};
+pub use keeping::{Backend, Doctor, Prune, PruneCommand, Verify};
 pub use testing::{Bench, Lab, Test};
 
 /// Builds, publishes and keeps the container images of this repository.

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::build::Builds;
 use crate::command::Command;
-use crate::model::facts::{Engine, Facts, ServiceFacts, no_repository};
+use crate::model::facts::{Facts, ServiceFacts, no_repository};
 use crate::model::failure::{Exit, Interrupted};
 use crate::model::manifest::Manifest;
 use crate::model::publication::{self, Published};
@@ -16,7 +16,7 @@ use crate::model::service::ServiceName;
 use crate::options::{Format, Publishing};
 use crate::outside::published::{self, Read};
 use crate::outside::registry::{Client, RegistryError};
-use crate::outside::{docker, gather, git, github, interrupt, parallel, terminal};
+use crate::outside::{gather, git, github, interrupt, parallel, terminal};
 use crate::plan::build::{self, BuildOptions, Recipe};
 use crate::plan::cache;
 use crate::plan::publish::{Decision, Moves, PublishPlan, Request, decisions, plan};
@@ -94,7 +94,7 @@ impl Pipeline<'_> {
         if !builds.is_empty() && self.command.global.facts.is_none() {
             let (tiers, engine) = std::thread::scope(|scope| {
                 // This takes as long as all reads of the registry together.
-                let engine = scope.spawn(|| self.engine());
+                let engine = scope.spawn(|| self.command.engine(&self.facts, &self.options));
                 (self.tiers(&builds), engine.join())
             });
             self.facts.tiers = tiers?;
@@ -106,14 +106,6 @@ impl Pipeline<'_> {
         let built = build::plan_some(&self.facts, &self.options, is_built)?;
         let (request, release) = (&self.request, self.release.as_ref());
         Ok(plan(&self.facts, decisions, &built, request, release))
-    }
-
-    fn engine(&self) -> Result<Engine> {
-        if build::must_look(&self.facts, &self.options) {
-            docker::read(&self.command.runner)
-        } else {
-            Ok(self.facts.engine.clone())
-        }
     }
 
     /// What the cache tiers of the services hold that must be built. Of one whose inputs have an image

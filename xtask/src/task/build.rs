@@ -1,37 +1,80 @@
-//! `cargo xtask build`: gather, plan, then build each service, and show what came of it.
+//! `cargo xtask build`: gather, plan, build each service, and report.
 
 use std::collections::BTreeSet;
+use std::str::FromStr;
 
 use anyhow::Result;
+use clap::Args;
 use serde_json::json;
 
-use crate::cli::{self, Format};
-use crate::model::facts::{Engine, Facts};
+use crate::build::Builds;
+use crate::command::Command;
+use crate::lab;
+use crate::model::channel::Channel;
+use crate::model::config::{SecretSource, secret_source};
 use crate::model::failure::{Exit, Failure, Interrupted};
+use crate::model::platform::Platform;
 use crate::model::record::{self, BuildResult, Record};
+use crate::options::{Format, Progress};
 use crate::outside::gather::Wanted;
-use crate::outside::{docker, github, interrupt, terminal};
-use crate::plan::build::{BuildOptions, BuildPlan, Purpose, must_look, plan};
+use crate::outside::{github, interrupt, terminal};
+use crate::plan::build::{BuildOptions, BuildPlan, Purpose, plan};
 use crate::report;
 use crate::report::plan::Place;
 
-use super::Start;
-use crate::build::Builds;
+use super::check;
 
-pub fn run(mut start: Start, options: &cli::Build) -> Result<Exit> {
+#[derive(Debug, Clone, Args)]
+pub struct Build {
+    /// Services to build; all by default
+    #[arg(value_name = "SERVICE")]
+    pub services: Vec<String>,
+    /// Build for this channel instead of the one that the GitHub job implies
+    #[arg(long, value_enum)]
+    pub channel: Option<Channel>,
+    /// Build only services whose inputs differ from this revision
+    #[arg(long, value_name = "REV")]
+    pub changed_since: Option<String>,
+    /// Build up to N services at the same time
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub jobs: u16,
+    /// Set a build argument of all services
+    #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
+    pub build_arg: Vec<(String, String)>,
+    /// Mount a secret during the build; its source must exist
+    #[arg(long, value_name = "id=ID,env=NAME|src=FILE", value_parser = secret)]
+    pub secret: Vec<(String, SecretSource)>,
+    /// Build for these platforms
+    #[arg(long, value_name = "OS/ARCH", value_delimiter = ',', value_parser = Platform::from_str)]
+    pub platform: Vec<Platform>,
+    /// Use no cache at all
+    #[arg(long)]
+    pub no_cache: bool,
+    /// Run BuildKit's checks of the Dockerfiles instead of building
+    #[arg(long, conflicts_with = "test")]
+    pub check: bool,
+    /// Start each built image, and wait until it is healthy and answers
+    #[arg(long)]
+    pub test: bool,
+    /// How to show progress
+    #[arg(long, value_enum, default_value_t = Progress::Auto)]
+    pub progress: Progress,
+}
+
+pub fn run(mut command: Command, options: &Build) -> Result<Exit> {
     let shown_only =
-        start.global.dry_run || matches!(start.global.format, Format::Bake | Format::Matrix);
+        command.global.dry_run || matches!(command.global.format, Format::Bake | Format::Matrix);
     if !shown_only {
-        start.publishes_no_saved_facts()?;
+        command.publishes_no_saved_facts()?;
     }
-    let purpose = match start.global.format {
+    let purpose = match command.global.format {
         Format::Matrix => Purpose::Names,
         _ if options.check => Purpose::Check,
         _ if options.test => Purpose::Test,
         _ => Purpose::Image,
     };
-    crate::lab::enter(&mut start)?;
-    let mut facts = start.facts(&Wanted {
+    lab::enter(&mut command)?;
+    let mut facts = command.facts(&Wanted {
         changed_since: options.changed_since.as_deref(),
         secrets: &options.secret,
         tiers: purpose.makes_image(),
@@ -40,7 +83,7 @@ pub fn run(mut start: Start, options: &cli::Build) -> Result<Exit> {
     let build_options = BuildOptions {
         services: options.services.clone(),
         channel: options.channel,
-        builder: start.global.builder.clone(),
+        builder: command.global.builder.clone(),
         build_args: options.build_arg.iter().cloned().collect(),
         secrets: options.secret.iter().cloned().collect(),
         platforms: options.platform.clone(),
@@ -50,15 +93,15 @@ pub fn run(mut start: Start, options: &cli::Build) -> Result<Exit> {
         push_to: None,
         only_shown: shown_only,
     };
-    facts.engine = engine(&start, &facts, &build_options)?;
-    start.keep_facts(&facts)?;
+    facts.engine = command.engine(&facts, &build_options)?;
+    command.keep_facts(&facts)?;
     let plan = plan(&facts, &build_options)?;
     if shown_only {
-        show(&plan, start.global.format, &start.place(&facts))?;
+        show(&plan, command.global.format, &command.place(&facts))?;
         return Ok(Exit::Done);
     }
     if options.check {
-        return super::check::run(&start, &facts, &plan);
+        return check::run(&command, &facts, &plan);
     }
     if plan.channel.publishes() {
         let channel = plan.channel;
@@ -69,7 +112,7 @@ pub fn run(mut start: Start, options: &cli::Build) -> Result<Exit> {
         .into());
     }
     let (channel, builder) = (plan.channel, &plan.builder);
-    let builds = Builds::new(&start, &facts, channel, builder, options.progress, options.jobs);
+    let builds = Builds::new(&command, &facts, channel, builder, options.progress, options.jobs);
     builds.prepare()?;
     let (records, errors): (Vec<Record>, Vec<Result<()>>) =
         builds.all(&plan.services).into_iter().unzip();
@@ -87,16 +130,7 @@ fn show_errors(builds: &Builds<'_>, errors: &[Result<()>]) {
     }
 }
 
-/// The engine, where the plan needs to know it; else as the facts have it.
-pub(super) fn engine(start: &Start, facts: &Facts, options: &BuildOptions) -> Result<Engine> {
-    if start.global.facts.is_none() && must_look(facts, options) {
-        docker::read(&start.runner)
-    } else {
-        Ok(facts.engine.clone())
-    }
-}
-
-/// The matrix of a GitHub job; in a job also its output `matrix`.
+/// Prints the matrix of a GitHub job, and sets it as the job's output `matrix`.
 pub(super) fn matrix<'n>(names: impl Iterator<Item = &'n str>) -> Result<String> {
     let text = json!({ "service": names.collect::<Vec<_>>() }).to_string();
     github::output([("matrix".to_owned(), text.clone())])?;
@@ -142,4 +176,48 @@ fn report(builds: &Builds<'_>, plan: &BuildPlan, records: &[Record]) -> Result<E
     }
     let good = records.iter().all(|record| record.result == BuildResult::Built);
     Ok(if good { Exit::Done } else { Exit::Failed })
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
+        None => Err("expected NAME=VALUE".to_owned()),
+    }
+}
+
+/// Reads buildx's form of a secret, so a pasted buildx option works here.
+fn secret(text: &str) -> Result<(String, SecretSource), String> {
+    let field =
+        |key: &str| text.split(',').find_map(|part| part.strip_prefix(key)?.strip_prefix('='));
+    let wrong = || "expected id=ID,env=NAME or id=ID,src=FILE".to_owned();
+    let known = ["id", "env", "src", "source", "type"];
+    let stray = text
+        .split(',')
+        .find(|part| part.split_once('=').is_none_or(|(key, _)| !known.contains(&key)));
+    if stray.is_some() {
+        return Err(wrong());
+    }
+    let id = field("id").ok_or_else(wrong)?;
+    let source = match (field("env"), field("src").or_else(|| field("source"))) {
+        (Some(name), None) => format!("env:{name}"),
+        (None, Some(path)) => format!("file:{path}"),
+        _ => return Err(wrong()),
+    };
+    Ok((id.to_owned(), secret_source(id, &source)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_names_its_source_and_never_its_value() {
+        let env = secret("id=npm,env=NPM_TOKEN").unwrap();
+        assert_eq!(env, ("npm".to_owned(), SecretSource::Env("NPM_TOKEN".to_owned())));
+        let file = secret("type=file,id=pem,src=key.pem").unwrap();
+        assert_eq!(file, ("pem".to_owned(), SecretSource::File("key.pem".to_owned())));
+        for wrong in ["npm", "id=npm", "id=npm,value=hunter2", "id=a b,env=X", "id=x,env=A,src=b"] {
+            assert!(secret(wrong).is_err(), "{wrong}");
+        }
+    }
 }

@@ -1,8 +1,10 @@
-//! `cargo xtask cache`: what the cache tiers hold, and making the next build cold.
+//! `cargo xtask cache`: shows what the cache tiers hold, and makes the next build cold.
 
 use anyhow::{Context, Result};
+use clap::Subcommand;
 
-use crate::cli::{Cache, Format};
+use crate::command::Command;
+use crate::lab;
 use crate::model::cache_records::IMPORT_LIMIT;
 use crate::model::channel::Channel;
 use crate::model::facts::Facts;
@@ -10,29 +12,44 @@ use crate::model::failure::{Exit, Failure};
 use crate::model::reference::Reference;
 use crate::model::service::ServiceName;
 use crate::model::tier::{Seen, TierLook};
+use crate::options::Format;
 use crate::outside::gather::Wanted;
 use crate::outside::registry::{Client, empty_cache};
 use crate::outside::{clock, gather, terminal};
 use crate::plan::cache::sources;
 use crate::plan::channel::channel;
 use crate::plan::selection::select;
+use crate::publish::again;
 use crate::report::quantity::bytes;
 use crate::report::table::Table;
 use crate::report::{self, WIDTH};
 
-use super::Start;
-use crate::publish::again;
+#[derive(Debug, Clone, Subcommand)]
+pub enum Cache {
+    /// Show what each cache tier of each service holds, and whether a build can use it
+    Status {
+        /// Services to show; all by default
+        #[arg(value_name = "SERVICE")]
+        services: Vec<String>,
+    },
+    /// Make the next build cold, without deleting anything in use
+    Invalidate {
+        /// Services to invalidate; all by default
+        #[arg(value_name = "SERVICE")]
+        services: Vec<String>,
+    },
+}
 
-pub fn run(mut start: Start, command: &Cache) -> Result<Exit> {
-    let format = start.human_or_json()?;
-    crate::lab::enter(&mut start)?;
-    let (Cache::Status { services } | Cache::Invalidate { services }) = command;
-    let facts = start.facts(&Wanted { tiers: true, services, ..Wanted::default() })?;
+pub fn run(mut command: Command, options: &Cache) -> Result<Exit> {
+    let format = command.human_or_json()?;
+    lab::enter(&mut command)?;
+    let (Cache::Status { services } | Cache::Invalidate { services }) = options;
+    let facts = command.facts(&Wanted { tiers: true, services, ..Wanted::default() })?;
     let chosen: Vec<_> =
         select(&facts, services)?.chosen.iter().map(|(service, _)| service.name.clone()).collect();
-    match command {
+    match options {
         Cache::Status { .. } => status(&facts, &chosen, format),
-        Cache::Invalidate { .. } => invalidate(&start, &facts, &chosen),
+        Cache::Invalidate { .. } => invalidate(&command, &facts, &chosen),
     }
 }
 
@@ -69,7 +86,7 @@ fn status(facts: &Facts, services: &[ServiceName], format: Format) -> Result<Exi
     Ok(Exit::Done)
 }
 
-/// What is in a tier.
+/// The contents of a tier.
 #[derive(Default)]
 struct Contents {
     created: Option<u64>,
@@ -95,9 +112,9 @@ impl Contents {
     }
 }
 
-/// Points `:cache` at a cache without records that tells the time, by which older tiers are left out.
-/// What it was stays in the registry, and images that share its layers lose nothing.
-fn invalidate(start: &Start, facts: &Facts, services: &[ServiceName]) -> Result<Exit> {
+/// Points `:cache` to a cache without records. Its timestamp makes builds ignore older tiers. The old cache
+/// stays in the registry, and images that share its layers lose nothing.
+fn invalidate(command: &Command, facts: &Facts, services: &[ServiceName]) -> Result<Exit> {
     if channel(Some(Channel::Dev), facts.environment.github.as_ref()).is_err() {
         return Err(Failure::refused("a pull request never writes the registry cache")
             .hint("cargo xtask cache status")
@@ -110,24 +127,24 @@ fn invalidate(start: &Start, facts: &Facts, services: &[ServiceName]) -> Result<
         let in_registry = |look: &&TierLook| look.reference.is_some();
         let mut looks = facts.looks(service).iter().filter(in_registry);
         let there = looks.any(|look| look.seen != Seen::NotThere);
-        if start.global.dry_run {
+        if command.global.dry_run {
             terminal::data(&format!("# would point {reference} at an empty cache\n"));
             continue;
         }
         if there {
             empty(&client, &reference)?;
         }
-        let said = if there { "points at an empty cache now" } else { "has nothing beside it" };
-        start.say(&format!("{reference} {said}"));
+        let result = if there { "now points to an empty cache" } else { "has no cache" };
+        command.say(&format!("{reference} {result}"));
     }
-    start.say(
-        "builds leave out what is older in the other tiers too, until this fills the cache again: \
-         cargo xtask push --rebuild. A builder keeps what it has itself: docker buildx prune",
+    command.say(
+        "builds also ignore older results of the other tiers, until the cache is filled again: \
+         cargo xtask push --rebuild. A builder keeps its own cache: docker buildx prune",
     );
     Ok(Exit::Done)
 }
 
-/// Replaces a cache by one that holds nothing.
+/// Replaces a cache with an empty one.
 fn empty(client: &Client, reference: &Reference) -> Result<()> {
     let (configuration, stored) = empty_cache(clock::now())?;
     again(|| client.put_blob(reference, configuration))?;
