@@ -16,8 +16,7 @@ stand_in() {
     chmod +x "$1"
 }
 
-# A machine with GitLab on it: its folders, and programs that write down how they were called and
-# fail when told to.
+# A machine with GitLab: its folders, and programs that record their calls and fail on request.
 new_world() {
     world=$temporary/$1
     mkdir -p "$world"/{programs,etc/gitlab/ssl,var/opt/gitlab/backups,opt/gitlab/bin,opt/gitlab/embedded/service/gitlab-rails}
@@ -86,7 +85,7 @@ back_up() {
     [[ $code == 0 ]] || broken "no backup: $errors"
 }
 
-# An intact backup under another name, as if made at that time.
+# An intact backup under a different name, as if made at that time.
 back_up_at() {
     back_up
     [[ $output == "$1" ]] || mv "$backups/$output" "$backups/$1"
@@ -99,7 +98,7 @@ change_everything() {
     : >"$world/calls"
 }
 
-# --- expectations: the first that does not hold ends the test ---------------------------------------
+# --- expectations: the first that fails ends the test ---------------------------------------
 
 broken() {
     printf '%s\n' "$1" >"$temporary/why"
@@ -114,7 +113,7 @@ expect_untouched() {
     expect_content "$world/etc/gitlab/gitlab-secrets.json" 'secret two'
     [[ ! -s $world/calls ]] || broken "called: $(<"$world/calls")"
 }
-# Neither a partial backup nor a dump on its way.
+# Neither a partial backup nor a dump.
 expect_no_leftovers() {
     local left
     left=$(find "$world/var" "$world/etc" \( -name '*partial*' -o -name 'autogit-*.tar' -o -name '.autogit-restore' \) -print)
@@ -123,7 +122,7 @@ expect_no_leftovers() {
 
 # --- backup -----------------------------------------------------------------------------------------
 
-a_backup_holds_data_secrets_version_and_checksums() {
+a_backup_contains_data_secrets_version_and_checksums() {
     run autogit-backup
     expect_code 0
     local files
@@ -133,7 +132,7 @@ a_backup_holds_data_secrets_version_and_checksums() {
     expect_no_leftovers
 }
 
-a_backup_prints_its_name_alone_to_stdout() {
+a_backup_prints_only_its_name_to_stdout() {
     run autogit-backup create
     expect_code 0
     [[ $output =~ ^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{6}Z$ ]] || broken "stdout: $output"
@@ -158,7 +157,7 @@ a_failed_dump_leaves_nothing_behind() {
     expect_no_leftovers
 }
 
-a_dump_that_is_not_there_is_noticed() {
+a_missing_dump_is_noticed() {
     stand_in "$world/programs/gitlab-backup" </dev/null
     run autogit-backup
     expect_code 1
@@ -184,7 +183,7 @@ a_second_backup_at_the_same_time_is_refused() {
     expect_error 'another backup is running'
 }
 
-what_a_killed_backup_left_is_removed_by_the_next() {
+leftovers_of_a_killed_backup_are_removed() {
     mkdir -p "$backups/.partial-2020-01-01T000000Z"
     back_up
     expect_no_leftovers
@@ -206,7 +205,7 @@ PROGRAM
     expect_no_leftovers
 }
 
-old_backups_go_and_the_newest_stays() {
+old_backups_are_removed_except_the_newest() {
     back_up_at 2020-01-01T000000Z
     back_up_at 2020-01-02T000000Z
     back_up
@@ -215,7 +214,7 @@ old_backups_go_and_the_newest_stays() {
     [[ $(wc -l <<<"$output") == 1 && $output == "$newest "* ]] || broken "left: $output"
 }
 
-zero_days_keep_all() {
+zero_days_keep_all_backups() {
     variables=(AUTOGIT_BACKUP_KEEP_DAYS=0)
     back_up_at 2020-01-01T000000Z
     back_up
@@ -232,20 +231,20 @@ a_failed_backup_removes_no_old_one() {
     expect_output 2020-01-01T000000Z
 }
 
-a_bad_number_of_days_is_named() {
+a_bad_number_of_days_is_reported() {
     variables=(AUTOGIT_BACKUP_KEEP_DAYS=a-week)
     run autogit-backup
     expect_code 2
     expect_error 'AUTOGIT_BACKUP_KEEP_DAYS is "a-week", expected a number of days'
 }
 
-another_folder_can_be_used() {
+a_different_folder_can_be_used() {
     variables=(AUTOGIT_BACKUP_FOLDER="$world/elsewhere")
     back_up
     [[ -d $world/elsewhere/$output ]] || broken 'not there'
 }
 
-the_list_shows_name_and_version_and_nothing_unfinished() {
+the_list_leaves_out_unfinished_backups() {
     variables=(AUTOGIT_BACKUP_KEEP_DAYS=0)
     back_up_at 2020-01-01T000000Z
     mkdir "$backups/.partial-2020-01-02T000000Z" "$backups/lost+found"
@@ -256,7 +255,7 @@ the_list_shows_name_and_version_and_nothing_unfinished() {
 
 # --- verify -----------------------------------------------------------------------------------------
 
-an_intact_backup_is_verified_by_name_and_as_latest() {
+an_intact_backup_passes_verify() {
     back_up
     local name=$output
     run autogit-backup verify "$name"
@@ -297,7 +296,7 @@ a_backup_without_secrets_is_noticed() {
     sha256sum data_gitlab_backup.tar configuration.tar gitlab-version >SHA256SUMS
     run autogit-backup verify latest
     expect_code 1
-    expect_error 'the secrets of GitLab are not in it'
+    expect_error 'it does not contain the secrets of GitLab'
 }
 
 a_path_is_not_a_name() {
@@ -307,7 +306,7 @@ a_path_is_not_a_name() {
     expect_error 'is not the name of a backup'
 }
 
-no_backup_says_how_to_make_one() {
+without_a_backup_the_hint_creates_one() {
     run autogit-backup verify latest
     expect_code 1
     expect_error 'hint: autogit-backup create'
@@ -315,7 +314,7 @@ no_backup_says_how_to_make_one() {
 
 # --- restore ----------------------------------------------------------------------------------------
 
-a_restore_brings_data_and_configuration_back() {
+a_restore_replaces_data_and_configuration() {
     back_up
     change_everything
     run autogit-restore latest --force
@@ -329,7 +328,7 @@ a_restore_brings_data_and_configuration_back() {
     expect_code 0
 }
 
-a_restore_stops_before_and_starts_after() {
+a_restore_stops_and_starts_gitlab() {
     back_up
     change_everything
     run autogit-restore latest --force
@@ -342,7 +341,7 @@ gitlab-ctl restart
 gitlab-rake gitlab:check SANITIZE=true"
 }
 
-a_restore_keeps_the_configuration_from_before() {
+a_restore_keeps_the_previous_configuration() {
     back_up
     change_everything
     run autogit-restore latest --force
@@ -362,7 +361,7 @@ a_restore_without_confirmation_changes_nothing() {
     expect_untouched
 }
 
-a_damaged_backup_is_not_restored_even_by_force() {
+a_damaged_backup_is_never_restored() {
     back_up
     rm "$backups/$output/data_gitlab_backup.tar"
     change_everything
@@ -378,7 +377,7 @@ a_backup_of_another_version_is_not_restored() {
     change_everything
     run autogit-restore latest --force
     expect_code 1
-    expect_error 'is of GitLab 16.11.0, and this is 17.0.1'
+    expect_error 'is from GitLab 16.11.0, but this is 17.0.1'
     expect_error 'GITLAB_VERSION=16.11.0-ce.0'
     expect_untouched
 }
@@ -395,7 +394,7 @@ a_restore_during_a_backup_is_refused() {
     expect_untouched
 }
 
-a_restore_that_fails_midway_says_where_things_stand() {
+a_failed_restore_reports_the_state() {
     back_up
     local name=$output
     change_everything
@@ -403,7 +402,7 @@ a_restore_that_fails_midway_says_where_things_stand() {
     run autogit-restore latest --force
     expect_code 1
     expect_error 'error: gitlab-backup could not restore the data'
-    expect_error 'GitLab does not serve anybody'
+    expect_error 'GitLab is stopped'
     expect_error "autogit-restore $name --force"
     expect_content "$world/etc/gitlab/gitlab-secrets.json" 'secret two'
     expect_no_leftovers
@@ -417,18 +416,18 @@ a_refused_configuration_is_reported() {
     expect_error 'GitLab refused the restored configuration'
 }
 
-faults_found_after_a_restore_are_reported_as_such() {
+problems_after_a_restore_are_reported() {
     back_up
     touch "$world/gitlab-rake.fails"
     run autogit-restore latest --force
     expect_code 1
-    expect_error 'is restored and GitLab runs, but its check finds faults'
+    expect_error 'is restored and GitLab runs, but its check found problems'
     [[ $errors != *'does not serve anybody'* ]] || broken "$errors"
 }
 
 # --- health -----------------------------------------------------------------------------------------
 
-all_is_well() {
+a_working_server_is_healthy() {
     run autogit-health
     expect_code 0
     [[ $output == 'ok      web server
@@ -436,13 +435,13 @@ ok      database, cache and storage
 ok      services: 2 running' ]] || broken "stdout: $output"
 }
 
-quiet_says_nothing_when_all_is_well() {
+quiet_prints_nothing_for_a_working_server() {
     run autogit-health --quiet
     expect_code 0
     [[ -z $output ]] || broken "stdout: $output"
 }
 
-a_service_that_is_down_is_named() {
+a_service_that_is_down_is_reported() {
     printf 'down: sidekiq: 3s, normally up; run: log: (pid 6) 9s\n' >>"$world/status"
     run autogit-health
     expect_code 1
@@ -450,14 +449,14 @@ a_service_that_is_down_is_named() {
         hint: gitlab-ctl restart sidekiq'
 }
 
-a_web_server_without_answer_is_named() {
+a_silent_web_server_is_reported() {
     touch "$world/healthcheck.fails"
     run autogit-health
     expect_code 1
     expect_output 'broken  web server: no answer'
 }
 
-a_failed_check_inside_gitlab_is_shown() {
+a_failed_check_of_gitlab_is_reported() {
     printf '{"status":"failed","db_check":[{"status":"failed","message":"no connection"}]}' >"$world/readiness"
     run autogit-health --quiet
     expect_code 1
@@ -465,14 +464,14 @@ a_failed_check_inside_gitlab_is_shown() {
     [[ $output != *'ok '* ]] || broken "stdout: $output"
 }
 
-a_readiness_that_cannot_be_asked_is_shown() {
+an_unreachable_readiness_url_is_reported() {
     rm "$world/readiness"
     run autogit-health
     expect_code 1
     expect_output 'curl: (7) Failed to connect'
 }
 
-nothing_running_is_not_well() {
+a_stopped_server_is_not_healthy() {
     : >"$world/status"
     run autogit-health
     expect_code 1
@@ -481,7 +480,7 @@ nothing_running_is_not_well() {
 
 # --- usage ------------------------------------------------------------------------------------------
 
-every_script_explains_itself() {
+every_script_has_a_help_text() {
     local script
     for script in autogit-backup autogit-restore autogit-health; do
         run "$script" --help
@@ -490,7 +489,7 @@ every_script_explains_itself() {
     done
 }
 
-wrong_usage_exits_with_two_and_a_hint() {
+wrong_usage_exits_with_2_and_a_hint() {
     local line
     for line in 'autogit-backup --all' 'autogit-backup list now' 'autogit-backup verify' \
         'autogit-restore' 'autogit-restore --yes' 'autogit-restore one two' 'autogit-health now'; do
@@ -501,9 +500,9 @@ wrong_usage_exits_with_two_and_a_hint() {
     done
 }
 
-# --- the run ----------------------------------------------------------------------------------------
+# --- running the tests ----------------------------------------------------------------------------------------
 
-# Every function but those of the world and the expectations is a test, in the order of the file.
+# Every function below the expectations is a test, in the order of the file.
 shopt -s extdebug
 tests=$(compgen -A function | while read -r name; do declare -F "$name"; done | sort --key 2n | awk '{ print $1 }' \
     | grep --invert-match --line-regexp --extended-regexp 'stand_in|new_world|run|back_up|back_up_at|change_everything|broken|expect_.*')
@@ -514,8 +513,8 @@ failed=0
 for test in $tests; do
     [[ $test == *"${1:-}"* ]] || continue
     rm -f "$temporary/why"
-    # In a subshell, so that the first expectation that does not hold ends this test and no other.
-    # Not as part of a condition, which would switch `errexit` off inside.
+    # In a subshell, so that a failed expectation ends only this test.
+    # Not inside a condition, which would switch `errexit` off.
     set +e
     (
         set -e

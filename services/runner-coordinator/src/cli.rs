@@ -1,4 +1,4 @@
-//! What can be typed. Two words and two flags do not earn a parser's dependency.
+//! The command line. Two commands and two options do not need a parser crate.
 
 use anyhow::bail;
 
@@ -8,8 +8,8 @@ Watch over the runners of an AutoGit installation
 Usage: runner-coordinator [COMMAND]
 
 Commands:
-  serve   Answer HTTP until told to stop (default)
-  health  Ask the coordinator on this machine whether it is alive; exit 0 if it is, 1 if not
+  serve   Serve HTTP until stopped (default)
+  health  Check whether the coordinator on this machine answers; exit 0 if it does, otherwise 1
 
 Options:
   -h, --help     Print this help
@@ -19,12 +19,12 @@ Environment:
   AUTOGIT_COORDINATOR_ADDRESS  Address to listen on, IP:PORT [default: 0.0.0.0:8080]
   DOCKER_HOST                  The Docker engine, unix:///PATH or tcp://HOST:PORT
                                [default: unix:///var/run/docker.sock]
-  AUTOGIT_REVISION             The commit this was built from, shown by /status
+  AUTOGIT_REVISION             The commit of the image, shown by /status
 
 Answers to GET:
-  /health  200 as long as the process is alive
-  /ready   200 when the Docker engine answers, 503 until then
-  /status  What the coordinator knows, as JSON
+  /health  200 while the process runs
+  /ready   200 if the Docker engine answers, otherwise 503
+  /status  The state of the coordinator, as JSON
 ";
 
 #[derive(Debug, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub fn parse(arguments: impl IntoIterator<Item = String>) -> anyhow::Result<Comm
     let mut command = None;
     for argument in arguments {
         let next = match argument.as_str() {
-            // Help and version win over whatever else is typed, as everywhere.
+            // As usual, help and version win over every other argument.
             "-h" | "--help" => return Ok(Command::Help),
             "-V" | "--version" => return Ok(Command::Version),
             "serve" => Command::Serve,
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_argument_is_named_with_the_way_out() {
+    fn an_unknown_argument_is_reported_with_a_hint() {
         let error = parsed("health --port").unwrap_err();
         assert_eq!(error, "unexpected argument `--port`\n\nhint: runner-coordinator --help");
     }

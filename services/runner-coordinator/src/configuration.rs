@@ -1,4 +1,4 @@
-//! The configuration, parsed once at the edge: what comes out of here is valid.
+//! The configuration, read once from the environment and valid from then on.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -14,8 +14,8 @@ pub struct Configuration {
     /// Where to listen.
     pub address: SocketAddr,
     pub engine: EngineAddress,
-    /// The commit the image was built from. It comes from the environment and not from the build,
-    /// because a binary that carries it would have to be compiled again for every commit.
+    /// The commit of the image. It comes from the environment, because a binary that contains it would have
+    /// to be compiled again for every commit.
     pub revision: Option<String>,
 }
 
@@ -29,7 +29,7 @@ pub enum EngineAddress {
 }
 
 impl Configuration {
-    /// An empty variable counts as absent: that is what `NAME: ${NAME:-}` in a compose file gives.
+    /// An empty variable counts as absent: `NAME: ${NAME:-}` in a compose file sets one.
     pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> anyhow::Result<Self> {
         let set = |name: &str| variable(name).filter(|value| !value.is_empty());
         let address = set(ADDRESS).unwrap_or_else(|| "0.0.0.0:8080".to_owned());
@@ -46,7 +46,7 @@ impl Configuration {
         Ok(Self { address, engine, revision: set(REVISION) })
     }
 
-    /// Where a process on the same machine reaches the service: nobody can connect to "any address".
+    /// The address for a client on the same machine, which cannot connect to `0.0.0.0`.
     pub fn local_address(&self) -> SocketAddr {
         let ip = match self.address.ip() {
             IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -63,7 +63,7 @@ impl EngineAddress {
             Some(("unix", path)) if path.len() > 1 && path.starts_with('/') => {
                 Ok(Self::Unix(path.to_owned()))
             }
-            Some(("unix", _)) => bail!("the path of a socket is absolute"),
+            Some(("unix", _)) => bail!("the path of the socket must be absolute"),
             Some(("tcp", host)) => {
                 let Some((name, port)) = host.rsplit_once(':') else {
                     bail!("the port is missing")
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn engine_addresses_are_taken_or_refused_with_a_reason() {
+    fn bad_engine_addresses_are_refused_with_a_reason() {
         let engine = |text| {
             configured(&[(ENGINE, text)]).map(|configuration| configuration.engine.to_string())
         };
@@ -134,7 +134,7 @@ mod tests {
         for (bad, reason) in [
             ("/var/run/docker.sock", "the scheme is missing"),
             ("ssh://host", "the scheme `ssh` is not supported"),
-            ("unix://docker.sock", "the path of a socket is absolute"),
+            ("unix://docker.sock", "the path of the socket must be absolute"),
             ("tcp://engine", "the port is missing"),
             ("tcp://:2375", "the host is missing or not a host name"),
             ("tcp://engine:0", "the port is not a number from 1 to 65535"),
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn the_service_is_reached_on_loopback_when_it_listens_everywhere() {
+    fn a_service_on_all_addresses_has_a_local_one() {
         for (listening, reached) in [
             ("0.0.0.0:9000", "127.0.0.1:9000"),
             ("[::]:9000", "[::1]:9000"),

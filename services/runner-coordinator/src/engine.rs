@@ -1,4 +1,4 @@
-//! The Docker engine, as far as the coordinator needs it so far: does it answer?
+//! The Docker engine. So far the coordinator only asks whether it answers.
 
 use std::error::Error as _;
 use std::time::Duration;
@@ -8,11 +8,11 @@ use bollard::{API_DEFAULT_VERSION, Docker};
 
 use crate::configuration::EngineAddress;
 
-/// How long the engine may take to answer. An orchestrator's own patience is seldom above 5 s, and
-/// an engine that needs longer for a ping starts no runner either.
+/// The time within which the engine must answer. Orchestrators rarely wait longer than 5 s for a probe, and an
+/// engine that is slower than this cannot start a runner either.
 pub const PING_LIMIT: Duration = Duration::from_secs(2);
 
-/// The limit of bollard itself; ours is shorter and covers connecting too.
+/// bollard's own limit; ours is shorter and includes connecting.
 const CLIENT_LIMIT_SECONDS: u64 = 30;
 
 #[derive(Debug, Clone)]
@@ -29,8 +29,7 @@ impl Engine {
         &self.address
     }
 
-    /// Succeeds when the engine answers in time; an error says in one line why it does not count
-    /// as reachable.
+    /// Succeeds if the engine answers in time. The error says in one line why it does not.
     pub async fn ping(&self) -> anyhow::Result<()> {
         let answer = async { self.connect()?.ping().await };
         match tokio::time::timeout(PING_LIMIT, answer).await {
@@ -41,8 +40,8 @@ impl Engine {
         .with_context(|| format!("the Docker engine at `{}` is not reachable", self.address))
     }
 
-    /// Connects anew each time: bollard looks for the socket when it connects, and the coordinator
-    /// may well be started before the engine.
+    /// Connects for each call: bollard needs the socket when it connects, and the coordinator may start before
+    /// the engine.
     fn connect(&self) -> Result<Docker, bollard::errors::Error> {
         match &self.address {
             EngineAddress::Unix(path) => {
@@ -55,13 +54,13 @@ impl Engine {
     }
 }
 
-/// The innermost error: the layers around it say "client error" and the like.
+/// The innermost error; the outer ones only say "client error" or similar.
 fn root_cause(error: &bollard::errors::Error) -> String {
     match error {
         bollard::errors::Error::DockerResponseServerError { status_code, .. } => {
             format!("it answered with status {status_code}")
         }
-        bollard::errors::Error::SocketNotFoundError(_) => "there is no such socket".to_owned(),
+        bollard::errors::Error::SocketNotFoundError(_) => "the socket does not exist".to_owned(),
         error => {
             let mut cause = error.source();
             let mut text = error.to_string();

@@ -1,7 +1,7 @@
 //! The runner coordinator of AutoGit: watches over the runners that work for the Git server.
 //!
-//! `main` turns the command line and the environment into one call, and its outcome into an exit
-//! code: 0 for success, 1 for a failure, 2 for a command line or an environment that makes no sense.
+//! `main` turns the command line and the environment into one call, and its result into an exit code: 0 for
+//! success, 1 for a failure, 2 for a wrong command line or environment.
 
 mod cli;
 mod configuration;
@@ -35,7 +35,7 @@ fn main() -> ExitCode {
 }
 
 fn with_configuration(run: impl FnOnce(Configuration) -> anyhow::Result<()>) -> ExitCode {
-    // A value that is not UTF-8 is a bad value, not an absent one: it stays visible in the error.
+    // Keep a value that is not UTF-8, so that the error shows it.
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     let variable = |name: &str| env::var_os(name).map(|value| value.to_string_lossy().into_owned());
     match Configuration::from_environment(variable) {
@@ -48,7 +48,7 @@ fn with_configuration(run: impl FnOnce(Configuration) -> anyhow::Result<()>) -> 
 }
 
 fn say(text: &str) -> ExitCode {
-    // A reader that went away (`… --help | head -1`) has read all it wanted.
+    // Ignore a closed pipe, as in `… --help | head -1`.
     let _ = std::io::stdout().lock().write_all(text.as_bytes());
     ExitCode::SUCCESS
 }

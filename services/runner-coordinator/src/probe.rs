@@ -8,10 +8,10 @@ use anyhow::{Context as _, bail};
 
 use crate::configuration::Configuration;
 
-/// The service answers `/health` from memory: one that needs longer is stuck.
+/// The service answers `/health` from memory. If it takes longer than this, it is stuck.
 const LIMIT: Duration = Duration::from_secs(2);
 
-/// More than the head of any answer of ours.
+/// Larger than the head of any answer.
 const HEAD_BYTES: u64 = 4096;
 
 pub fn health(configuration: &Configuration) -> anyhow::Result<()> {
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_status_is_read_from_the_first_line_alone() {
+    fn the_status_comes_from_the_first_line() {
         for (answer, status) in [
             ("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", Some(200)),
             ("HTTP/1.0 503 Service Unavailable\r\n\r\nHTTP/1.1 200 OK", Some(503)),

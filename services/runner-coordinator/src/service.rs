@@ -1,4 +1,4 @@
-//! The HTTP service: what each path answers, and the life of the process.
+//! The HTTP service: its paths, its start and its end.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -24,24 +24,24 @@ struct Coordinator {
 
 pub fn run(configuration: Configuration) -> anyhow::Result<()> {
     tracing_subscriber::fmt().json().flatten_event(true).with_target(false).init();
-    // One thread: the work is waiting, and the engine does the heavy part.
+    // One thread is enough: the service mostly waits for the engine.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
     let outcome = runtime.block_on(serve(configuration));
-    // A name that is still being looked up must not hold the end up, as dropping the runtime would.
+    // Dropping the runtime would wait for a name lookup that is still running.
     runtime.shutdown_background();
     outcome
 }
 
 async fn serve(configuration: Configuration) -> anyhow::Result<()> {
-    // Before the listener: a signal that comes as soon as someone can connect must count.
+    // Before the listener, so that no signal is lost once a client can connect.
     let stop = shutdown::requested().context("cannot listen to signals")?;
     let listener = TcpListener::bind(configuration.address)
         .await
         .with_context(|| format!("cannot listen on `{}`", configuration.address))?;
-    let address = listener.local_addr().context("cannot tell the address listened on")?;
+    let address = listener.local_addr().context("cannot read the address of the listener")?;
     info!(%address, engine = %configuration.engine, version = VERSION, "listening");
     shutdown::serve_until(listener, router(configuration), stop, shutdown::LIMIT).await
 }
@@ -67,7 +67,7 @@ struct Health {
     status: &'static str,
 }
 
-/// Asks nobody else: a restart of this process mends no engine.
+/// Does not ask the engine, because restarting this process would not repair it.
 async fn health() -> Json<Health> {
     Json(Health { status: "ok" })
 }

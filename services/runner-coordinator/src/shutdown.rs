@@ -1,4 +1,4 @@
-//! Stopping: accept nothing new, let running requests finish, but not for ever.
+//! Stops the service: accepts no new requests, and lets running ones finish within a limit.
 
 use std::io;
 use std::time::Duration;
@@ -10,12 +10,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tracing::{info, warn};
 
-/// How long running requests may take to finish. Docker kills a container 10 s after it asked it
-/// to stop; no request of ours takes longer than the engine's limit of 2 s.
+/// The time within which running requests must finish. Docker kills a container 10 s after asking it to stop,
+/// and no request takes longer than the engine's limit of 2 s.
 pub const LIMIT: Duration = Duration::from_secs(10);
 
-/// Resolves on SIGTERM or SIGINT. The signals are caught from the moment this returns: as process
-/// one of a container, nothing else would stop us.
+/// Resolves on SIGTERM or SIGINT. The signals are caught as soon as this returns: for process 1 of a container
+/// they have no default action.
 pub fn requested() -> io::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -44,7 +44,7 @@ pub async fn serve_until(
     let out_of_time = async {
         match stopped.await {
             Ok(()) => tokio::time::sleep(limit).await,
-            // The server ended by itself and took the sender along: its own result counts.
+            // The server ended by itself and dropped the sender, so its own result counts.
             Err(_) => std::future::pending().await,
         }
     };
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_request_that_never_ends_does_not_stop_the_stop() {
+    async fn an_endless_request_does_not_prevent_stopping() {
         let (listener, address) = listener().await;
         let router = Router::new().route("/", get(std::future::pending::<()>));
         let begun = Instant::now();

@@ -31,7 +31,7 @@ fn health_and_ready_are_different_questions() {
         json!({
             "status": "unavailable",
             "reason": "the Docker engine at `unix:///nonexistent/docker.sock` is not reachable: \
-                       there is no such socket",
+                       the socket does not exist",
         })
     );
 }

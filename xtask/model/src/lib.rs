@@ -1,6 +1,5 @@
 //! The nouns: values that parse, print and compare. Nothing here decides or touches the world.
 
-pub mod bench;
 pub mod build;
 pub mod cache_records;
 pub mod channel;

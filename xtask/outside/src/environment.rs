@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 
 use xtask_model::config::SecretSource;
 use xtask_model::facts::{Environment, GitHub};
@@ -116,6 +116,24 @@ pub fn root() -> Result<PathBuf> {
                 .hint("cd to the repository and type `cargo xtask build`")
         )
     })
+}
+
+/// The variables that cargo sets for the program it runs. A cargo that inherits them runs build scripts again
+/// that watch one, and compiles all that depends on those crates.
+pub fn set_by_cargo() -> impl Iterator<Item = String> {
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    names.filter(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"))
+}
+
+/// The arguments of this process.
+pub fn arguments() -> impl Iterator<Item = String> {
+    std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned())
+}
+
+/// This very program, to be run once more.
+pub fn own_program() -> Result<String> {
+    let path = std::env::current_exe().context("the path of this program is not known")?;
+    Ok(path.to_string_lossy().into_owned())
 }
 
 /// Where cargo and xtask put what can be made again: `CARGO_TARGET_DIR`, else `target`.

@@ -102,14 +102,11 @@ pub fn tiers(
     Ok(tiers)
 }
 
-/// The platforms whose images a service's tiers are to have.
+/// The platforms that a service's tiers need images for.
 fn platforms(facts: &Facts, service: &ServiceName) -> Vec<Platform> {
-    let own = facts.config.services.get(service).and_then(|own| own.platforms.as_ref());
-    let configured = own.unwrap_or(&facts.config.platforms);
-    if configured.is_empty() {
-        environment::own_platform().into_iter().collect()
-    } else {
-        configured.clone()
+    match facts.config.platforms(service) {
+        [] => environment::own_platform().into_iter().collect(),
+        platforms => platforms.to_vec(),
     }
 }
 

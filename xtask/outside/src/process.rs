@@ -12,7 +12,7 @@ use anyhow::{Context, Result, anyhow, bail};
 
 use xtask_model::invocation::Invocation;
 
-use super::interrupt;
+use super::{environment, interrupt};
 
 /// How long a child may take to leave after a polite signal.
 const GRACE: Duration = Duration::from_secs(5);
@@ -130,6 +130,22 @@ impl Runner {
         }
     }
 
+    /// Runs another program of ours in place of this one: it gets the terminal and the interrupt, and is
+    /// left to end by itself. Returns its exit code.
+    pub fn delegate(&self, call: &Invocation) -> Result<Option<i32>> {
+        let handle = start(call, &self.expression(call).stdin_null())?;
+        let mut told = false;
+        loop {
+            if let Some(output) = handle.wait_timeout(Duration::from_millis(25))? {
+                return Ok(output.status.code());
+            }
+            if interrupt::wanted() && !told {
+                signal_group(&handle, false);
+                told = true;
+            }
+        }
+    }
+
     /// Runs to the end and gives each line of its standard error to `watch`, which is also asked
     /// every quarter of a second when no line comes. Returns the exit code, or `None` when `watch`
     /// stopped it.
@@ -207,6 +223,9 @@ impl Runner {
             super::terminal::trace(&format!("$ {call}"));
         }
         let mut expression = duct::cmd(&call.program, &call.arguments).dir(&self.folder);
+        if call.program == "cargo" {
+            expression = environment::set_by_cargo().fold(expression, |e, name| e.env_remove(name));
+        }
         for (name, value) in self.variables.iter().chain(&call.environment) {
             expression = expression.env(name, value);
         }

@@ -152,33 +152,6 @@ pub fn runs(running: Running, is_private: bool, choice: EngineChoice) -> bool {
     running.registry && running.servers && engine
 }
 
-/// Where checks that empty the engine may run: only on the lab's own engine.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ground {
-    Private,
-    /// The same, with `sudo`.
-    PrivateBySudo,
-    /// There is only an existing engine; the text says why there is no private one.
-    Existing(String),
-    /// There is no engine; the text says why.
-    Nowhere(String),
-}
-
-/// Decides where the checks of the lab run.
-pub fn ground(world: &World, may_install: bool) -> Ground {
-    let Err(no_private) = plan(world, EngineChoice::Private, may_install) else {
-        return Ground::Private;
-    };
-    let as_root = World { root: true, ..world.clone() };
-    if world.sudo && !world.root && plan(&as_root, EngineChoice::Private, may_install).is_ok() {
-        return Ground::PrivateBySudo;
-    }
-    match plan(world, EngineChoice::Existing, may_install) {
-        Ok(_) => Ground::Existing(no_private.message),
-        Err(_) => Ground::Nowhere(no_private.message),
-    }
-}
-
 /// Decides how to bring the lab up.
 pub fn plan(world: &World, choice: EngineChoice, may_install: bool) -> Result<LabPlan, Failure> {
     let (private, engine_reason) = engine(world, choice)?;

@@ -144,22 +144,6 @@ fn no_package_is_named_twice() {
 }
 
 #[test]
-fn destructive_checks_need_the_labs_own_engine() {
-    let mut world = bare_debian();
-    assert_eq!(ground(&world, true), Ground::Private);
-    world.root = false;
-    world.sudo = true;
-    assert_eq!(ground(&world, true), Ground::PrivateBySudo);
-    world.sudo = false;
-    let why = "the lab's own engine needs root, and a private engine was requested";
-    assert_eq!(ground(&world, true), Ground::Nowhere(why.to_owned()));
-    world.engine = Some(FoundEngine { version: "28.0.4".to_owned() });
-    world.programs = Program::ALL.to_vec();
-    world.bases.clear();
-    assert_eq!(ground(&world, true), Ground::Existing(why.to_owned()));
-}
-
-#[test]
 fn a_lab_with_the_requested_engine_is_ready() {
     let all = Running { registry: true, servers: true, engine: true };
     let none = Running { engine: false, ..all };

@@ -109,7 +109,7 @@ mod tests {
         };
         let repository = Repository::new("o/r").unwrap();
         let git = Git { revision: "abc".to_owned(), time: 1_767_323_045, ..Git::default() };
-        let digest = Digest::nil();
+        let digest = Digest::new(format!("sha256:{}", "0".repeat(64))).unwrap();
         let known = Subject {
             licenses: Some("Apache-2.0"),
             repository: Some(&repository),
@@ -160,7 +160,7 @@ mod tests {
         assert_eq!(of("debian"), ("docker.io/library/debian".to_owned(), None));
         assert_eq!(of("gitlab/ce:16"), ("docker.io/gitlab/ce:16".to_owned(), None));
         assert_eq!(of("ghcr.io/o/r:1"), ("ghcr.io/o/r:1".to_owned(), None));
-        let digest = Digest::nil().to_string();
+        let digest = format!("sha256:{}", "0".repeat(64));
         let pinned = format!("debian:12@{digest}");
         assert_eq!(of(&pinned), (format!("docker.io/library/{pinned}"), Some(digest)));
     }

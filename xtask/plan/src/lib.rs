@@ -1,7 +1,6 @@
 //! Decisions: pure functions from facts to steps, each with its reason. They open no file, run no
 //! process and read no clock.
 
-pub mod bench;
 pub mod build;
 pub mod builder;
 pub mod cache;

@@ -1,7 +1,6 @@
 //! Rendering: plans, records and failures as text, JSON or Markdown. It never prints.
 
 pub mod bake;
-pub mod bench;
 pub mod build;
 pub mod build_failure;
 pub mod columns;
@@ -17,7 +16,6 @@ pub mod retention;
 mod sample;
 mod steps;
 pub mod table;
-pub mod test_log;
 pub mod tiers;
 pub mod verify;
 pub mod workflow;

@@ -1,17 +1,17 @@
 //! The command line: what can be typed, and nothing of what it does.
 
 mod keeping;
-mod testing;
 
 use clap::{Parser, Subcommand};
 
 pub use crate::options::{Format, Global};
 pub use crate::task::build::Build;
 pub use crate::task::cache::Cache;
+pub use crate::task::lab::Lab;
 pub use crate::task::push::Push;
 pub use crate::task::release::Release;
+pub use crate::task::tools::{Bench, Part, Test};
 pub use keeping::{Backend, Doctor, Prune, PruneCommand, Verify};
-pub use testing::{Bench, Lab, Test};
 
 /// Builds, publishes and keeps the container images of this repository.
 #[derive(Debug, Parser)]

@@ -14,7 +14,7 @@ use crate::model::token::Secret;
 use crate::outside::lab::{Place, down, servers, world};
 use crate::outside::registry::{Client, Options};
 
-pub use up::{planned, up, where_checks_run};
+pub use up::{planned, seen, up};
 
 /// Brings the lab up where `--lab` asks for it. From then on processes use its engine.
 pub fn enter(command: &mut Command) -> Result<()> {

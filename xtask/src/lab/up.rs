@@ -9,9 +9,7 @@ use crate::model::lab::{EngineChoice, EngineState, STATE_SCHEMA, State};
 use crate::model::reference::Reference;
 use crate::outside::lab::{Place, bases, engine, install, runner_for, servers, world};
 use crate::outside::{environment, gather, terminal};
-use crate::plan::lab::{
-    Action, Base, FoundEngine, Ground, LabPlan, Program, World, ground, plan, runs,
-};
+use crate::plan::lab::{Action, Base, FoundEngine, LabPlan, Program, World, plan, runs};
 
 use crate::command::Command;
 
@@ -122,16 +120,14 @@ fn look(command: &Command, place: &Place, wanted: &BTreeSet<String>) -> Result<(
     Ok((world, state))
 }
 
-/// What `lab up` would do now.
-pub fn planned(command: &Command, choice: EngineChoice) -> Result<LabPlan> {
-    let (world, _) = look(command, &Place::new(&command.target), &wanted_bases(command)?)?;
-    Ok(plan(&world, choice, !command.global.no_install)?)
+/// What this machine has for a lab.
+pub fn seen(command: &Command) -> Result<World> {
+    look(command, &Place::new(&command.target), &wanted_bases(command)?).map(|(world, _)| world)
 }
 
-/// Where the checks of the lab can run.
-pub fn where_checks_run(command: &Command) -> Result<Ground> {
-    let (world, _) = look(command, &Place::new(&command.target), &wanted_bases(command)?)?;
-    Ok(ground(&world, !command.global.no_install))
+/// What `lab up` would do now.
+pub fn planned(command: &Command, choice: EngineChoice) -> Result<LabPlan> {
+    Ok(plan(&seen(command)?, choice, !command.global.no_install)?)
 }
 
 /// The lab as it would be once it is up; what that takes is told, and nothing is done.

@@ -1,26 +1,49 @@
-//! `cargo xtask lab`: brings up, shows and takes down a whole world on this machine.
+//! `cargo xtask lab`: starts, shows and stops the lab on this machine.
 
 use anyhow::Result;
+use clap::Subcommand;
 use serde_json::json;
 
-use crate::cli::{Format, Lab};
+use crate::command::Command;
 use crate::lab::{leave, planned, up};
 use crate::model::failure::Exit;
 use crate::model::lab::{
-    BaseStatus, EngineState, EngineStatus, RegistryStatus, Running, ServersStatus, Status,
+    BaseStatus, EngineChoice, EngineState, EngineStatus, RegistryStatus, Running, ServersStatus,
+    Status,
 };
+use crate::options::Format;
 use crate::outside::lab::{Place, down, runner_for, world};
 use crate::outside::terminal;
 use crate::report;
 
-use super::Start;
+use super::tools::{self, Bench};
 
-pub fn run(start: &Start, command: &Lab) -> Result<Exit> {
-    let format = start.human_or_json()?;
-    start.gathers_no_facts("lab")?;
-    match command {
-        Lab::Up { engine } if start.global.dry_run => {
-            let plan = planned(start, *engine)?;
+#[derive(Debug, Clone, Subcommand)]
+pub enum Lab {
+    /// Start everything that is not running yet
+    Up {
+        /// The engine to use
+        #[arg(long, value_enum, default_value_t = EngineChoice::Auto)]
+        engine: EngineChoice,
+    },
+    /// Stop everything that `up` started
+    Down {
+        /// Also delete the lab's data: images, caches, stand-in bases
+        #[arg(long)]
+        purge: bool,
+    },
+    /// Show what is running, and where
+    Status,
+    /// Measure pushes and releases against the commands that people type today; writes docs/performance.md
+    Bench(Bench),
+}
+
+pub fn run(command: &Command, options: &Lab) -> Result<Exit> {
+    let format = command.human_or_json()?;
+    command.gathers_no_facts("lab")?;
+    match options {
+        Lab::Up { engine } if command.global.dry_run => {
+            let plan = planned(command, *engine)?;
             terminal::data(&match format {
                 Format::Json => format!("{}\n", serde_json::to_string_pretty(&plan)?),
                 _ => report::lab::plan(&plan),
@@ -28,35 +51,35 @@ pub fn run(start: &Start, command: &Lab) -> Result<Exit> {
             Ok(Exit::Done)
         }
         Lab::Up { engine } => {
-            up(start, *engine)?;
-            show_status(start, format)
+            up(command, *engine)?;
+            show_status(command, format)
         }
-        // `task::run` hands the benchmark to its own task.
-        Lab::Status | Lab::Bench(_) => show_status(start, format),
-        Lab::Down { purge } => take_down(start, *purge, format),
+        Lab::Status => show_status(command, format),
+        Lab::Bench(_) => tools::hand_over(command),
+        Lab::Down { purge } => take_down(command, *purge, format),
     }
 }
 
-fn take_down(start: &Start, purge: bool, format: Format) -> Result<Exit> {
-    let place = Place::new(&start.target);
+fn take_down(command: &Command, purge: bool, format: Format) -> Result<Exit> {
+    let place = Place::new(&command.target);
     let steps = down::foreseen(&place, purge);
-    if !start.global.dry_run {
-        leave(start)?;
+    if !command.global.dry_run {
+        leave(command)?;
         if purge {
             down::purge(&place)?;
         }
-        start.say("the lab is down");
+        command.say("the lab is down");
     }
     if format == Format::Json {
         terminal::data(&format!("{}\n", serde_json::to_string_pretty(&json!({ "steps": steps }))?));
-    } else if start.global.dry_run {
+    } else if command.global.dry_run {
         terminal::data(&steps.iter().flat_map(|step| [step, "\n"]).collect::<String>());
     }
     Ok(Exit::Done)
 }
 
-fn show_status(start: &Start, format: Format) -> Result<Exit> {
-    let status = status(start);
+fn show_status(command: &Command, format: Format) -> Result<Exit> {
+    let status = status(command);
     let text = match format {
         Format::Json => format!("{}\n", serde_json::to_string_pretty(&status)?),
         _ => report::lab::status(&status),
@@ -65,8 +88,8 @@ fn show_status(start: &Start, format: Format) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn status(start: &Start) -> Status {
-    let place = Place::new(&start.target);
+fn status(command: &Command) -> Status {
+    let place = Place::new(&command.target);
     let state = place.state();
     let running = world::running(&place, state.as_ref());
     let host = state.as_ref().and_then(|state| state.engine_host().map(str::to_owned));
@@ -76,7 +99,7 @@ fn status(start: &Start) -> Status {
     });
     let version = state.as_ref().and_then(|state| {
         let answers = running.engine || !state.is_private();
-        answers.then(|| world::engine_version(&runner_for(&start.runner, state))).flatten()
+        answers.then(|| world::engine_version(&runner_for(&command.runner, state))).flatten()
     });
     let on = |port: u16| format!("http://127.0.0.1:{port}");
     let ports = state.as_ref().map(|state| state.ports);

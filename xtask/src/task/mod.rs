@@ -1,6 +1,5 @@
 //! The commands. One file tells the story of one command; what they share is how a command starts.
 
-mod bench;
 pub mod build;
 pub mod cache;
 mod check;
@@ -11,13 +10,13 @@ pub mod prune;
 pub mod push;
 pub mod release;
 mod smoked;
-pub mod test;
+pub mod tools;
 mod untagged;
 pub mod verify;
 
 use anyhow::Result;
 
-use crate::cli::{Cli, Command, Lab};
+use crate::cli::{Cli, Command};
 use crate::command::Command as Start;
 use crate::model::failure::Exit;
 
@@ -33,8 +32,7 @@ pub fn run(cli: Cli) -> Result<Exit> {
         Command::Doctor(options) => doctor::run(start, &options),
         Command::Prune(options) => prune::run(start, &options),
         Command::Cache { command } => cache::run(start, &command),
-        Command::Lab { command: Lab::Bench(options) } => bench::run(start, &options),
         Command::Lab { command } => lab::run(&start, &command),
-        Command::Test(options) => test::run(&start, &options),
+        Command::Test(_) => tools::hand_over(&start),
     }
 }

@@ -15,7 +15,6 @@ mod build_plan;
 mod commands;
 mod engines;
 mod lab;
-mod lab_plan;
 mod layers;
 mod login;
 mod policy;

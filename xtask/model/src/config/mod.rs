@@ -116,8 +116,8 @@ impl Retention {
             grace_hours: section.number("grace-hours", 1..=8760)?.unwrap_or(defaults.grace_hours),
             keep_last: section.number("keep-last", 0..=1000)?.unwrap_or(defaults.keep_last),
             keep: section
-                .list::<Tag>("keep")?
-                .map_or(defaults.keep, |tags| tags.iter().map(ToString::to_string).collect()),
+                .list("keep", |text| Tag::new(text).map(String::from))?
+                .unwrap_or(defaults.keep),
             max_share: section.share("max-share")?.unwrap_or(defaults.max_share),
             max_deletions: section.number("max-deletions", 1..=1_000_000)?,
         };
@@ -194,29 +194,33 @@ impl Config {
         let config = Self {
             registry: images.parsed("registry")?.unwrap_or(defaults.registry),
             repository: images.parsed("repository")?,
-            platforms: images.list("platforms")?.unwrap_or_default(),
+            platforms: images.list("platforms", str::parse)?.unwrap_or_default(),
             size_limit: images.parsed("size-limit")?,
             own_size_limit: images.parsed("own-size-limit")?,
             minimum_hit_rate: images
                 .share("minimum-hit-rate")?
                 .unwrap_or(defaults.minimum_hit_rate),
-            builder: images.parsed::<Plain>("builder")?.map(|plain| plain.0),
+            builder: images.read("builder", plain)?,
             sbom: images.boolean("sbom")?.unwrap_or_default(),
             signed: images.parsed("signed")?,
             retention: images
                 .section("retention")?
                 .map_or(Ok(defaults.retention), Retention::read)?,
             release_branches: images
-                .list::<Plain>("release-branches")?
-                .map_or(defaults.release_branches, |names| {
-                    names.into_iter().map(|name| name.0).collect()
-                }),
+                .list("release-branches", plain)?
+                .unwrap_or(defaults.release_branches),
             licenses: None,
             services,
             places,
         };
         images.finish()?;
         Ok(config)
+    }
+
+    /// The platforms of a service's published images; none means the builder's own.
+    pub fn platforms(&self, service: &ServiceName) -> &[Platform] {
+        let own = self.services.get(service).and_then(|own| own.platforms.as_ref());
+        own.unwrap_or(&self.platforms)
     }
 
     /// The configuration of `service`, or the defaults.
@@ -265,14 +269,12 @@ impl ServiceConfig {
         let config = Self {
             description: section.parsed("description")?,
             licenses: section.parsed("licenses")?,
-            build_args: section.pairs("build-args", build_argument)?,
-            secrets: section
-                .pairs("secrets", |id, text| secret_source(id, text).map(drop))?
-                .into_iter()
-                .filter_map(|(id, text)| Some((id.clone(), secret_source(&id, &text).ok()?)))
-                .collect(),
-            target: section.parsed::<Plain>("target")?.map(|plain| plain.0),
-            platforms: section.list("platforms")?,
+            build_args: section.pairs("build-args", |name, value| {
+                build_argument(name, value).map(|()| value.to_owned())
+            })?,
+            secrets: section.pairs("secrets", secret_source)?,
+            target: section.read("target", plain)?,
+            platforms: section.list("platforms", str::parse)?,
             size_limit: section.parsed("size-limit")?,
             own_size_limit: section.parsed("own-size-limit")?,
             smoke_test: section.section("smoke-test")?.map(smoke_test::read).transpose()?,
@@ -282,18 +284,13 @@ impl ServiceConfig {
     }
 }
 
-/// A word that buildx's comma-separated flags cannot misread.
-struct Plain(String);
-
-impl std::str::FromStr for Plain {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-        if !text.is_empty() && text.chars().all(allowed) && !text.starts_with('-') {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(format!("`{}`: expected letters, digits, `.`, `_` and `-`", text.escape_debug()))
-        }
+/// Reads a word that buildx's comma-separated flags cannot misread.
+fn plain(text: &str) -> Result<String, String> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if !text.is_empty() && text.chars().all(allowed) && !text.starts_with('-') {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("`{}`: expected letters, digits, `.`, `_` and `-`", text.escape_debug()))
     }
 }
 
@@ -325,11 +322,11 @@ pub fn build_argument(name: &str, value: &str) -> Result<(), String> {
 
 /// Reads where a build secret comes from: `env:NAME` or `file:PATH`.
 pub fn secret_source(id: &str, text: &str) -> Result<SecretSource, String> {
-    id.parse::<Plain>().map(drop)?;
-    let plain = |value: &str| !value.is_empty() && !value.contains([',', '"', '\n', '\r']);
+    plain(id)?;
+    let is_plain = |value: &str| !value.is_empty() && !value.contains([',', '"', '\n', '\r']);
     match text.split_once(':') {
-        Some(("env", name)) if plain(name) => Ok(SecretSource::Env(name.to_owned())),
-        Some(("file", path)) if plain(path) => Ok(SecretSource::File(path.to_owned())),
+        Some(("env", name)) if is_plain(name) => Ok(SecretSource::Env(name.to_owned())),
+        Some(("file", path)) if is_plain(path) => Ok(SecretSource::File(path.to_owned())),
         _ => Err(format!("`{}`: expected `env:NAME` or `file:PATH`", text.escape_debug())),
     }
 }

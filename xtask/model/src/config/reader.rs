@@ -84,25 +84,26 @@ impl<'i> Section<'i> {
         T: FromStr,
         T::Err: Display,
     {
+        self.read(key, str::parse)
+    }
+
+    /// A string that `read` accepts.
+    pub fn read<T, E: Display>(
+        &mut self,
+        key: &'static str,
+        read: impl Fn(&str) -> Result<T, E>,
+    ) -> Result<Option<T>, Failure> {
         let Some(value) = self.take(key) else { return Ok(None) };
-        self.parse_one(value, key).map(Some)
-    }
-
-    fn parse_one<T>(&self, value: &'i Value<'i>, key: &str) -> Result<T, Failure>
-    where
-        T: FromStr,
-        T::Err: Display,
-    {
         let text = self.text_of(value, key, "a string")?;
-        text.parse().map_err(|error| self.wrong(value, key, error))
+        read(text).map(Some).map_err(|error| self.wrong(value, key, error))
     }
 
-    /// An array of strings that each parse as `T`.
-    pub fn list<T>(&mut self, key: &'static str) -> Result<Option<Vec<T>>, Failure>
-    where
-        T: FromStr,
-        T::Err: Display,
-    {
+    /// An array of different strings that `read` accepts.
+    pub fn list<T, E: Display>(
+        &mut self,
+        key: &'static str,
+        read: impl Fn(&str) -> Result<T, E>,
+    ) -> Result<Option<Vec<T>>, Failure> {
         let Some(value) = self.take(key) else { return Ok(None) };
         let DeValue::Array(items) = value.get_ref() else {
             return Err(self.mismatch(value, key, "an array of strings"));
@@ -115,7 +116,7 @@ impl<'i> Section<'i> {
                 return Err(self.wrong(item, key, format!("`{text}` is listed twice")));
             }
             seen.push(text);
-            list.push(self.parse_one(item, key)?);
+            list.push(read(text).map_err(|error| self.wrong(item, key, error))?);
         }
         Ok(Some(list))
     }
@@ -168,12 +169,12 @@ impl<'i> Section<'i> {
         }
     }
 
-    /// A table whose keys are free and whose values are strings; `check` refuses an entry.
-    pub fn pairs(
+    /// A table with any keys and with strings that `read` accepts.
+    pub fn pairs<T>(
         &mut self,
         key: &'static str,
-        check: impl Fn(&str, &str) -> Result<(), String>,
-    ) -> Result<BTreeMap<String, String>, Failure> {
+        read: impl Fn(&str, &str) -> Result<T, String>,
+    ) -> Result<BTreeMap<String, T>, Failure> {
         let Some(value) = self.take(key) else { return Ok(BTreeMap::new()) };
         let DeValue::Table(table) = value.get_ref() else {
             return Err(self.mismatch(value, key, "a table of strings"));
@@ -182,8 +183,8 @@ impl<'i> Section<'i> {
         for (name, value) in table {
             let (name, inner) = (name.get_ref().as_ref(), format!("{key}.{}", name.get_ref()));
             let text = self.text_of(value, &inner, "a string")?;
-            check(name, text).map_err(|problem| self.wrong(value, &inner, problem))?;
-            pairs.insert(name.to_owned(), text.to_owned());
+            let read = read(name, text).map_err(|problem| self.wrong(value, &inner, problem))?;
+            pairs.insert(name.to_owned(), read);
         }
         Ok(pairs)
     }

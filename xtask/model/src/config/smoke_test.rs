@@ -80,23 +80,14 @@ pub(super) fn read(mut section: Section<'_>) -> Result<SmokeTest, Failure> {
     let stop_timeout = section.number("stop-timeout-seconds", 1..=600)?;
     let config = SmokeTest {
         port: port.and_then(|port| u16::try_from(port).ok()),
-        path: section.parsed::<UrlPath>("path")?.map_or(defaults.path, |path| path.0),
+        path: section.read("path", absolute_path)?.unwrap_or(defaults.path),
         status: status.and_then(|s| u16::try_from(s).ok()).unwrap_or(defaults.status),
         body: section.parsed("body")?,
-        capabilities: section
-            .list::<Capability>("capabilities")?
-            .unwrap_or_default()
-            .into_iter()
-            .map(|capability| capability.0)
-            .collect(),
+        capabilities: section.list("capabilities", capability)?.unwrap_or_default(),
         read_only: section.boolean("read-only")?.unwrap_or(defaults.read_only),
-        tmpfs: section
-            .list::<UrlPath>("tmpfs")?
-            .unwrap_or_default()
-            .into_iter()
-            .map(|path| path.0)
-            .collect(),
-        environment: section.pairs("environment", variable)?,
+        tmpfs: section.list("tmpfs", absolute_path)?.unwrap_or_default(),
+        environment: section
+            .pairs("environment", |name, value| variable(name, value).map(|()| value.to_owned()))?,
         timeout: timeout.map_or(defaults.timeout, Duration::from_secs),
         stop_timeout: stop_timeout.map_or(defaults.stop_timeout, Duration::from_secs),
     };
@@ -104,18 +95,13 @@ pub(super) fn read(mut section: Section<'_>) -> Result<SmokeTest, Failure> {
     Ok(config)
 }
 
-/// An absolute path without spaces, commas or control characters.
-struct UrlPath(String);
-
-impl std::str::FromStr for UrlPath {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        let allowed = |c: char| c.is_ascii_graphic() && c != ',';
-        if text.starts_with('/') && text.chars().all(allowed) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(format!("`{}`: expected a path that begins with `/`", text.escape_debug()))
-        }
+/// Reads an absolute path without spaces, commas or control characters.
+fn absolute_path(text: &str) -> Result<String, String> {
+    let allowed = |c: char| c.is_ascii_graphic() && c != ',';
+    if text.starts_with('/') && text.chars().all(allowed) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("`{}`: expected a path that begins with `/`", text.escape_debug()))
     }
 }
 
@@ -164,21 +150,16 @@ const CAPABILITIES: [&str; 41] = [
     "WAKE_ALARM",
 ];
 
-/// A Linux capability as the engine names it, without `CAP_`.
-struct Capability(String);
-
-impl std::str::FromStr for Capability {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        if CAPABILITIES.contains(&text) {
-            return Ok(Self(text.to_owned()));
-        }
-        let upper = text.to_ascii_uppercase();
-        let near = nearest(upper.strip_prefix("CAP_").unwrap_or(&upper), CAPABILITIES);
-        let advice = near.map_or_else(
-            || "expected a capability, such as `CHOWN`".to_owned(),
-            |near| format!("did you mean `{near}`?"),
-        );
-        Err(format!("`{}`: {advice}", text.escape_debug()))
+/// Reads a Linux capability as the engine names it, without `CAP_`.
+fn capability(text: &str) -> Result<String, String> {
+    if CAPABILITIES.contains(&text) {
+        return Ok(text.to_owned());
     }
+    let upper = text.to_ascii_uppercase();
+    let near = nearest(upper.strip_prefix("CAP_").unwrap_or(&upper), CAPABILITIES);
+    let advice = near.map_or_else(
+        || "expected a capability, such as `CHOWN`".to_owned(),
+        |near| format!("did you mean `{near}`?"),
+    );
+    Err(format!("`{}`: {advice}", text.escape_debug()))
 }

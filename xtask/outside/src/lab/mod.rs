@@ -4,7 +4,6 @@
 pub mod bases;
 pub mod down;
 pub mod engine;
-pub mod front;
 pub mod install;
 mod left_behind;
 pub mod servers;

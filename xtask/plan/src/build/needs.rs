@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use crate::builder::{Needs, Several};
 use xtask_model::channel::Channel;
-use xtask_model::config::ServiceConfig;
 use xtask_model::facts::{Facts, ServiceFacts};
 use xtask_model::platform::Platform;
+use xtask_model::service::ServiceName;
 
 use super::options::{BuildOptions, Purpose};
 
@@ -20,9 +20,8 @@ pub(super) fn needs(
     if !options.purpose.makes_image() {
         return Needs::default();
     }
-    let lists = chosen.iter().map(|(service, _)| {
-        platforms(facts, options, channel, facts.config.services.get(&service.name)).0
-    });
+    let lists =
+        chosen.iter().map(|(service, _)| platforms(facts, options, channel, &service.name).0);
     let several_platforms = match lists.clone().any(|list| list.len() > 1) {
         false => Several::No,
         true if loads(options, channel) => Several::Loaded,
@@ -42,15 +41,15 @@ pub(super) fn platforms<'f>(
     facts: &'f Facts,
     options: &'f BuildOptions,
     channel: Channel,
-    own: Option<&'f ServiceConfig>,
+    service: &ServiceName,
 ) -> (&'f [Platform], &'static str) {
-    let own = own.and_then(|own| own.platforms.as_deref());
-    match own.unwrap_or(&facts.config.platforms) {
+    let has_own = facts.config.services.get(service).is_some_and(|own| own.platforms.is_some());
+    match facts.config.platforms(service) {
         _ if !options.platforms.is_empty() => (&options.platforms, "set by `--platform`"),
         _ if channel == Channel::Local => (&[], "an image for this machine"),
         _ if loads(options, channel) => (&[], "`--test` starts the image on this machine"),
         [] => (&[], "no platform is configured"),
-        platforms if own.is_some() => (platforms, "set in the service's configuration"),
+        platforms if has_own => (platforms, "set in the service's configuration"),
         platforms => (platforms, "set in the configuration"),
     }
 }

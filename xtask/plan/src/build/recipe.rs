@@ -50,8 +50,7 @@ impl Recipe {
         }
         let mut build_args = config.build_args.clone();
         build_args.extend(options.build_args.clone());
-        let own = facts.config.services.get(&service.name);
-        let (platforms, platforms_reason) = platforms(facts, options, channel, own);
+        let (platforms, platforms_reason) = platforms(facts, options, channel, &service.name);
         Ok(Self {
             bases: dockerfile.bases(&build_args, target),
             base: dockerfile.final_base(&build_args, target),

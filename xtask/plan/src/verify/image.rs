@@ -69,12 +69,10 @@ fn closure(subject: &Subject<'_>, tag: &Tag, digest: &Digest) -> Vec<Finding> {
 
 /// The platforms that are configured, and each image is for the one that its index says.
 fn platforms(subject: &Subject<'_>, tag: &Tag, digest: &Digest) -> Vec<Finding> {
-    let own = subject.config().service(&subject.service.name);
-    let configured = own.platforms.unwrap_or_else(|| subject.config().platforms.clone());
-    let wanted: Vec<Platform> = if configured.is_empty() {
-        subject.own_platform.cloned().into_iter().collect()
-    } else {
-        configured.clone()
+    let configured = subject.config().platforms(&subject.service.name);
+    let wanted: Vec<Platform> = match configured {
+        [] => subject.own_platform.cloned().into_iter().collect(),
+        platforms => platforms.to_vec(),
     };
     let images = subject.package.images(digest);
     let platform = |entry: &Option<xtask_model::manifest::Descriptor>, image: &ImageManifest| {

@@ -2,8 +2,7 @@
 //! move forward only, whoever writes last.
 
 use std::path::Path;
-use std::process::{Child, Command};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
 use crate::support::Ran;
 use crate::support::lab::Lab;
@@ -42,20 +41,7 @@ fn git(folder: &Path, arguments: &[&str]) {
 /// Holds up the first request that sets a tag until others had their time.
 fn hold_up(lab: &Lab, tag: &str) {
     lab.reset();
-    lab.fault(&json!({
-        "match": {"method": "PUT", "path": format!("*/manifests/{tag}"), "nth": 1, "count": 1},
-        "action": {"kind": "delay", "milliseconds": 120_000},
-    }));
-}
-
-/// Waits until a request is held up.
-fn until_held_up(lab: &Lab, child: &mut Child) {
-    let begun = Instant::now();
-    while lab.control("GET", "/faults", None)[0]["fired"] != 1 {
-        assert!(child.try_wait().unwrap().is_none(), "it ended without the request");
-        assert!(begun.elapsed() < Duration::from_secs(120), "the request never came");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    lab.hold_up(json!({ "method": "PUT", "path": format!("*/manifests/{tag}") }));
 }
 
 /// Another machine's clone has an older commit, and has never seen the newer one. It reads `dev`, then the
@@ -76,7 +62,7 @@ fn an_older_commit_on_another_machine(online: bool) {
 
     hold_up(&lab, "dev");
     let mut older = begun_in(&fixture, &clone, &["push", "--lab"]);
-    until_held_up(&lab, &mut older);
+    assert!(lab.until_held_up(&mut older));
     push(&fixture, &[]).expect(0);
     let exact = lab.manifest(&fixture.image(), &format!("dev-{newer}")).unwrap().1;
     assert_eq!(lab.manifest(&fixture.image(), "dev").unwrap().1, exact, "it was held up enough");
@@ -116,7 +102,7 @@ fn dev_ends_on_the_newest_of_three_commits() {
     // The oldest writes last.
     hold_up(&lab, "dev");
     let mut oldest = begun_in(&fixture, &checkouts[0].1, &["push", "--lab"]);
-    until_held_up(&lab, &mut oldest);
+    assert!(lab.until_held_up(&mut oldest));
     for (_, checkout) in &checkouts[1..] {
         let ran = begun_in(&fixture, checkout, &["push", "--lab"]).wait_with_output().unwrap();
         Ran::from(ran).expect(0);
@@ -161,7 +147,7 @@ fn a_late_backport_leaves_latest_alone() {
     let release = |version| ["release", version, "--lab", "--create-tag", "--no-github-release"];
     hold_up(&lab, "latest");
     let mut lower = begun_in(&fixture, &backport, &release("v1.1.9"));
-    until_held_up(&lab, &mut lower);
+    assert!(lab.until_held_up(&mut lower));
     fixture.xtask(&release("v1.2.0")).expect(0);
     lab.no_faults();
     let lower = Ran::from(lower.wait_with_output().unwrap()).expect(0);

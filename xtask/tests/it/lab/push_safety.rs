@@ -2,7 +2,6 @@
 //! must not be: `dev` stays whole, and the next run finishes.
 
 use std::process::Child;
-use std::time::Instant;
 
 use crate::support::lab::Lab;
 use crate::support::pushing::{begun_in, noise, pulls, push, the_service, unlike_any, unpublished};
@@ -92,41 +91,59 @@ fn begun(fixture: &Fixture) -> Child {
     begun_in(fixture, fixture.root(), &["push", "--lab"])
 }
 
-#[test]
-#[ignore = "needs the lab: cargo xtask test"]
-fn a_killed_push_is_finished_by_the_next() {
+fn change(fixture: &Fixture) -> String {
+    fixture.write("services/web/data", &noise(unlike_any(), 3000));
+    fixture.commit("feat: other data")
+}
+
+/// A service that was published twice, and how many requests the second time took.
+fn published() -> (Fixture, Lab, usize) {
     let (fixture, lab) = unpublished();
     push(&fixture, &[]).expect(0);
-    let change = || {
-        fixture.write("services/web/data", &noise(unlike_any(), 3000));
-        fixture.commit("feat: other data")
-    };
-    change();
-    let begin = Instant::now();
+    change(&fixture);
+    lab.reset();
     push(&fixture, &[]).expect(0);
-    let usual = begin.elapsed();
-    let mut halves = 0;
-    for moment in 0..50_u32 {
-        let revision = change();
+    let count = lab.requests().len();
+    assert!(count > 10, "{count}");
+    (fixture, lab, count)
+}
+
+/// A push that is killed at every second of its requests, from `first` on, and the push after it.
+fn killed_at_every_second_request(first: usize) {
+    let (fixture, lab, count) = published();
+    for nth in (first..=count).step_by(2) {
+        let revision = change(&fixture);
         let exact = format!("dev-{revision}");
+        lab.reset();
+        lab.hold_up(json!({ "nth": nth }));
         let mut child = begun(&fixture);
-        std::thread::sleep(usual * moment / 50);
+        lab.until_held_up(&mut child);
         child.kill().unwrap();
         child.wait().unwrap();
         let there = lab.manifest(&fixture.image(), "dev").unwrap().1;
         lab.whole(&fixture.image(), &there);
-        let pushed = lab.manifest(&fixture.image(), &exact);
-        halves += u32::from(pushed.is_some_and(|(_, digest)| digest != there));
+        lab.no_faults();
         let published = the_service(&push(&fixture, &[]).expect(0));
         let (_, dev) = lab.manifest(&fixture.image(), "dev").unwrap();
-        assert_eq!(lab.manifest(&fixture.image(), &exact).unwrap().1, dev, "moment {moment}");
-        assert_eq!(published["digest"], dev, "moment {moment}");
+        assert_eq!(lab.manifest(&fixture.image(), &exact).unwrap().1, dev, "request {nth}");
+        assert_eq!(published["digest"], dev, "request {nth}");
         let again = the_service(&push(&fixture, &[]).expect(0));
         let set = again["tags"].as_array().unwrap().iter().filter(|tag| tag["set"] == true);
-        assert_eq!(set.count(), 0, "moment {moment}: {again:#}");
+        assert_eq!(set.count(), 0, "request {nth}: {again:#}");
     }
-    assert!(halves > 0, "no moment was between the exact tag and `dev`, which took {usual:?}");
     pulls(&lab, &fixture, "dev");
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn a_push_killed_at_odd_requests_is_finished() {
+    killed_at_every_second_request(1);
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn a_push_killed_at_even_requests_is_finished() {
+    killed_at_every_second_request(2);
 }
 
 fn faults() -> [Value; 8] {
@@ -166,30 +183,42 @@ fn survives(fixture: &Fixture, lab: &Lab, revision: &str, nth: usize, fault: &Va
     assert!(reason, "{fault} at {nth}: {}", ran.stderr);
 }
 
-#[test]
-#[ignore = "needs the lab: cargo xtask test"]
-fn a_push_survives_a_fault_at_any_request() {
-    let (fixture, lab) = unpublished();
-    push(&fixture, &[]).expect(0);
-    let change = || {
-        fixture.write("services/web/data", &noise(unlike_any(), 3000));
-        fixture.commit("feat: other data")
-    };
-    change();
-    lab.reset();
-    push(&fixture, &[]).expect(0);
-    let count = lab.requests().len();
-    assert!(count > 10, "{count}");
-    // Each request meets one of the faults; with ALL_FAULTS each meets all of them, which takes half
-    // an hour, because BuildKit itself waits before it tries again.
+/// Each request of one in four meets one of the faults; with `ALL_FAULTS` it meets all of them, which takes
+/// half an hour, because BuildKit itself waits before it tries again.
+fn faults_at_every_fourth_request(first: usize) {
+    let (fixture, lab, count) = published();
     let all = std::env::var_os("ALL_FAULTS").is_some();
-    for nth in 1..=count {
+    for nth in (first..=count).step_by(4) {
         for (position, fault) in faults().iter().enumerate() {
             if all || position == nth % faults().len() {
-                survives(&fixture, &lab, &change(), nth, fault);
+                survives(&fixture, &lab, &change(&fixture), nth, fault);
             }
         }
     }
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn a_push_survives_faults_at_requests_1_5_9() {
+    faults_at_every_fourth_request(1);
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn a_push_survives_faults_at_requests_2_6_10() {
+    faults_at_every_fourth_request(2);
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn a_push_survives_faults_at_requests_3_7_11() {
+    faults_at_every_fourth_request(3);
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn a_push_survives_faults_at_requests_4_8_12() {
+    faults_at_every_fourth_request(4);
 }
 
 /// Where nothing is built all requests are xtask's own, and each meets every fault.

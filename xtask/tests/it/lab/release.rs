@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::support::lab::Lab;
 use crate::support::processes::{running, wait_until};
@@ -126,18 +126,13 @@ impl History {
 
     /// Kills a release while it waits for this tag to be set.
     fn killed_at(&self, version: &str, service: &str, tag: &str) {
-        let slow = json!({"kind": "delay", "milliseconds": 120_000});
-        self.fault(service, tag, &slow, || {
-            let mut child = spawn(&self.fixture, version);
-            let begun = Instant::now();
-            let fired = || self.lab.control("GET", "/faults", None)[0]["fired"] != json!(0);
-            while !fired() && child.try_wait().unwrap().is_none() {
-                assert!(begun.elapsed() < Duration::from_secs(120), "{version} never sets {tag}");
-                std::thread::sleep(Duration::from_millis(20));
-            }
-            child.kill().unwrap();
-            child.wait().unwrap();
-        });
+        let path = format!("/v2/{}/manifests/{tag}", image(&self.fixture, service));
+        self.lab.hold_up(json!({ "method": "PUT", "path": path }));
+        let mut child = spawn(&self.fixture, version);
+        assert!(self.lab.until_held_up(&mut child), "{version} never sets {tag}");
+        child.kill().unwrap();
+        child.wait().unwrap();
+        self.lab.no_faults();
         // What it has started ends by itself.
         let root = self.fixture.root().canonicalize().unwrap();
         let children = || running(|process| process.folder.starts_with(&root));

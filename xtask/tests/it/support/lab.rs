@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command};
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::labs::{self, Held};
+use super::processes::wait_until;
 use super::{Fixture, Ran};
 
 const MANIFESTS: &str =
@@ -117,6 +118,20 @@ impl Lab {
 
     pub fn no_faults(&self) {
         self.control("DELETE", "/faults", None);
+    }
+
+    /// Holds up one request until [`Self::no_faults`]: the first of those that `matching` describes.
+    pub fn hold_up(&self, mut matching: Value) {
+        matching["count"] = 1.into();
+        let action = json!({ "kind": "delay", "milliseconds": 120_000 });
+        self.fault(&json!({ "match": matching, "action": action }));
+    }
+
+    /// Waits until a request is held up. False when the process ends without it.
+    pub fn until_held_up(&self, child: &mut Child) -> bool {
+        let fired = || self.control("GET", "/faults", None)[0]["fired"] == 1;
+        wait_until("a request is held up", 120, || fired() || child.try_wait().unwrap().is_some());
+        fired()
     }
 
     /// A control request to the registry's front.
@@ -246,7 +261,7 @@ impl Lab {
         digests: impl Iterator<Item = &'d str>,
         created: &str,
     ) {
-        let of = |digest: &str| serde_json::json!({ "repository": repository, "digest": digest, "created_at": created });
+        let of = |digest: &str| json!({ "repository": repository, "digest": digest, "created_at": created });
         self.github("POST", "/versions", Some(&digests.map(of).collect()));
     }
 

@@ -32,7 +32,7 @@ pub fn signal(name: &str, pid: &str) {
 }
 
 #[track_caller]
-pub fn wait_until(what: &str, seconds: u64, is_so: impl Fn() -> bool) {
+pub fn wait_until(what: &str, seconds: u64, mut is_so: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !is_so() {
         assert!(begun.elapsed() < Duration::from_secs(seconds), "not within {seconds} s: {what}");

@@ -1,37 +1,39 @@
-//! The lab as a benchmark uses it: a repository for each contender, an engine that is emptied, the
-//! registry's counters, and the link before the registry.
+//! The lab as the benchmark uses it: a repository for each contender, an engine to empty, the counters of the
+//! registry, and the link in front of it.
 
-use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use crate::model::bench::{Contender, Engine, Figures, Measured, Rate, Scenario};
-use crate::model::failure::Failure;
-use crate::model::invocation::Invocation;
-use crate::outside::files;
-use crate::outside::lab::front::Front;
-use crate::outside::lab::{Place, runner_for};
-use crate::outside::process::Runner;
-use crate::plan::bench::{Subject, Typed, dockerfile, median, noise};
+use xtask::command::Command as Start;
+use xtask::model::failure::Failure;
+use xtask::model::invocation::Invocation;
+use xtask::outside::lab::{Place, runner_for};
+use xtask::outside::process::Runner;
+use xtask::outside::{environment, files};
+use xtask::task::tools::OWN_PROGRAM;
 
-use super::{Skipped, Start};
+use super::Skipped;
+use super::figures::{Engine, Figures, Measured, median};
+use super::front::Front;
+use super::rate::Rate;
+use super::subject::{Contender, Scenario, Subject, Typed, dockerfile, noise};
 
-/// The lab and a program to run in it.
-pub(super) struct World<'s> {
+/// The lab, and the `xtask` to measure in it.
+pub struct World<'s> {
     start: &'s Start,
     runner: Runner,
     registry: String,
     front: Front,
-    own: PathBuf,
+    own: String,
 }
 
-/// One repository of a contender.
+/// The repository of one contender.
 struct Repository {
     folder: tempfile::TempDir,
     name: String,
-    /// Ours finds the engine through the lab; the others are told.
+    /// `xtask` finds the engine through the lab; the others get its address.
     runner: Runner,
 }
 
@@ -42,7 +44,7 @@ impl<'s> World<'s> {
         let place = Place::new(&start.target);
         let state = place.state().context("the lab has no state")?;
         if !state.is_private() {
-            let message = "a benchmark empties the engine, and the lab's is not its own";
+            let message = "the benchmark empties the engine, and the lab does not own this one";
             return Err(Failure::refused(message)
                 .hint("cargo xtask lab up --engine private")
                 .into());
@@ -52,11 +54,11 @@ impl<'s> World<'s> {
             runner: runner_for(&start.runner, &state),
             registry: state.registry().context("the lab has no registry")?.to_string(),
             front: Front::of(&state),
-            own: std::env::current_exe().context("the path of xtask itself is not known")?,
+            own: environment::text(OWN_PROGRAM).context("the path of `xtask` is not known")?,
         })
     }
 
-    /// Who can take part, and who cannot.
+    /// The contenders that can run here, and those that cannot.
     pub fn contenders(&self) -> Result<(Vec<Contender>, Vec<Skipped>)> {
         let compose = self.runner.finish(&docker(["compose", "version"]))?;
         let is_there = compose.code == Some(0);
@@ -67,14 +69,14 @@ impl<'s> World<'s> {
         Ok((here, skipped.into_iter().collect()))
     }
 
-    /// Puts a link of this rate before the registry, or takes one away that was left there.
+    /// Puts a link of this rate in front of the registry; without a rate, removes one that an earlier run left.
     pub fn link(&self, rate: Option<&Rate>) -> Result<Link<'_>> {
         let link = Link(&self.front);
         self.front.limit(rate.map(|rate| rate.bytes_per_second))?;
         Ok(link)
     }
 
-    /// All scenarios of one contender, one after the other, in a repository of its own.
+    /// Measures all scenarios of one contender in order, in a repository of its own.
     pub fn one(&self, round: u32, engine: Engine, contender: Contender) -> Result<Vec<Measured>> {
         let name = format!("{contender:?}-{engine:?}-{round}").to_lowercase();
         let repository = self.repository(&name)?;
@@ -90,7 +92,7 @@ impl<'s> World<'s> {
         Ok(measured)
     }
 
-    /// What xtask adds to the bare command of the same plan: medians of both, in turns, on a warm engine.
+    /// Median seconds of `xtask build` and of the bare command of its plan, measured in turns on a warm engine.
     pub fn overhead(&self, rounds: u32) -> Result<(f64, f64)> {
         let repository = self.repository("overhead")?;
         repository.change(Scenario::Cold, 1)?;
@@ -113,7 +115,7 @@ impl<'s> World<'s> {
         Ok((median(ours), median(theirs)))
     }
 
-    /// Seconds of a dry run in this repository, the whole process with git; the median.
+    /// Median seconds of a dry run in this repository, the whole process with git.
     pub fn dry_run(&self, rounds: u32) -> Result<f64> {
         let call = self.own(["build", "--lab", "--dry-run", "--quiet"]);
         let one = |_| -> Result<f64> {
@@ -166,7 +168,7 @@ impl<'s> World<'s> {
         Ok(Figures { seconds, bytes, requests: passed.requests })
     }
 
-    /// What a contender types, with the file that it reads written.
+    /// The command of a contender; writes the file that it reads.
     fn call(
         &self,
         repository: &Repository,
@@ -178,7 +180,7 @@ impl<'s> World<'s> {
         let subject = Subject { image: &image, revision: revision.trim(), scenario };
         let file = self.start.target.join("xtask").join(format!("bench-{contender:?}.json"));
         let content = match contender {
-            // A release is of a commit that is published: what was built then is built again.
+            // A release publishes the last pushed commit, so it builds the same plan again.
             Contender::Bake if scenario == Scenario::Release => {
                 Some(subject.bake_file(serde_json::from_str(&files::read(&file)?)?))
             }
@@ -203,7 +205,7 @@ impl<'s> World<'s> {
     }
 
     fn own<S: Into<String>>(&self, arguments: impl IntoIterator<Item = S>) -> Invocation {
-        Invocation::new(&self.own.to_string_lossy(), arguments)
+        Invocation::new(&self.own, arguments)
     }
 }
 
@@ -220,7 +222,7 @@ impl Repository {
     fn change(&self, scenario: Scenario, salt: u64) -> Result<()> {
         let id = format!("{}-{salt}", self.name);
         if scenario == Scenario::Release {
-            // Of the commit that was pushed last.
+            // It publishes the commit that was pushed last.
             return Ok(());
         }
         if matches!(scenario, Scenario::Cold | Scenario::Dependencies) {
@@ -235,12 +237,12 @@ impl Repository {
     }
 }
 
-/// The link before the registry; without a rate again when it goes.
-pub(super) struct Link<'w>(&'w Front);
+/// The link in front of the registry; dropping it removes the limit.
+pub struct Link<'w>(&'w Front);
 
 impl Drop for Link<'_> {
     fn drop(&mut self) {
-        // A lab that does not answer any more has no link either.
+        // A lab that no longer answers has no link either.
         let _ = self.0.limit(None);
     }
 }

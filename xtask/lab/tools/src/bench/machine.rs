@@ -1,19 +1,17 @@
-//! What the figures were measured on, and how long xtask takes to compile there.
-
-use std::time::Instant;
+//! The machine, the versions and the builder that the figures come from.
 
 use anyhow::{Context, Result, bail};
 
-use crate::model::bench::Driver;
-use crate::model::facts::Engine;
-use crate::model::invocation::Invocation;
-use crate::outside::docker;
-use crate::outside::lab::world;
+use xtask::command::Command as Start;
+use xtask::model::facts::Engine;
+use xtask::model::invocation::Invocation;
+use xtask::outside::docker;
+use xtask::outside::lab::world;
 
-use super::Start;
+use super::figures::Driver;
 
 /// Processors and distribution, as in `2 × AMD EPYC, debian bookworm`.
-pub(super) fn machine() -> String {
+pub fn machine() -> String {
     let model = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = model.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
     let count = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -24,33 +22,21 @@ pub(super) fn machine() -> String {
     format!("{count} × {}, {system}", model.map_or("unknown processor", |(_, name)| name))
 }
 
-/// The engine and buildx.
-pub(super) fn versions(start: &Start) -> Result<String> {
+/// The versions of the engine and of buildx.
+pub fn versions(start: &Start) -> Result<String> {
     let engine = world::engine_version(&start.runner).unwrap_or_default();
     let buildx = start.runner.output(&Invocation::new("docker", ["buildx", "version"]))?;
     let buildx = buildx.split_whitespace().nth(1).unwrap_or_default().to_owned();
     Ok(format!("Docker Engine {engine}, buildx {buildx}"))
 }
 
-/// The builder that everything was measured on: buildx's current one.
-pub(super) fn driver(start: &Start) -> Result<Driver> {
+/// The builder that everything runs on: buildx's current one.
+pub fn driver(start: &Start) -> Result<Driver> {
     let Engine::Ready { builders, .. } = docker::read(&start.runner)? else {
-        bail!("buildx does not tell of a builder that is ready");
+        bail!("buildx lists no builder that is ready");
     };
     let current = builders.into_iter().find(|builder| builder.current);
-    let current = current.context("buildx does not tell which builder is its current one")?;
+    let current = current.context("buildx names no current builder")?;
     let containerd_store = current.nodes.iter().all(|node| node.containerd_store);
     Ok(Driver { name: current.driver, containerd_store })
-}
-
-/// Seconds of a compilation of xtask from nothing, its crates downloaded.
-pub(super) fn compile_seconds(start: &Start) -> Result<f64> {
-    let folder = tempfile::tempdir()?;
-    let target = format!("--target-dir={}", folder.path().display());
-    let begun = Instant::now();
-    start.runner.output(&Invocation::new(
-        "cargo",
-        ["build", "--quiet", "--locked", "--package=xtask", &target],
-    ))?;
-    Ok(begun.elapsed().as_secs_f64())
 }

@@ -1,10 +1,10 @@
-//! What `cargo test` said, shortened to what a person needs of it when tests failed.
+//! The output of `cargo test`, shortened to what a person needs when tests fail.
 
-/// Lines shown of a log in which no test failed by name.
+/// Lines shown of a log that names no failed test.
 const TAIL: usize = 60;
 
-/// The block of each failed test, with its panic and all it printed; the end of the log where no test
-/// is named, as when something does not compile.
+/// The block of each failed test, with its panic and all it printed; the end of the log where it names no failed
+/// test, as when something does not compile.
 pub fn failures(log: &str) -> String {
     let mut text = String::new();
     let mut inside = false;
@@ -32,7 +32,7 @@ pub fn failed(log: &str) -> Vec<&str> {
     log.lines().filter_map(name).collect()
 }
 
-/// libtest's heading of what a failed test printed.
+/// The heading that libtest puts above the output of a failed test.
 fn is_heading(line: &str) -> bool {
     line.starts_with("---- ") && line.ends_with(" stdout ----")
 }
@@ -47,7 +47,7 @@ mod tests {
         ---- a::three stdout ----\nboom\n\nfailures:\n    a::three\n\ntest result: FAILED.\n";
 
     #[test]
-    fn each_failed_test_is_shown_whole_and_nothing_else() {
+    fn only_failed_tests_are_shown() {
         assert_eq!(
             failures(LOG),
             "---- two stdout ----\nthread panicked at x.rs:1\nleft: 1\n\n\n\
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_compile_is_shown_by_its_end() {
+    fn a_compile_error_shows_the_end() {
         let log: Vec<String> = (0..100).map(|line| format!("error {line}")).collect();
         let shown = failures(&log.join("\n"));
         assert!(shown.starts_with("error 40\n") && shown.ends_with("error 99"), "{shown}");

@@ -1,10 +1,72 @@
-//! What each contender of a benchmark types, the image that it publishes, and what the figures come to.
+//! What the benchmark publishes, and what each contender types for it.
 
 use serde_json::{Value, json};
 
-use xtask_model::bench::{Contender, Engine, Figures, Measured, Scenario};
+use super::figures::Engine;
 
-/// One publication that every contender does in its own way.
+/// A way to publish.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Contender {
+    /// `cargo xtask push`, and `release`
+    Push,
+    /// `cargo xtask push --rebuild`, and `release --promote`
+    Rebuild,
+    /// `docker buildx build --push` with the flags of the seed document
+    Seed,
+    /// `docker buildx bake --push` from the file of our own plan
+    Bake,
+    /// `docker compose build --push`, with the same tiers in the compose file
+    Compose,
+}
+
+impl Contender {
+    pub const ALL: [Self; 5] = [Self::Push, Self::Rebuild, Self::Seed, Self::Bake, Self::Compose];
+
+    /// Its command in a scenario.
+    pub fn label(self, scenario: Scenario) -> &'static str {
+        match (self, scenario) {
+            (Self::Push, Scenario::Release) => "cargo xtask release",
+            (Self::Push, _) => "cargo xtask push",
+            (Self::Rebuild, Scenario::Release) => "cargo xtask release --promote",
+            (Self::Rebuild, _) => "cargo xtask push --rebuild",
+            (Self::Seed, _) => "docker buildx build --push, seed's flags",
+            (Self::Bake, _) => "docker buildx bake --push, our plan",
+            (Self::Compose, _) => "docker compose build --push",
+        }
+    }
+
+    /// Whether it works without xtask.
+    pub fn is_other(self) -> bool {
+        matches!(self, Self::Seed | Self::Bake | Self::Compose)
+    }
+}
+
+/// What changed since the last push.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Scenario {
+    Cold,
+    Nothing,
+    OneFile,
+    Dependencies,
+    Release,
+}
+
+impl Scenario {
+    pub const ALL: [Self; 5] =
+        [Self::Cold, Self::Nothing, Self::OneFile, Self::Dependencies, Self::Release];
+
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Cold => "cold: nothing published",
+            Self::Nothing => "nothing changed",
+            Self::OneFile => "one file of 300 kB changed",
+            Self::Dependencies => "dependencies changed",
+            Self::Release => "release of a pushed commit",
+        }
+    }
+}
+
+/// One publication, which every contender does in its own way.
 #[derive(Debug, Clone, Copy)]
 pub struct Subject<'s> {
     /// `HOST:PORT/REPOSITORY` of the image.
@@ -14,10 +76,10 @@ pub struct Subject<'s> {
     pub scenario: Scenario,
 }
 
-/// What is typed.
+/// A command to measure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Typed {
-    /// Arguments of our own command.
+    /// Arguments of `xtask`.
     Own(Vec<String>),
     /// Arguments of `docker`.
     Docker(Vec<String>),
@@ -35,7 +97,7 @@ impl Subject<'_> {
         tags.into_iter().map(|tag| format!("{}:{tag}", self.image)).collect()
     }
 
-    /// What `contender` types; `file` is the bake or the compose file, where it has one.
+    /// The command of `contender`; `file` is its bake or compose file, where it has one.
     pub fn typed(&self, contender: Contender, file: &str) -> Typed {
         let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
         let release = "release v0.1.0 --lab --quiet --create-tag --no-github-release";
@@ -73,7 +135,7 @@ impl Subject<'_> {
         format!("type=registry,ref={}:cache,mode=max", self.image)
     }
 
-    /// A compose file for it; `context` is the path of the service's folder.
+    /// The compose file for it; `context` is the folder of the service.
     pub fn compose_file(&self, context: &str) -> Value {
         let tags = self.tags();
         let (image, more) = tags.split_first().map_or(("", &[][..]), |(f, more)| (f, more));
@@ -85,7 +147,7 @@ impl Subject<'_> {
         } } } })
     }
 
-    /// A plan's bake file as people have it: `bake --push` chooses the output.
+    /// The bake file of a plan as people write it: `bake --push` chooses the output.
     pub fn bake_file(&self, mut plan: Value) -> Value {
         if let Some(target) = plan.pointer_mut("/target/web").and_then(Value::as_object_mut) {
             target.remove("output");
@@ -100,9 +162,9 @@ pub const IMAGE: &str = "a base of Debian, a layer as installed packages make on
      Debian's own), a program of 20 MB from another stage and a file of 300 kB \
      behind `COPY --link`";
 
-/// The image that is published, another one for each id. What a layer weighs to compress, move and unpack
-/// depends on what is in it; so it holds real files, each copy further from the last than a compressor looks
-/// back.
+/// The Dockerfile of the published image; each id makes a different image. It contains real files, because their
+/// content decides what a layer costs to compress, move and unpack. The copies are further apart than a compressor
+/// looks back.
 pub fn dockerfile(id: &str) -> String {
     format!(
         "FROM debian:bookworm AS build\n\
@@ -128,7 +190,7 @@ pub fn runs() -> Vec<String> {
     runs
 }
 
-/// Text that does not compress well, another one for each salt.
+/// Text that does not compress well; each salt makes a different text.
 pub fn noise(salt: u64, count: usize) -> String {
     let mut state = salt.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     let mut next = || {
@@ -138,79 +200,6 @@ pub fn noise(salt: u64, count: usize) -> String {
         char::from(b' ' + u8::try_from(state % 95).unwrap_or(0))
     };
     (0..count).map(|_| next()).collect()
-}
-
-/// The middle value; 0 for none.
-pub fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(0.0)
-}
-
-/// The medians of one cell; `None` when it was not measured.
-pub fn cell(
-    measured: &[Measured],
-    engine: Engine,
-    scenario: Scenario,
-    contender: Contender,
-) -> Option<Figures> {
-    let is_in =
-        |m: &&Measured| (m.engine, m.scenario, m.contender) == (engine, scenario, contender);
-    let cell: Vec<Figures> = measured.iter().filter(is_in).map(|m| m.figures).collect();
-    let middle = |value: fn(&Figures) -> u64| {
-        let mut values: Vec<u64> = cell.iter().map(value).collect();
-        values.sort_unstable();
-        values.get(values.len() / 2).copied()
-    };
-    Some(Figures {
-        seconds: median(cell.iter().map(|figures| figures.seconds).collect()),
-        bytes: middle(|figures| figures.bytes)?,
-        requests: middle(|figures| figures.requests)?,
-    })
-}
-
-/// What must hold on an emptied engine of the `docker` driver, against one other contender.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Limit {
-    pub scenario: Scenario,
-    /// Ours.
-    pub contender: Contender,
-    pub against: Contender,
-    /// Percent of the other's bytes that must not move, and that did not.
-    pub percent: (f64, f64),
-    /// How many times faster it must be, and was.
-    pub faster: (f64, f64),
-}
-
-impl Limit {
-    pub fn fewer(&self) -> bool {
-        self.percent.1 >= self.percent.0
-    }
-
-    pub fn is_fast(&self) -> bool {
-        self.faster.1 >= self.faster.0
-    }
-}
-
-/// The limits, as far as they were measured.
-pub fn limits(measured: &[Measured]) -> Vec<Limit> {
-    let wanted = [
-        (Scenario::Nothing, Contender::Rebuild, 99.9, 5.0),
-        (Scenario::OneFile, Contender::Push, 99.0, 4.0),
-    ];
-    let mut limits = Vec::new();
-    for (scenario, contender, percent, faster) in wanted {
-        let of = |contender| cell(measured, Engine::Emptied, scenario, contender);
-        let Some(ours) = of(contender) else { continue };
-        for against in Contender::ALL.into_iter().filter(|other| other.is_other()) {
-            let Some(other) = of(against) else { continue };
-            #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
-            let share = 100.0 - 100.0 * ours.bytes as f64 / other.bytes as f64;
-            let times = other.seconds / ours.seconds;
-            let (percent, faster) = ((percent, share), (faster, times));
-            limits.push(Limit { scenario, contender, against, percent, faster });
-        }
-    }
-    limits
 }
 
 #[cfg(test)]
@@ -224,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn each_contender_publishes_the_same_tags_from_the_same_tiers() {
+    fn contenders_publish_the_same_tags_from_the_same_tiers() {
         let typed = |contender, scenario| match subject(scenario).typed(contender, "F") {
             Typed::Own(words) => format!("xtask {}", words.join(" ")),
             Typed::Docker(words) => format!("docker {}", words.join(" ")).replace(REVISION, "SHA"),
@@ -257,45 +246,8 @@ mod tests {
         assert_eq!(bake, json!({"target": {"web": {"context": "c", "tags": tags}}}));
     }
 
-    fn measured(contender: Contender, scenario: Scenario, runs: &[(f64, u64)]) -> Vec<Measured> {
-        let one = |(round, (seconds, bytes)): (u32, &(f64, u64))| {
-            let figures = Figures { seconds: *seconds, bytes: *bytes, requests: bytes / 10 };
-            Measured { round, engine: Engine::Emptied, contender, scenario, figures }
-        };
-        (0..).zip(runs).map(one).collect()
-    }
-
     #[test]
-    fn a_cell_is_the_middle_of_its_rounds_and_of_nothing_else() {
-        let mut all =
-            measured(Contender::Push, Scenario::Nothing, &[(9.0, 10), (1.0, 30), (2.0, 20)]);
-        all.extend(measured(Contender::Seed, Scenario::Nothing, &[(100.0, 1000)]));
-        let figures = cell(&all, Engine::Emptied, Scenario::Nothing, Contender::Push).unwrap();
-        assert_eq!(figures, Figures { seconds: 2.0, bytes: 20, requests: 2 });
-        assert_eq!(cell(&all, Engine::Warm, Scenario::Nothing, Contender::Push), None);
-        assert!(median(Vec::new()).abs() < f64::EPSILON);
-    }
-
-    #[test]
-    fn a_limit_is_met_by_bytes_and_by_time_each_for_itself() {
-        let of =
-            |contender, seconds, bytes| measured(contender, Scenario::Nothing, &[(seconds, bytes)]);
-        let all = [
-            of(Contender::Rebuild, 1.0, 100),
-            of(Contender::Seed, 5.0, 100_000),
-            of(Contender::Bake, 4.9, 99_000),
-        ]
-        .concat();
-        let shown: Vec<_> = limits(&all)
-            .iter()
-            .map(|limit| (limit.against, limit.fewer(), limit.is_fast()))
-            .collect();
-        // Compose and the changed file were not measured.
-        assert_eq!(shown, [(Contender::Seed, true, true), (Contender::Bake, false, false)]);
-    }
-
-    #[test]
-    fn every_contender_meets_every_scenario_on_both_engines() {
+    fn a_round_covers_every_contender_scenario_and_engine() {
         let runs = runs();
         assert_eq!(runs.len(), 2 * Contender::ALL.len() * Scenario::ALL.len());
         let first =
@@ -304,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn noise_is_the_same_for_the_same_salt_only() {
+    fn each_salt_makes_its_own_noise() {
         assert_eq!(noise(3, 50), noise(3, 50));
         assert_ne!(noise(3, 50), noise(4, 50));
         assert_eq!(noise(3, 50).len(), 50);

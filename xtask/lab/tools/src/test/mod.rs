@@ -1,11 +1,12 @@
 //! `cargo xtask test`: everything CI checks, on any machine, by one line.
 //!
-//! Each check passes, fails, or is skipped with its reason and counted. The checks that need no
-//! engine come first, so that a slip is seen in seconds; then the lab comes up and the tests that
-//! need the real thing run against it. Those empty its engine, so it is the lab's own: where that cannot
-//! be had they are skipped.
+//! Each check passes, fails, or is skipped with its reason. The checks that need no engine come first, so that a
+//! mistake shows within seconds; then the lab comes up for the tests that need an engine. They empty it, so they
+//! run only on the lab's own, and are skipped where the lab cannot have one.
 
 mod checks;
+mod ground;
+mod log;
 
 use std::cell::OnceCell;
 use std::fmt::Write;
@@ -16,23 +17,22 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 use xshell::{Cmd, Shell, cmd};
 
-use crate::cli::{Format, Test};
-use crate::model::failure::{Exit, Failure};
-use crate::outside::tools::Tool;
-use crate::outside::{environment, files, interrupt, terminal};
-use crate::plan::lab::Ground;
-use crate::report::test_log;
+use xtask::cli::{Format, Test};
+use xtask::command::Command as Start;
+use xtask::lab;
+use xtask::model::failure::{Exit, Failure};
+use xtask::outside::{environment, files, interrupt, terminal};
 
-use super::Start;
-use crate::lab;
+use crate::install::Installable;
+use ground::Ground;
 
-/// One check: a name to call it by, and what it does.
+/// A check, with the name that people type.
 struct Check {
     name: &'static str,
     run: fn(&Bench<'_>) -> Result<Outcome>,
 }
 
-/// What a check that did not fail came to.
+/// How a check ended that did not fail.
 enum Outcome {
     Passed(String),
     Skipped(String),
@@ -133,28 +133,28 @@ fn report(rows: &[Row], format: Format) -> Result<()> {
 struct Bench<'s> {
     start: &'s Start,
     shell: Shell,
-    /// Where the checks of the lab run, once the first of them has asked.
+    /// Where the checks of the lab run; known once the first of them runs.
     ground: OnceCell<LabGround>,
 }
 
 struct LabGround {
     ground: Ground,
-    /// Whether it was up before; then it stays.
+    /// Whether the lab was up before the checks; then it stays up.
     was_up: bool,
 }
 
 impl Bench<'_> {
-    /// The lab, up as far as it is the lab's own.
+    /// Where the checks of the lab run; brings the lab up where it has an engine of its own.
     fn ground(&self) -> Result<&Ground> {
         if self.ground.get().is_none() {
-            let ground = lab::where_checks_run(self.start)?;
+            let ground = ground::ground(&lab::seen(self.start)?, !self.start.global.no_install);
             let was_up = ground != Ground::PrivateBySudo && lab::is_up(self.start);
             let found = self.ground.get_or_init(|| LabGround { ground, was_up });
             if matches!(found.ground, Ground::Private | Ground::PrivateBySudo) {
                 self.log("lab-up", self.xtask(&["lab", "up", "--engine=private"]))?;
             }
         }
-        let found = self.ground.get().context("where the lab is")?;
+        let found = self.ground.get().context("it is not known where the lab is")?;
         Ok(&found.ground)
     }
 
@@ -216,19 +216,20 @@ impl Bench<'_> {
             Err(error) => {
                 let text = format!("{error:#}");
                 terminal::message(&text);
-                let names = test_log::failed(&text).join(", ");
+                let names = log::failed(&text).join(", ");
                 ("failed", if names.is_empty() { "see above".to_owned() } else { names })
             }
         };
         Row { check: check.name, result, seconds: begun.elapsed().as_secs_f64(), detail }
     }
 
-    /// Runs a command with its output kept in a log; a failure shows the end of it.
+    /// Runs a command and keeps its output in a log; a failure shows the tests that failed, or the end of the log.
     fn log(&self, name: &str, command: Cmd<'_>) -> Result<String> {
         if self.start.global.verbose {
             terminal::message(&format!("$ {command}"));
         }
         let shown = command.to_string();
+        let command = environment::set_by_cargo().fold(command, Cmd::env_remove);
         let output = command.quiet().ignore_status().output()?;
         let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
         text.push_str(&String::from_utf8_lossy(&output.stderr));
@@ -237,18 +238,18 @@ impl Bench<'_> {
         if output.status.success() {
             return Ok(text);
         }
-        Err(Failure::failed(format!("`{shown}` failed\n{}", test_log::failures(&text)))
+        Err(Failure::failed(format!("`{shown}` failed\n{}", log::failures(&text)))
             .hint(format!("the whole log is {}", path.display()))
             .into())
     }
 
-    /// The manifests of services that are Rust crates; each is its own workspace.
+    /// The manifests of the services that are Rust crates; each is a workspace of its own.
     fn service_manifests(&self) -> Result<Vec<String>> {
         let listed = cmd!(self.shell, "git ls-files services/*/Cargo.toml").quiet().read()?;
         Ok(listed.lines().map(str::to_owned).collect())
     }
 
-    fn tool(&self, tool: Tool) -> Result<PathBuf> {
-        tool.ready(&self.shell, &self.start.target, !self.start.global.no_install)
+    fn tool(&self, tool: Installable) -> Result<PathBuf> {
+        tool.ready(self.start, &self.shell)
     }
 }

@@ -1,0 +1,50 @@
+//! The proxy in front of the lab's registry: it counts what passes and limits the rate.
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+use serde_json::json;
+use ureq::Agent;
+use xtask::model::lab::State;
+
+/// What passed through the proxy, headers included.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub struct Passed {
+    pub requests: u64,
+    pub request_bytes: u64,
+    pub response_bytes: u64,
+}
+
+/// The proxy of one lab.
+pub struct Front {
+    control: String,
+    agent: Agent,
+}
+
+impl Front {
+    pub fn of(state: &State) -> Self {
+        let control = format!("http://127.0.0.1:{}", state.ports.front_control);
+        Self { control, agent: Agent::config_builder().proxy(None).build().new_agent() }
+    }
+
+    /// Starts to count from zero.
+    pub fn reset(&self) -> Result<()> {
+        let asked = self.agent.post(format!("{}/reset", self.control)).send_empty();
+        asked.context("cannot reset the counters of the lab's proxy").map(drop)
+    }
+
+    /// What passed since the last reset.
+    pub fn passed(&self) -> Result<Passed> {
+        let read = || -> Result<Passed> {
+            let mut answer = self.agent.get(format!("{}/counters", self.control)).call()?;
+            Ok(serde_json::from_str(&answer.body_mut().read_to_string()?)?)
+        };
+        read().context("cannot read the counters of the lab's proxy")
+    }
+
+    /// Limits the rate; `None` removes the limit.
+    pub fn limit(&self, bytes_per_second: Option<u64>) -> Result<()> {
+        let rate = json!({ "bytes_per_second": bytes_per_second }).to_string();
+        let asked = self.agent.put(format!("{}/link", self.control)).send(rate);
+        asked.context("cannot limit the rate of the lab's proxy").map(drop)
+    }
+}

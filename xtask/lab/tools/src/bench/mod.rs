@@ -1,0 +1,167 @@
+//! `cargo xtask lab bench`: measures `push` and `release` beside what people type without xtask, on the same engine
+//! and registry and in turns, and a cold compile of xtask. It writes docs/performance.md.
+
+mod compile;
+mod figures;
+mod front;
+mod machine;
+mod page;
+mod rate;
+mod subject;
+mod world;
+
+use std::path::Path;
+
+use anyhow::Result;
+use serde_json::json;
+use xtask::cli::{Bench, Format, Part};
+use xtask::command::Command as Start;
+use xtask::model::failure::{Exit, Failure};
+use xtask::model::lab::EngineChoice;
+use xtask::outside::{clock, files, terminal};
+
+use figures::{Engine, Measured};
+use rate::Rate;
+use subject::{Contender, Scenario};
+use world::World;
+
+/// A contender that cannot run here, and why.
+type Skipped = (Contender, String);
+
+pub fn run(mut start: Start, options: &Bench) -> Result<Exit> {
+    let format = start.human_or_json()?;
+    start.gathers_no_facts("lab bench")?;
+    let rate = checked(&start, options)?;
+    let path = start.root.join(page_name(options));
+    if start.global.dry_run {
+        return show_plan(options, format);
+    }
+    let mut published = None;
+    if wants(options, Part::Publish) {
+        published = Some(publish(&mut start, options.rounds, rate)?);
+    }
+    let mut pairs = None;
+    if wants(options, Part::Compile) {
+        pairs = Some(compile::measure(&start, options.rounds)?);
+    }
+    let publish = published.as_ref().map(|(measured, about)| page::section(measured, about));
+    let compile = pairs
+        .as_ref()
+        .map(|pairs| compile::section(pairs, &page::date(clock::now()), &machine::machine()));
+    write_page(&start, &path, publish.as_deref(), compile.as_deref())?;
+    terminal::data(&match format {
+        Format::Json => {
+            let result = json!({
+                "schema": 2,
+                "publish": published.map(|(measured, about)| page::json(&measured, &about)),
+                "compile": pairs.map(|pairs| compile::json(&pairs)),
+            });
+            format!("{}\n", serde_json::to_string_pretty(&result)?)
+        }
+        _ => [publish, compile].into_iter().flatten().collect(),
+    });
+    Ok(Exit::Done)
+}
+
+fn wants(options: &Bench, part: Part) -> bool {
+    options.only.is_none_or(|only| only == part)
+}
+
+/// The rate of the link; refuses options that do not go together.
+fn checked(start: &Start, options: &Bench) -> Result<Option<Rate>> {
+    if start.global.builder.is_some() {
+        let message = "the benchmark empties the engine that it measures, and takes no `--builder`";
+        return Err(Failure::usage(message).hint("cargo xtask lab bench").into());
+    }
+    let Some(text) = &options.bandwidth else { return Ok(None) };
+    if !wants(options, Part::Publish) {
+        let message = "a compile uses no registry, and takes no `--bandwidth`";
+        return Err(Failure::usage(message).hint("cargo xtask lab bench --only compile").into());
+    }
+    let hint = "cargo xtask lab bench --bandwidth 100mbit";
+    let wrong = |why| Failure::usage(format!("invalid `--bandwidth`: {why}: {text}")).hint(hint);
+    Ok(Some(text.parse().map_err(wrong)?))
+}
+
+/// Measures every contender in the lab.
+fn publish(
+    start: &mut Start,
+    rounds: u32,
+    bandwidth: Option<Rate>,
+) -> Result<(Vec<Measured>, page::About)> {
+    start.global.lab = true;
+    // The benchmark empties the engine, so it never uses one that the lab does not own.
+    xtask::lab::enter_with(start, EngineChoice::Private)?;
+    let world = World::new(start)?;
+    let (contenders, skipped) = world.contenders()?;
+    for (contender, why) in &skipped {
+        start.say(&format!("without `{}`: {why}", contender.label(Scenario::Cold)));
+    }
+    let link = world.link(bandwidth.as_ref())?;
+    let mut measured = Vec::new();
+    for round in 0..rounds {
+        for engine in [Engine::Emptied, Engine::Warm] {
+            for contender in &contenders {
+                let one = world.one(round, engine, *contender)?;
+                for figures in &one {
+                    start.say(&page::line(figures));
+                }
+                measured.extend(one);
+            }
+        }
+    }
+    drop(link);
+    let about = page::About {
+        date: page::date(clock::now()),
+        machine: machine::machine(),
+        versions: machine::versions(start)?,
+        bandwidth,
+        rounds,
+        skipped,
+        driver: machine::driver(start)?,
+        overhead: world.overhead(rounds)?,
+        dry_run: world.dry_run(rounds)?,
+    };
+    Ok((measured, about))
+}
+
+/// Writes the parts that were measured; the page keeps the other part.
+fn write_page(
+    start: &Start,
+    path: &Path,
+    publish: Option<&str>,
+    compile: Option<&str>,
+) -> Result<()> {
+    let old = if path.is_file() { files::read(path)? } else { String::new() };
+    files::write_atomically(path, page::page(&old, publish, compile).as_bytes())?;
+    start.say(&format!("wrote {}", path.display()));
+    Ok(())
+}
+
+fn page_name(options: &Bench) -> &'static str {
+    if options.bandwidth.is_some() { "docs/performance-link.md" } else { "docs/performance.md" }
+}
+
+/// Shows what would be measured, and where it would be written.
+fn show_plan(options: &Bench, format: Format) -> Result<Exit> {
+    let mut runs = Vec::new();
+    if wants(options, Part::Publish) {
+        runs.extend(subject::runs());
+    }
+    if wants(options, Part::Compile) {
+        runs.extend(["cold compile: the nine crates", "cold compile: xtask"].map(str::to_owned));
+    }
+    let page = page_name(options);
+    terminal::data(&match format {
+        Format::Json => {
+            let listed = json!({ "rounds": options.rounds, "runs": runs, "writes": page });
+            format!("{}\n", serde_json::to_string_pretty(&listed)?)
+        }
+        _ => format!(
+            "# in each of {} rounds, pushes and releases on the lab's own engine\n{}\n# then write {page}\n",
+            options.rounds,
+            runs.join("\n"),
+        ),
+    });
+    Ok(Exit::Done)
+}

