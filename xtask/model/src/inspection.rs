@@ -1,5 +1,5 @@
-//! What was seen of one published package: where its tags point, and each object below them, read once.
-//! What to make of it is decided in `plan::verify`.
+//! The contents of one published package as they were read: where its tags point, and the objects they
+//! refer to. `plan::verify` judges them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,59 +10,59 @@ use super::manifest::{Descriptor, ImageManifest, Manifest, media_type};
 use super::published::Relation;
 use super::reference::{Digest, Reference, Tag};
 
-/// The annotations by which an image tells its base.
+/// The annotations that name the base of an image.
 pub const BASE_NAME: &str = "org.opencontainers.image.base.name";
 pub const BASE_DIGEST: &str = "org.opencontainers.image.base.digest";
 
-/// Everything that was read of one package.
+/// Everything that was read from one package.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Package {
     pub repository: Reference,
     pub listing: Listing,
-    /// Where tags point; one that was looked up and is not there is missing.
+    /// Where tags point. A tag that does not exist is left out.
     pub points: BTreeMap<Tag, Digest>,
     /// Tags that could not be looked up, and why.
     pub unread: BTreeMap<Tag, String>,
     pub objects: BTreeMap<Digest, Object>,
-    /// Digests that the bases have now, by their names in the Dockerfile.
+    /// The current digests of the base images, by their names in the Dockerfile.
     pub bases: BTreeMap<String, Digest>,
-    /// By the commits that images name.
+    /// The commits that images name, by their hashes.
     pub commits: BTreeMap<String, Commit>,
-    /// The tag of the published commit before that of `dev`.
+    /// The tag of the last published commit before the one of `dev`.
     pub previous: Option<Tag>,
-    /// The tag of the newest published commit that was made on top of that of `dev`.
+    /// The tag of the newest published commit that descends from the one of `dev`.
     pub newer: Option<Tag>,
     /// The commits of git's version tags.
     pub releases: BTreeMap<Tag, String>,
-    /// Whether everybody may read it; `None` when that was not asked.
+    /// Whether anyone may read the package; `None` if that is unknown.
     pub public: Option<bool>,
-    /// The layers of an image's base, by the image's digest; read only where they have a limit.
+    /// The layers of each image's base, by the image's digest; read only if a limit needs them.
     pub base_layers: BTreeMap<Digest, BTreeSet<Digest>>,
-    /// What a program said of the signatures of images, where they must be signed.
+    /// The verified signatures, by the image's digest; read only if images must be signed.
     pub signatures: BTreeMap<Digest, Signature>,
-    /// What stands in the package under no tag and is needed by nothing.
+    /// Untagged versions that `prune` would delete.
     pub untagged: Untagged,
 }
 
-/// What came of looking for a signature.
+/// The result of verifying a signature.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Signature {
     Verified,
     Refused {
-        /// The program's last words.
-        said: String,
+        /// The last line that the program printed.
+        message: String,
     },
-    /// The program that can tell is not installed.
+    /// The program that verifies signatures is not installed.
     NoProgram,
 }
 
-/// Versions of a package that have no tag and would be deleted.
+/// The number of untagged versions that `prune` would delete.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Untagged {
     Count(usize),
-    /// Nobody lists them here.
+    /// The registry does not list them.
     #[default]
     Unlisted,
     Unknown {
@@ -97,14 +97,14 @@ pub enum Object {
         media_type: String,
         text: String,
     },
-    /// A configuration or a statement, which was read.
+    /// A configuration or an attestation statement.
     Document {
         text: String,
     },
-    /// It is there; its bytes were not read.
+    /// It exists; its content was not read.
     There,
     Missing,
-    /// Its bytes are not those that its digest, its size or its kind promises.
+    /// Its content does not match its digest, size or media type.
     Corrupt {
         detail: String,
     },
@@ -113,16 +113,16 @@ pub enum Object {
     },
 }
 
-/// What git knows of a commit that an image names.
+/// What git knows about a commit that an image names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Commit {
-    /// How it relates to the one that is checked out.
+    /// Its relation to the commit that is checked out.
     pub relation: Relation,
-    /// Commits since then that touch the service's folder; `None` where git cannot tell.
+    /// The number of later commits that touch the service's folder; `None` if git cannot tell.
     pub touched: Option<u64>,
 }
 
-/// Something that a tag leads to and that cannot be had.
+/// An object that a tag refers to and that is not available.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Absent {
     /// `configuration`, `layer` and so on.
@@ -131,13 +131,13 @@ pub struct Absent {
     pub why: Why,
 }
 
-/// Why something cannot be had.
+/// Why an object is not available.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Why {
-    Gone,
-    /// It is there, and is not what it should be.
+    Missing,
+    /// It exists with the wrong content.
     Damaged(String),
-    /// Nobody could look.
+    /// It could not be read.
     Unknown(String),
 }
 
@@ -146,9 +146,9 @@ impl Absent {
     pub fn text(&self) -> String {
         let (what, digest) = (self.what, self.digest.short());
         match &self.why {
-            Why::Gone => format!("the {what} {digest} is gone"),
+            Why::Missing => format!("the {what} {digest} is missing"),
             Why::Damaged(detail) => format!("the {what} {digest} is damaged: {detail}"),
-            Why::Unknown(message) => format!("the {what} {digest} cannot be looked at: {message}"),
+            Why::Unknown(message) => format!("the {what} {digest} cannot be read: {message}"),
         }
     }
 }
@@ -164,12 +164,12 @@ impl Package {
         }
     }
 
-    /// The configuration of an image that is at a digest.
+    /// The configuration of an image.
     pub fn configuration(&self, image: &ImageManifest) -> Option<ImageConfiguration> {
         ImageConfiguration::parse(self.document(&image.config.digest)?.as_bytes()).ok()
     }
 
-    /// A configuration or a statement.
+    /// The text of a configuration or a statement.
     pub fn document(&self, digest: &Digest) -> Option<&str> {
         match self.objects.get(digest)? {
             Object::Document { text } => Some(text),
@@ -177,8 +177,8 @@ impl Package {
         }
     }
 
-    /// What an image says of itself under `key`: its index, else its first image.
-    pub fn said(&self, digest: &Digest, key: &str) -> Option<String> {
+    /// The annotation `key` of an index, or else the label `key` of its first image.
+    pub fn label(&self, digest: &Digest, key: &str) -> Option<String> {
         if let Some(Manifest::Index(index)) = self.manifest(digest)
             && let Some(text) = index.annotations.get(key)
         {
@@ -188,7 +188,7 @@ impl Package {
         self.configuration(&image)?.config.labels.get(key).cloned()
     }
 
-    /// The images at a digest: itself, or those of an index.
+    /// The images at a digest: the image itself, or the images of an index.
     pub fn images(&self, digest: &Digest) -> Vec<(Option<Descriptor>, Digest, ImageManifest)> {
         match self.manifest(digest) {
             Some(Manifest::Image(image)) => vec![(None, digest.clone(), image)],
@@ -205,13 +205,13 @@ impl Package {
         }
     }
 
-    /// Compressed bytes of all images at a digest.
+    /// The compressed size of all images at a digest, in bytes.
     pub fn size(&self, digest: &Digest) -> u64 {
         let images = self.images(digest);
         images.iter().fold(0, |sum, (.., image)| sum.saturating_add(image.compressed_size()))
     }
 
-    /// Everything below a digest, itself included, that is not there or not known.
+    /// Every object that a digest refers to, including itself, that is not available.
     pub fn absent(&self, digest: &Digest) -> Vec<Absent> {
         let mut absent = Vec::new();
         let mut seen = BTreeSet::new();
@@ -221,7 +221,7 @@ impl Package {
                 continue;
             }
             let why = match self.objects.get(&next) {
-                Some(Object::Missing) => Why::Gone,
+                Some(Object::Missing) => Why::Missing,
                 Some(Object::Corrupt { detail }) => Why::Damaged(detail.clone()),
                 Some(Object::Unknown { message }) => Why::Unknown(message.clone()),
                 None => Why::Unknown("it was not read".to_owned()),
@@ -242,7 +242,7 @@ impl Package {
     }
 }
 
-/// What a manifest leads to, each with what it is.
+/// The objects that a manifest refers to, each with its kind.
 pub fn below(manifest: &Manifest) -> Vec<(&'static str, Digest)> {
     let named = |what: &'static str, entry: &Descriptor| (what, entry.digest.clone());
     match manifest {
@@ -251,13 +251,13 @@ pub fn below(manifest: &Manifest) -> Vec<(&'static str, Digest)> {
             .iter()
             .map(|entry| {
                 named(
-                    if entry.is_attestation() { "attestation" } else { "platform's manifest" },
+                    if entry.is_attestation() { "attestation" } else { "platform manifest" },
                     entry,
                 )
             })
             .collect(),
         Manifest::Image(image) => {
-            let layer = if image.is_attestation() { "attestation's statement" } else { "layer" };
+            let layer = if image.is_attestation() { "attestation statement" } else { "layer" };
             let layers = image.layers.iter().map(|entry| named(layer, entry));
             std::iter::once(named("configuration", &image.config)).chain(layers).collect()
         }
@@ -269,8 +269,8 @@ pub fn below(manifest: &Manifest) -> Vec<(&'static str, Digest)> {
     }
 }
 
-/// Whether what a manifest leads to is read whole, and not only looked for: manifests, configurations,
-/// and provenance, which is small. An SBOM may be large.
+/// Whether the content of an object is read: configurations and provenance, which are small. Of anything
+/// else, such as an SBOM, only the presence is checked.
 pub fn is_read(entry: &Descriptor) -> bool {
     const PREDICATE: &str = "in-toto.io/predicate-type";
     let provenance = entry

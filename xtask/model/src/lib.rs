@@ -7,7 +7,6 @@ pub mod config;
 pub mod dockerfile;
 pub mod facts;
 pub mod failure;
-pub mod ignore_file;
 pub mod image_configuration;
 pub mod inputs;
 pub mod inspection;

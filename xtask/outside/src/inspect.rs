@@ -259,9 +259,9 @@ impl Inspector<'_> {
     }
 
     fn layers_below(&self, package: &Package, digest: &Digest) -> Option<BTreeSet<Digest>> {
-        let said = |key| package.said(digest, key);
-        let base =
-            published::base(&said(BASE_NAME)?, self.lab)?.at(Digest::new(said(BASE_DIGEST)?).ok()?);
+        let label = |key| package.label(digest, key);
+        let base = published::base(&label(BASE_NAME)?, self.lab)?
+            .at(Digest::new(label(BASE_DIGEST)?).ok()?);
         let mut layers = BTreeSet::new();
         let images = match self.client.manifest(&base).ok()?.parse().ok()? {
             Manifest::Index(index) => {

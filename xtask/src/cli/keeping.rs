@@ -6,23 +6,23 @@ use clap::{Args, Subcommand, ValueEnum};
 
 #[derive(Debug, Clone, Args)]
 pub struct Verify {
-    /// Services to look at; all when none is named
+    /// Services to check [default: all]
     #[arg(value_name = "SERVICE")]
     pub services: Vec<String>,
-    /// Look at the repository alone, and at no registry
+    /// Check only the repository, not the registry
     #[arg(long)]
     pub local: bool,
-    /// Start each published image by its digest, ask it, and stop it
+    /// Start each published image, check its answers and stop it
     #[arg(long, conflicts_with = "local")]
     pub smoke: bool,
-    /// Let warnings fail
+    /// Make warnings fail
     #[arg(long)]
     pub strict: bool,
 }
 
 #[derive(Debug, Clone, Args)]
 pub struct Doctor {
-    /// Let warnings fail
+    /// Make warnings fail
     #[arg(long)]
     pub strict: bool,
 }

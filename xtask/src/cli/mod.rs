@@ -38,9 +38,9 @@ pub enum Command {
     Push(Push),
     /// Publish a version under its tags, and create the GitHub release
     Release(Release),
-    /// Say whether what is published, and what is in the repository, is what we think
+    /// Check published images, Dockerfiles and the hit rate of past builds
     Verify(Verify),
-    /// Say why a build here would be slow, denied or impossible, and what to type
+    /// Find out why a build here would be slow, denied or impossible
     Doctor(Doctor),
     /// Delete old images, and never one that is needed; plans unless --apply
     Prune(Prune),

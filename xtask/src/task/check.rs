@@ -12,14 +12,14 @@ use crate::model::failure::{Exit, Failure};
 use crate::outside::{docker, terminal};
 use crate::plan::build::BuildPlan;
 use crate::plan::builder::problem_of_check;
-use crate::plan::verify::{self, Level};
+use crate::plan::finding::{Finding, Level};
 use crate::report::workflow;
 
 use super::Start;
 
-/// One thing that BuildKit has to say about a Dockerfile.
+/// One warning or error of BuildKit about a Dockerfile.
 #[derive(Debug, Serialize)]
-pub(super) struct Finding {
+pub(super) struct Warning {
     file: String,
     line: Option<usize>,
     rule: String,
@@ -28,18 +28,12 @@ pub(super) struct Finding {
 }
 
 pub fn run(start: &Start, facts: &Facts, plan: &BuildPlan) -> Result<Exit> {
-    let mut findings = Vec::new();
+    let mut warnings = Vec::new();
     for service in &plan.services {
-        let checked = checked(start, &service.build)
-            .and_then(|checked| checked.map_err(|said| Failure::failed(said).into()));
-        match checked {
-            Ok(found) => findings.extend(found),
+        match check(start, &service.build) {
+            Ok(found) => warnings.extend(found),
             Err(error) => {
-                let engine = match &facts.engine {
-                    Engine::Unasked => docker::read(&start.runner)?,
-                    looked_at => looked_at.clone(),
-                };
-                if let Some(problem) = problem_of_check(&engine) {
+                if let Some(problem) = problem(start, facts)? {
                     return Err(problem.into());
                 }
                 return Err(error.context(format!("cannot check {}", service.build.dockerfile)));
@@ -47,38 +41,44 @@ pub fn run(start: &Start, facts: &Facts, plan: &BuildPlan) -> Result<Exit> {
         }
     }
     let text = match start.global.format {
-        Format::Json => format!("{}\n", serde_json::to_string_pretty(&findings)?),
-        _ => human(&findings, plan.services.len()),
+        Format::Json => format!("{}\n", serde_json::to_string_pretty(&warnings)?),
+        _ => human(&warnings, plan.services.len()),
     };
     terminal::data(&text);
     if facts.environment.github.is_some() {
-        for finding in &findings {
-            let Finding { file, line, rule, detail, .. } = finding;
+        for Warning { file, line, rule, detail, .. } in &warnings {
             terminal::message(&workflow::warning(file, *line, rule, detail));
         }
     }
-    Ok(if findings.is_empty() { Exit::Done } else { Exit::Failed })
+    Ok(if warnings.is_empty() { Exit::Done } else { Exit::Failed })
 }
 
-/// What BuildKit finds in one Dockerfile, or what it said instead.
-pub(super) fn checked(
-    start: &Start,
-    build: &BuildSpec,
-) -> Result<std::result::Result<Vec<Finding>, String>> {
+/// Runs BuildKit's checks on one Dockerfile. An answer that is no JSON is an error.
+pub(super) fn check(start: &Start, build: &BuildSpec) -> Result<Vec<Warning>> {
     let finished = start.runner.finish(&build.check_invocation())?;
-    Ok(match serde_json::from_str::<Checked>(&finished.stdout) {
-        Ok(checked) => Ok(checked.findings(&build.dockerfile)),
-        Err(_) => Err(finished.stderr.trim().lines().next_back().unwrap_or("no answer").to_owned()),
-    })
+    let Ok(answer) = serde_json::from_str::<Answer>(&finished.stdout) else {
+        let last_line = finished.stderr.trim().lines().next_back().unwrap_or("no answer");
+        return Err(Failure::failed(last_line).into());
+    };
+    Ok(answer.warnings(&build.dockerfile))
 }
 
-impl Finding {
-    /// As `verify` shows it.
-    pub fn finding(&self) -> verify::Finding {
+/// Why no builder here can run the checks; `None` if one can.
+pub(super) fn problem(start: &Start, facts: &Facts) -> Result<Option<Failure>> {
+    let engine = match &facts.engine {
+        Engine::Unasked => docker::read(&start.runner)?,
+        known => known.clone(),
+    };
+    Ok(problem_of_check(&engine))
+}
+
+impl Warning {
+    /// The warning as a finding of `verify`.
+    pub fn finding(&self) -> Finding {
         let Self { file, line, rule, detail, url } = self;
         let subject = line.map_or(file.clone(), |line| format!("{file}:{line}"));
         let level = if rule == ERROR { Level::Fail } else { Level::Warn };
-        let finding = verify::Finding::new(subject, "buildkit", level, format!("{rule}: {detail}"));
+        let finding = Finding::new(subject, "buildkit", level, format!("{rule}: {detail}"));
         if url.is_empty() {
             finding.remedy("cargo xtask build --check")
         } else {
@@ -87,31 +87,31 @@ impl Finding {
     }
 }
 
-/// The rule that a Dockerfile breaks which cannot be built at all.
+/// The rule name for a Dockerfile that cannot be built at all.
 const ERROR: &str = "error";
 
-fn human(findings: &[Finding], services: usize) -> String {
+fn human(warnings: &[Warning], services: usize) -> String {
     let mut text = String::new();
-    for Finding { file, line, rule, detail, url } in findings {
+    for Warning { file, line, rule, detail, url } in warnings {
         let line = line.map_or(String::new(), |line| format!(":{line}"));
         let _ = writeln!(text, "{file}{line}: {rule}: {detail}\n  {url}");
     }
-    let _ = writeln!(text, "{services} Dockerfiles checked, {} findings", findings.len());
+    let _ = writeln!(text, "Dockerfiles checked: {services}, findings: {}", warnings.len());
     text
 }
 
-/// The answer of `docker buildx build --call=check,format=json`.
+/// The JSON of `docker buildx build --call=check,format=json`.
 #[derive(Deserialize)]
-struct Checked {
+struct Answer {
     #[serde(default)]
-    warnings: Option<Vec<Warning>>,
+    warnings: Option<Vec<AnswerWarning>>,
     #[serde(default, rename = "buildError")]
     build_error: Option<BuildError>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Warning {
+struct AnswerWarning {
     rule_name: String,
     #[serde(default)]
     url: String,
@@ -144,19 +144,19 @@ struct Position {
     line: usize,
 }
 
-impl Checked {
-    fn findings(self, file: &str) -> Vec<Finding> {
+impl Answer {
+    fn warnings(self, file: &str) -> Vec<Warning> {
         let line = |location: Option<Location>| {
             location.and_then(|location| Some(location.ranges.first()?.start.line))
         };
-        let warnings = self.warnings.unwrap_or_default().into_iter().map(|warning| Finding {
+        let warnings = self.warnings.unwrap_or_default().into_iter().map(|warning| Warning {
             file: file.to_owned(),
             line: line(warning.location),
             rule: warning.rule_name,
             detail: warning.detail,
             url: warning.url,
         });
-        let error = self.build_error.map(|error| Finding {
+        let error = self.build_error.map(|error| Warning {
             file: file.to_owned(),
             line: line(error.location),
             rule: ERROR.to_owned(),

@@ -1,4 +1,4 @@
-//! `cargo xtask doctor`: why would a build here be slow, denied or impossible, and what to type?
+//! `cargo xtask doctor`: why a build here would be slow, denied or impossible, and how to fix it.
 
 use anyhow::Result;
 
@@ -26,7 +26,7 @@ pub fn run(mut start: Start, options: &Doctor) -> Result<Exit> {
     let probes = Probes {
         disk: disk(&start),
         pushes: pushes(&start, &facts, &client),
-        clock_ahead: ahead(&facts, &client),
+        clock_ahead: clock_ahead(&facts, &client),
     };
     let services: Vec<&ServiceFacts> = facts.services.iter().collect();
     let mut findings = machine(&facts, &probes, start.global.builder.as_deref());
@@ -42,28 +42,26 @@ pub fn run(mut start: Start, options: &Doctor) -> Result<Exit> {
     show(&findings, format, options.strict)
 }
 
-/// The disk that the engine's data is on; `None` where nobody tells.
+/// The disk that holds the engine's data; `None` if `df` gives no answer.
 fn disk(start: &Start) -> Option<Disk> {
     let info = Invocation::new("docker", ["info", "--format={{.DockerRootDir}}"]);
     let folder = start.runner.finish(&info).ok()?.stdout.trim().to_owned();
     let folder = if folder.is_empty() { ".".to_owned() } else { folder };
     let call = Invocation::new("df", ["--output=pcent,avail", "--block-size=1", &folder]);
-    let said = start.runner.finish(&call).ok()?.stdout;
-    let mut words = said.lines().nth(1)?.split_whitespace();
+    let printed = start.runner.finish(&call).ok()?.stdout;
+    let mut words = printed.lines().nth(1)?.split_whitespace();
     let used_percent = words.next()?.trim_end_matches('%').parse().ok()?;
     let free = words.next()?.parse().ok()?;
     Some(Disk { folder, free, used_percent })
 }
 
-/// Begins an upload for each service and gives it up: a package can refuse what another one takes.
+/// Starts an upload for each service and abandons it: each package has its own permissions.
 fn pushes(start: &Start, facts: &Facts, client: &Client) -> Vec<(ServiceName, Push)> {
     let of = |service: &ServiceFacts| Some((service.name.clone(), facts.published(&service.name)?));
     let wanted: Vec<(ServiceName, Reference)> = facts.services.iter().filter_map(of).collect();
     parallel::each(&wanted, |(service, repository)| {
-        (
-            service.clone(),
-            if start.global.dry_run { Push::NotTried } else { push(client, repository) },
-        )
+        let push = if start.global.dry_run { Push::NotTried } else { push(client, repository) };
+        (service.clone(), push)
     })
 }
 
@@ -78,8 +76,8 @@ fn push(client: &Client, repository: &Reference) -> Push {
     }
 }
 
-/// How far the registry's clock is ahead of this one; `None` when it does not tell.
-fn ahead(facts: &Facts, client: &Client) -> Option<i64> {
+/// Seconds that the registry's clock is ahead of this machine's; `None` if it sends no date.
+fn clock_ahead(facts: &Facts, client: &Client) -> Option<i64> {
     let theirs = client.clock(facts.registry()).ok()??;
     i64::try_from(theirs).ok()?.checked_sub(i64::try_from(clock::now()).ok()?)
 }

@@ -5,13 +5,10 @@ pub mod cache;
 mod check;
 pub mod doctor;
 pub mod lab;
-mod linters;
 pub mod prune;
 pub mod push;
 pub mod release;
-mod smoked;
 pub mod tools;
-mod untagged;
 pub mod verify;
 
 use anyhow::Result;

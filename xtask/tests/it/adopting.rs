@@ -4,9 +4,10 @@
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 
-use crate::support::Fixture;
 use crate::support::adopting::{adopted, blocks, cargo, copy_xtask};
+use crate::support::{Fixture, Ran};
 use expect_test::expect;
 use serde_json::{Value, json};
 
@@ -115,30 +116,74 @@ fn another_repositorys_services_are_planned() {
     assert_eq!(shown, expected);
 }
 
-#[test]
-fn a_finding_names_its_line_and_its_remedy() {
+/// A service whose Dockerfile breaks a rule of ours, and the programs `verify` may find on the PATH.
+fn linted(programs: &[(&str, &str)]) -> (Fixture, tempfile::TempDir) {
     let fixture = adopted(&empty_registry());
-    fixture.service("motd", "FROM scratch\nARG API_TOKEN\nCOPY . /\n");
-    fixture.write("services/motd/.dockerignore", ".env\n");
-    fixture.write("services/motd/node_modules/a/index.js", "");
-    fixture.write("services/motd/.env", "");
+    fixture.service("motd", "FROM debian:bookworm\nARG GIT_SHA\nRUN make\nCOPY . /\n");
     fixture.commit("feat: take xtask");
-    let verify = ["verify", "motd", "--local", "--format=json"];
-    let found = fixture.xtask(&verify).expect(0).json();
-    fixture.xtask(&[&verify[..], &["--strict"]].concat()).expect(1);
-    let found = found.as_array().unwrap().iter().filter(|finding| finding["level"] == "warn");
-    let shown: Vec<String> = found
-        .map(|finding| {
-            let text = |key: &str| finding[key].as_str().unwrap().to_owned();
-            format!("{}: {}\n  {}\n", text("subject"), text("detail"), text("hint"))
-        })
-        .collect();
+    let folder = tempfile::tempdir().unwrap();
+    let git = std::env::split_paths(&std::env::var_os("PATH").unwrap())
+        .map(|folder| folder.join("git"))
+        .find(|path| path.is_file());
+    std::os::unix::fs::symlink(git.unwrap(), folder.path().join("git")).unwrap();
+    for (name, script) in programs {
+        let path = folder.path().join(name);
+        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    (fixture, folder)
+}
+
+/// The findings of `verify --local` above `pass` about the Dockerfile, with their advice.
+fn dockerfile_findings(programs: &[(&str, &str)], code: i32) -> String {
+    let (fixture, folder) = linted(programs);
+    let mut command = fixture.command(&["verify", "motd", "--local", "--strict", "--format=json"]);
+    command.env("PATH", folder.path());
+    let found = Ran::from(command.output().unwrap()).expect(code).json();
+    let checks = ["dockerfile", "hadolint", "buildkit"];
+    let text = |finding: &Value, key: &str| finding[key].as_str().unwrap_or_default().to_owned();
+    let shown = found
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|one| checks.contains(&one["check"].as_str().unwrap()) && one["level"] != "pass")
+        .map(|one| {
+            let [level, subject, detail] = ["level", "subject", "detail"].map(|key| text(one, key));
+            format!("{level} {subject}: {detail}\n  {}{}\n", text(one, "remedy"), text(one, "hint"))
+        });
+    shown.collect()
+}
+
+#[test]
+fn missing_linters_are_skipped_with_their_remedy() {
     expect![[r"
-        services/motd/Dockerfile:2: secret-in-image: `API_TOKEN` stays in the image
-          services/motd/Dockerfile:2: mount it for the step that needs it: RUN --mount=type=secret,id=NAME
-        services/motd/Dockerfile:3: private-in-context: .dockerignore lets `node_modules` in
-          services/motd/Dockerfile:3: add to .dockerignore: node_modules
-    "]].assert_eq(&shown.concat());
+        warn services/motd/Dockerfile:2: volatile-above-run: `GIT_SHA` changes with every commit and re-runs line 3
+          services/motd/Dockerfile:2: move `GIT_SHA` below line 3, or set it with --label
+        warn services/motd/Dockerfile:4: copy-without-link: a change here or below rebuilds the copy and pulls the layers below
+          services/motd/Dockerfile:4: write `COPY --link …`
+        skip Dockerfiles: hadolint is not installed
+          cargo xtask test dockerfiles
+        skip Dockerfiles: BuildKit's checks cannot run: there is no `docker` on the PATH
+          install Docker Engine 26 or later with buildx, or let the lab bring its own: cargo xtask build --lab
+    "]]
+    .assert_eq(&dockerfile_findings(&[], 1));
+}
+
+#[test]
+fn linter_findings_name_their_file_and_line() {
+    let hadolint = r#"echo '[{"code":"DL3015","column":1,"file":"'$3'","level":"info","line":3,"message":"Avoid"}]'"#;
+    let docker = r#"echo '{"warnings":[{"ruleName":"CopyIgnoredFile","url":"https://x/","detail":"a","location":{"ranges":[{"start":{"line":4}}]}}]}'"#;
+    expect![[r"
+        warn services/motd/Dockerfile:2: volatile-above-run: `GIT_SHA` changes with every commit and re-runs line 3
+          services/motd/Dockerfile:2: move `GIT_SHA` below line 3, or set it with --label
+        warn services/motd/Dockerfile:4: copy-without-link: a change here or below rebuilds the copy and pulls the layers below
+          services/motd/Dockerfile:4: write `COPY --link …`
+        warn services/motd/Dockerfile:3: DL3015: Avoid
+          fix it, or allow it above the line: # hadolint ignore=DL3015
+        warn services/motd/Dockerfile:4: CopyIgnoredFile: a
+          see https://x/
+    "]]
+    .assert_eq(&dockerfile_findings(&[("hadolint", hadolint), ("docker", docker)], 1));
 }
 
 /// Everything that commands say of which services there are.

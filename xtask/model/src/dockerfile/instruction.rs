@@ -1,38 +1,38 @@
-//! The instructions of a Dockerfile as BuildKit reads them: directives, comments, continued lines,
-//! flags, here-documents, the JSON form. What an instruction means to a plan is not known here.
+//! Splits a Dockerfile into instructions as BuildKit does: directives, comments, continued lines, flags,
+//! here-documents and the JSON form.
 
 use super::shell::{self, Command};
 
 /// One instruction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Instruction {
-    /// The line it begins on, counted from 1.
+    /// The first line, counted from 1.
     pub line: usize,
     /// Upper case.
     pub keyword: String,
-    /// `--name=value` before anything else; the names without dashes, the values without quotes.
+    /// The leading `--name=value` flags; names without dashes, values without quotes.
     flags: Vec<(String, String)>,
-    /// What follows the flags, continued lines joined.
+    /// The text behind the flags, with continued lines joined.
     pub arguments: String,
-    /// The texts of its here-documents, in order.
+    /// The texts of the here-documents, in order.
     pub documents: Vec<String>,
-    /// The lines of comment between the instruction before and the end of this one.
+    /// The comments above and inside the instruction.
     pub comments: Comments,
     escape: char,
 }
 
-/// What `RUN --mount=…` asks for.
+/// A `RUN --mount=…`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mount {
-    /// `bind` unless it says so.
+    /// The `type`, by default `bind`.
     pub kind: String,
     pub target: Option<String>,
     pub source: Option<String>,
-    /// An image or a stage; the build context without it.
+    /// An image or a stage; `None` for the build context.
     pub from: Option<String>,
-    /// The id of a secret, which BuildKit takes from the target without it.
+    /// The id of a secret; without it BuildKit uses the file name of the target.
     pub id: Option<String>,
-    /// Whether a secret must be there, when it says so.
+    /// Whether the secret is required, if the mount says so.
     pub required: Option<bool>,
 }
 
@@ -59,7 +59,7 @@ impl Instruction {
         }
     }
 
-    /// The values of the flag `--name`, empty for one without a value.
+    /// The values of the flag `--name`; a flag without a value is an empty text.
     pub fn flags<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.flags.iter().filter(move |(flag, _)| flag == name).map(|(_, value)| value.as_str())
     }
@@ -68,29 +68,28 @@ impl Instruction {
         self.flags.iter().rfind(|(flag, _)| flag == name).map(|(_, value)| value.as_str())
     }
 
-    /// Whether a flag without a value, such as `--link`, is on.
+    /// Whether a switch such as `--link` is on.
     pub fn switch(&self, name: &str) -> bool {
         self.flag(name).is_some_and(|value| !value.eq_ignore_ascii_case("false"))
     }
 
-    /// The words of the arguments, without their quotes.
+    /// The words of the arguments, without quotes.
     pub fn words(&self) -> Vec<String> {
         let words = words(&self.arguments, self.escape);
         words.into_iter().map(|word| unquoted(word, self.escape)).collect()
     }
 
-    /// The arguments in JSON form; `None` for the shell form, which is also what BuildKit takes
-    /// JSON that cannot be read for.
-    pub fn json(&self) -> Option<Vec<String>> {
+    /// The arguments in JSON form; `None` for the shell form. BuildKit treats invalid JSON as shell form.
+    pub(super) fn json(&self) -> Option<Vec<String>> {
         serde_json::from_str(&self.arguments).ok()
     }
 
-    /// The operands of an instruction that has both forms, such as the paths of `COPY`.
+    /// The operands of an instruction with both forms, such as the paths of `COPY`.
     pub fn operands(&self) -> Vec<String> {
         self.json().unwrap_or_else(|| self.words())
     }
 
-    /// The names that `ARG` or `ENV` sets, with their values; `ENV NAME the rest` is one pair.
+    /// The names and values of an `ARG` or `ENV`; `ENV NAME some text` is one pair.
     pub fn pairs(&self) -> Vec<(String, Option<String>)> {
         let words = self.words();
         match words.split_first() {
@@ -123,7 +122,7 @@ impl Instruction {
         self.flags("mount").map(mount).collect()
     }
 
-    /// The commands that `RUN` runs, here-documents for a shell with them.
+    /// The commands of a `RUN`, including here-documents for a shell.
     pub fn commands(&self) -> Vec<Command> {
         let mut commands = match self.json() {
             Some(words) => shell::of_words(words),
@@ -143,10 +142,10 @@ fn pair(word: &str) -> (String, Option<String>) {
     }
 }
 
-/// Lines of comment, without their `#`, each with its number.
+/// Comments without their `#`, each with its line number.
 type Comments = Vec<(usize, String)>;
 
-/// The instructions of a Dockerfile, in order, and the comments below the last one.
+/// The instructions of a Dockerfile and the comments below the last one.
 pub fn instructions(text: &str) -> (Vec<Instruction>, Comments) {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let escape = escape(text);
@@ -154,7 +153,7 @@ pub fn instructions(text: &str) -> (Vec<Instruction>, Comments) {
     let mut comments = Comments::new();
     let mut lines = (1..).zip(text.lines());
     while let Some((number, line)) = lines.next() {
-        if is_passed_over(number, line, &mut comments) {
+        if is_skipped(number, line, &mut comments) {
             continue;
         }
         let mut whole = String::new();
@@ -162,7 +161,7 @@ pub fn instructions(text: &str) -> (Vec<Instruction>, Comments) {
         while let Some(head) = continued(rest, escape) {
             whole.push_str(head);
             let next =
-                lines.by_ref().find(|(number, line)| !is_passed_over(*number, line, &mut comments));
+                lines.by_ref().find(|(number, line)| !is_skipped(*number, line, &mut comments));
             rest = next.map_or("", |(_, line)| line);
         }
         whole.push_str(rest);
@@ -178,26 +177,26 @@ pub fn instructions(text: &str) -> (Vec<Instruction>, Comments) {
     (instructions, comments)
 }
 
-/// Whether a line is empty or a comment, which is kept.
-fn is_passed_over(number: usize, line: &str, comments: &mut Comments) -> bool {
+/// Whether a line is empty or a comment. A comment is added to `comments`.
+fn is_skipped(number: usize, line: &str, comments: &mut Comments) -> bool {
     let comment = comment(line);
     comments.extend(comment.map(|text| (number, text.to_owned())));
     comment.is_some() || line.trim().is_empty()
 }
 
-/// The text of a line that is a comment.
+/// The text of a comment line.
 fn comment(line: &str) -> Option<&str> {
     line.trim_start().strip_prefix('#').map(str::trim)
 }
 
-/// What stands before the sign that the next line goes on; an escaped one is no such sign.
+/// The line without its continuation character; `None` if the line does not continue.
 fn continued(line: &str, escape: char) -> Option<&str> {
     let head = line.trim_end_matches([' ', '\t']).strip_suffix(escape)?;
     (!head.ends_with(escape)).then_some(head)
 }
 
-/// The character that continues a line: a backslash, unless a directive says otherwise. Directives
-/// stand above everything else; the first line that is none ends them.
+/// The character that continues a line: a backslash, unless a directive changes it. Directives must come
+/// first; any other line ends them.
 fn escape(text: &str) -> char {
     let directives = text.lines().map_while(|line| {
         let (name, value) = line.trim_start().strip_prefix('#')?.split_once('=')?;
@@ -208,10 +207,10 @@ fn escape(text: &str) -> char {
     escapes.next().and_then(|(_, value)| value.chars().next()).unwrap_or('\\')
 }
 
-/// A here-document that an instruction announces.
+/// A here-document of an instruction.
 struct HereDocument {
     name: String,
-    /// `<<-`: tabs before each line do not count.
+    /// `<<-` removes the tabs before each line.
     without_tabs: bool,
 }
 
@@ -221,7 +220,7 @@ impl HereDocument {
     }
 }
 
-/// `<<NAME`, `<<-NAME`, `3<<NAME` and `<<"NAME"` as words of their own, in `RUN`, `COPY` and `ADD`.
+/// The words `<<NAME`, `<<-NAME`, `3<<NAME` and `<<"NAME"` of a `RUN`, `COPY` or `ADD`.
 fn here_documents(instruction: &Instruction) -> Vec<HereDocument> {
     if !matches!(instruction.keyword.as_str(), "RUN" | "COPY" | "ADD") {
         return Vec::new();
@@ -239,7 +238,7 @@ fn here_documents(instruction: &Instruction) -> Vec<HereDocument> {
     words(&instruction.arguments, instruction.escape).into_iter().filter_map(document).collect()
 }
 
-/// The words of a text; what stands in quotes is part of one word, which keeps its quotes.
+/// The words of a text. Quotes keep a word together and stay part of it.
 fn words(text: &str, escape: char) -> Vec<&str> {
     let mut words = Vec::new();
     let mut start = None;
@@ -264,7 +263,7 @@ fn words(text: &str, escape: char) -> Vec<&str> {
     words
 }
 
-/// A word without its quotes and escapes.
+/// A word without quotes and escapes.
 fn unquoted(word: &str, escape: char) -> String {
     let mut text = String::new();
     let mut quote = None;
@@ -272,7 +271,7 @@ fn unquoted(word: &str, escape: char) -> String {
     while let Some(character) = characters.next() {
         match quote {
             _ if character == escape && quote != Some('\'') => {
-                // `\$` keeps its escape, so that it is not taken for a variable.
+                // `\$` keeps its escape, because it is no variable.
                 match characters.next() {
                     Some('$') => text.extend([escape, '$']),
                     Some(next) => text.push(next),

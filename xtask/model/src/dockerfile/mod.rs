@@ -1,5 +1,5 @@
-//! A Dockerfile: its stages, what they are based on, and which of them a target reaches; and its
-//! instructions, for rules. Everything else is BuildKit's to read and to complain about.
+//! A Dockerfile: its stages, their base images, and the stages that a target needs. Anything invalid
+//! beyond that is left for BuildKit to report.
 //!
 //! Source: the Dockerfile reference and the parser of moby/buildkit.
 
@@ -21,22 +21,22 @@ pub struct Dockerfile {
     /// `ARG`s above the first `FROM`.
     pub preamble: Vec<Instruction>,
     pub stages: Vec<Stage>,
-    /// The lines of comment below the last instruction, each with its number.
+    /// The comments below the last instruction, each with its line number.
     pub trailing_comments: Vec<(usize, String)>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stage {
     pub from: Instruction,
-    /// Lower case, as BuildKit compares them.
+    /// Lower case, because BuildKit ignores the case.
     name: Option<String>,
-    /// The image or stage of `FROM`, not expanded.
+    /// The image or stage of `FROM`, with unexpanded variables.
     base: String,
-    /// What follows `FROM`.
+    /// The instructions below `FROM`.
     pub instructions: Vec<Instruction>,
 }
 
-/// Why a Dockerfile cannot be planned, and where.
+/// Why a Dockerfile cannot be read, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DockerfileError {
     /// Counted from 1.
@@ -44,14 +44,14 @@ pub struct DockerfileError {
     pub problem: String,
 }
 
-/// What a name in a Dockerfile leads to.
+/// What a name in a Dockerfile refers to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     Stage(usize),
     Image(String),
     /// The empty image.
     Scratch,
-    /// It has a variable that only BuildKit can resolve, such as `$TARGETARCH`.
+    /// A name with a variable that only BuildKit knows, such as `$TARGETARCH`.
     Unresolved,
 }
 
@@ -74,13 +74,13 @@ impl Dockerfile {
             }
         }
         if file.stages.is_empty() {
-            return Err(DockerfileError { line: 1, problem: "it has no `FROM`".to_owned() });
+            return Err(DockerfileError { line: 1, problem: "no `FROM` instruction".to_owned() });
         }
         Ok(file)
     }
 
-    /// The images that building `target` (by default the last stage) needs, each once, in the order
-    /// in which the file names them. `arguments` are the values given to the build.
+    /// The images that a build of `target` (by default the last stage) needs, each once, in the order
+    /// of the file. `arguments` are the build arguments.
     pub fn bases(&self, arguments: &BTreeMap<String, String>, target: Option<&str>) -> Vec<String> {
         let values = self.values(arguments);
         let mut bases = Vec::new();
@@ -95,8 +95,7 @@ impl Dockerfile {
         bases
     }
 
-    /// The secrets that building `target` mounts, each with its line, without those that may be absent
-    /// because the mount says so.
+    /// The secrets that a build of `target` requires, each with its line.
     pub fn secrets(
         &self,
         arguments: &BTreeMap<String, String>,
@@ -113,8 +112,7 @@ impl Dockerfile {
             .collect()
     }
 
-    /// The image that the final image is based on, through any number of stages; `None` for
-    /// `scratch`.
+    /// The base image of the final image, through any number of stages; `None` for `scratch`.
     pub fn final_base(
         &self,
         arguments: &BTreeMap<String, String>,
@@ -128,12 +126,12 @@ impl Dockerfile {
         }
     }
 
-    /// Whether there is a stage that `--target` could name so.
+    /// Whether `--target` can name this stage.
     pub fn has_stage(&self, target: &str) -> bool {
         self.position(Some(target)).is_some()
     }
 
-    /// Where the stage stands that `--target` names, by default the last one.
+    /// The index of the stage that `--target` names, by default the last one.
     pub fn position(&self, target: Option<&str>) -> Option<usize> {
         match target {
             None => self.stages.len().checked_sub(1),
@@ -149,8 +147,8 @@ impl Dockerfile {
         by_name.or_else(|| name.parse().ok().filter(|&number: &usize| number < below))
     }
 
-    /// What `name` leads to in the stage at position `below`.
-    pub fn source(&self, name: &str, below: usize, values: &BTreeMap<String, String>) -> Source {
+    /// What `name` refers to in the stage at position `below`.
+    fn source(&self, name: &str, below: usize, values: &BTreeMap<String, String>) -> Source {
         let expanded = expand(name, values);
         match self.named(&expanded, below) {
             Some(stage) => Source::Stage(stage),
@@ -160,17 +158,17 @@ impl Dockerfile {
         }
     }
 
-    /// What the stage at `position` is based on.
+    /// The base of the stage at `position`.
     pub fn base(&self, position: usize, values: &BTreeMap<String, String>) -> Source {
         let stage = self.stages.get(position);
         stage.map_or(Source::Unresolved, |stage| self.source(&stage.base, position, values))
     }
 
-    /// The stage at `position` and those it is based on, the first one first.
+    /// The stages below the stage at `position`, and that stage itself, in build order.
     pub fn chain(&self, values: &BTreeMap<String, String>, position: usize) -> Vec<usize> {
         let mut chain = vec![position];
         let mut at = position;
-        // A stage is based on an earlier one, so that this ends.
+        // The loop ends because a stage can only be based on an earlier one.
         while let Source::Stage(earlier) = self.base(at, values) {
             chain.insert(0, earlier);
             at = earlier;
@@ -178,7 +176,7 @@ impl Dockerfile {
         chain
     }
 
-    /// The stages that the target leads to, in the file's order.
+    /// The stages that the target needs, in the order of the file.
     fn reached(&self, values: &BTreeMap<String, String>, target: Option<&str>) -> Vec<usize> {
         let mut reached = Vec::new();
         let mut open: Vec<usize> = self.position(target).into_iter().collect();
@@ -199,7 +197,7 @@ impl Dockerfile {
         reached
     }
 
-    /// The values of the `ARG`s above the first `FROM`, for a build that is given some.
+    /// The values of the `ARG`s above the first `FROM`, with these build arguments.
     pub fn values(&self, given: &BTreeMap<String, String>) -> BTreeMap<String, String> {
         let mut values = BTreeMap::new();
         for (name, default) in self.preamble.iter().flat_map(Instruction::pairs) {
@@ -225,7 +223,7 @@ impl Stage {
         Some(Self { from, name, base, instructions: Vec::new() })
     }
 
-    /// The names of the images and stages it takes anything from, its base first.
+    /// The names of the images and stages that the stage uses, its base first.
     fn names(&self) -> Vec<String> {
         let sources = self.instructions.iter().flat_map(Instruction::sources);
         std::iter::once(self.base.clone()).chain(sources).collect()
@@ -233,7 +231,7 @@ impl Stage {
 }
 
 impl Mount {
-    /// The id of the secret that it needs. An id with a variable is BuildKit's to resolve.
+    /// The id of a required secret. Only BuildKit can resolve an id with a variable.
     fn secret(&self) -> Option<String> {
         let is_needed = self.kind == "secret" && self.required != Some(false);
         let of_target = || self.target.as_ref()?.rsplit('/').next().map(str::to_owned);
@@ -243,8 +241,8 @@ impl Mount {
 }
 
 impl Instruction {
-    /// The names of the images and stages that `COPY --from` and `RUN --mount=from` take from.
-    pub fn sources(&self) -> Vec<String> {
+    /// The names of the images and stages in `COPY --from` and `RUN --mount=from`.
+    fn sources(&self) -> Vec<String> {
         match self.keyword.as_str() {
             "COPY" | "ADD" => self.flags("from").map(str::to_owned).collect(),
             "RUN" => self.mounts().into_iter().filter_map(|mount| mount.from).collect(),

@@ -1,14 +1,12 @@
-//! The commands of a `RUN`, as far as rules ask: which program, which words, what it writes to. It is
-//! no shell: what a variable or a substitution becomes is not known here.
+//! The commands of a `RUN` as far as the rules need them: the program, its words and the files it
+//! writes to. Variables and substitutions are not evaluated.
 
 /// One simple command.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Command {
-    /// `NAME=value` before the program.
-    pub assignments: Vec<String>,
     /// The program and its arguments, without quotes.
     pub words: Vec<String>,
-    /// What `>` and `>>` write to.
+    /// The files behind `>` and `>>`.
     pub outputs: Vec<String>,
 }
 
@@ -19,11 +17,11 @@ impl Command {
     }
 
     /// The words after the program.
-    pub fn arguments(&self) -> &[String] {
+    fn arguments(&self) -> &[String] {
         self.words.get(1..).unwrap_or_default()
     }
 
-    /// The arguments that are no option.
+    /// The arguments without the options.
     pub fn operands(&self) -> impl Iterator<Item = &str> {
         self.arguments().iter().map(String::as_str).filter(|word| !word.starts_with('-'))
     }
@@ -45,7 +43,7 @@ impl Command {
         self.arguments().get(at + 1).filter(|_| self.is_shell()).map(String::as_str)
     }
 
-    /// Takes off what stands before the program: keywords, `sudo`, assignments.
+    /// Without what precedes the program: keywords, `sudo`, assignments.
     fn trimmed(mut self) -> Self {
         let mut after_prefix = false;
         while let Some(first) = self.words.first() {
@@ -57,10 +55,7 @@ impl Command {
                 break;
             }
             after_prefix |= prefix;
-            let first = self.words.remove(0);
-            if assigns {
-                self.assignments.push(first);
-            }
+            self.words.remove(0);
         }
         self
     }
@@ -70,7 +65,7 @@ const KEYWORDS: [&str; 12] =
     ["if", "then", "else", "elif", "fi", "while", "until", "do", "done", "!", "{", "}"];
 const PREFIXES: [&str; 5] = ["sudo", "env", "exec", "command", "time"];
 
-/// The commands of a script, in the order in which they stand.
+/// The commands of a script, in order.
 pub fn commands(script: &str) -> Vec<Command> {
     let mut reader = Reader::default();
     let mut characters = script.chars().peekable();
@@ -94,7 +89,7 @@ pub fn commands(script: &str) -> Vec<Command> {
                 reader.begin_redirection(character);
                 while characters.next_if(|c| matches!(c, '>' | '<' | '|' | '-')).is_some() {}
                 if characters.next_if_eq(&'&').is_some() {
-                    // `2>&1` names no file.
+                    // `2>&1` is no file.
                     reader.redirection = Some('&');
                 }
             }
@@ -116,13 +111,13 @@ pub fn of_words(words: Vec<String>) -> Vec<Command> {
 
 type Characters<'a> = std::iter::Peekable<std::str::Chars<'a>>;
 
-/// What has been read of a script.
+/// The state while reading a script.
 #[derive(Default)]
 struct Reader {
     commands: Vec<Command>,
     command: Command,
     word: Option<String>,
-    /// `>` or `<` when the next word is a file, `&` when it is a descriptor.
+    /// `>` or `<` if the next word is a file, `&` if it is a descriptor.
     redirection: Option<char>,
 }
 
@@ -155,7 +150,7 @@ impl Reader {
         }
     }
 
-    /// `$(…)`, as it stands, up to the parenthesis that closes it.
+    /// `$(…)` unchanged, up to the closing parenthesis.
     fn substitution(&mut self, characters: &mut Characters<'_>) {
         self.push('$');
         let mut depth = 0_usize;
@@ -173,7 +168,7 @@ impl Reader {
     }
 
     fn begin_redirection(&mut self, sign: char) {
-        // The number of `2>` is no word.
+        // The `2` of `2>` is not a word.
         if self.word.as_ref().is_some_and(|word| word.chars().all(|c| c.is_ascii_digit())) {
             self.word = None;
         }
@@ -207,31 +202,27 @@ impl Reader {
 mod tests {
     use super::*;
 
-    /// Each command's words, `>` before what it writes to, `NAME=value` in front.
+    /// The words of each command, and its outputs with `>`.
     fn check(script: &str, expected: &[&str]) {
         let shown = |command: Command| {
             let outputs = command.outputs.iter().map(|output| format!(">{output}"));
-            let words = command.assignments.into_iter().chain(command.words);
-            words.chain(outputs).collect::<Vec<_>>().join("·")
+            command.words.into_iter().chain(outputs).collect::<Vec<_>>().join("·")
         };
         let found: Vec<String> = commands(script).into_iter().map(shown).collect();
         assert_eq!(found, expected, "{script}");
     }
 
     #[test]
-    fn a_script_is_split_where_the_shell_splits_it() {
+    fn a_script_splits_where_a_shell_splits_it() {
         check("a b && c || d; e | f & g\nh", &["a·b", "c", "d", "e", "f", "g", "h"]);
         check("set -eux; if [ -f x ]; then rm x; fi", &["set·-eux", "[·-f·x·]", "rm·x"]);
         check("(cd /x && make) # all && of it\nend", &["cd·/x", "make", "end"]);
-        check(
-            "A=1 B='2 3' sudo -E /usr/bin/apt-get install x",
-            &["A=1·B=2 3·/usr/bin/apt-get·install·x"],
-        );
+        check("A=1 B='2 3' sudo -E /usr/bin/apt-get install x", &["/usr/bin/apt-get·install·x"]);
         check("", &[]);
     }
 
     #[test]
-    fn quotes_substitutions_and_redirections_stay_in_their_command() {
+    fn quotes_and_redirections_stay_in_their_command() {
         check("echo 'a && b' \"c; $(d \"e\" | f)\" g\\ h", &["echo·a && b·c; $(d \"e\" | f)·g h"]);
         check("a $(b && c) > /x 2>&1 2>/dev/null < in; d", &["a·$(b && c)·>/x·>/dev/null", "d"]);
         check("cat <<-EOF >> /etc/x", &["cat·>/etc/x"]);
@@ -239,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shell_in_a_shell_is_read_too() {
+    fn a_nested_shell_script_is_read() {
         check("bash -euc 'npm ci && x'", &["bash·-euc·npm ci && x", "npm·ci", "x"]);
         let words = ["/bin/sh", "-c", "apk add x"].map(str::to_owned).to_vec();
         assert_eq!(of_words(words).first().map(Command::program), Some("apk"));

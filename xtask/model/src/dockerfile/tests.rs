@@ -1,4 +1,4 @@
-//! Tests of what a Dockerfile is read as.
+//! Tests of the Dockerfile parser.
 
 use expect_test::{Expect, expect};
 
@@ -19,7 +19,7 @@ fn check(text: &str, arguments: &[(&str, &str)], target: Option<&str>, expected:
 }
 
 #[test]
-fn an_argument_above_from_names_the_base_unless_the_build_gives_another() {
+fn a_build_argument_overrides_the_default_base() {
     let text = "ARG VERSION=16.11.0-ce.0\nFROM gitlab/gitlab-ce:${VERSION}\n";
     check(
         text,
@@ -32,7 +32,7 @@ fn an_argument_above_from_names_the_base_unless_the_build_gives_another() {
 }
 
 #[test]
-fn only_stages_that_the_target_reaches_count() {
+fn only_stages_that_the_target_needs_count() {
     let text = "\
 FROM rust:1 AS Build
 RUN cargo build
@@ -50,7 +50,7 @@ COPY --from=busybox:1 /bin/busybox /
 }
 
 #[test]
-fn continued_lines_comments_and_here_documents_do_not_confuse_it() {
+fn comments_and_here_documents_contain_no_instructions() {
     let text = "\
 # escape=`
 FROM --platform=$BUILDPLATFORM `
@@ -74,8 +74,8 @@ fn defaults_and_alternatives_are_expanded() {
 }
 
 #[test]
-fn what_is_no_dockerfile_names_its_line() {
-    check("RUN true\n", &[], None, &expect!["line 1: it has no `FROM`"]);
+fn an_invalid_dockerfile_names_its_line() {
+    check("RUN true\n", &[], None, &expect!["line 1: no `FROM` instruction"]);
     check(
         "\nFROM a b c\n",
         &[],
@@ -84,7 +84,7 @@ fn what_is_no_dockerfile_names_its_line() {
     );
 }
 
-/// Each instruction as `LINE KEYWORD --flag=value arguments`, its documents below it.
+/// Each instruction as `LINE KEYWORD arguments`, with its comments above and its documents below.
 fn check_instructions(text: &str, expected: &Expect) {
     let (found, trailing) = instructions(text);
     let mut shown = String::new();
@@ -103,7 +103,7 @@ fn check_instructions(text: &str, expected: &Expect) {
 }
 
 #[test]
-fn an_instruction_has_its_first_line_its_comments_and_its_documents() {
+fn an_instruction_has_its_comments_and_documents() {
     let text = "\
 # syntax=docker/dockerfile:1
 #  escape = `
@@ -139,7 +139,7 @@ RUN sh -c 'cat <<THREE' `
 }
 
 #[test]
-fn a_directive_below_a_comment_is_a_comment() {
+fn a_directive_below_a_comment_is_ignored() {
     check_instructions(
         "# why\n# escape=`\nRUN a \\\n b\n\n# end\n",
         &expect![[r"
@@ -156,7 +156,7 @@ fn one(text: &str) -> Instruction {
 }
 
 #[test]
-fn flags_come_before_anything_else_and_lose_their_quotes() {
+fn flags_come_first_and_lose_their_quotes() {
     let copy = one("COPY --link --from=\"a b\" --chown=1:1 --link=false x --y /z\n");
     assert_eq!(copy.flag("from"), Some("a b"));
     assert!(!copy.switch("link") && copy.flag("y").is_none());
@@ -177,7 +177,7 @@ fn flags_come_before_anything_else_and_lose_their_quotes() {
 }
 
 #[test]
-fn only_an_array_of_texts_is_the_json_form() {
+fn only_an_array_of_strings_is_json_form() {
     assert_eq!(one("CMD [ \"a\", \"b c\" ]").json(), Some(vec!["a".to_owned(), "b c".to_owned()]));
     for text in ["CMD ['a']", "CMD [\"a\", 1]", "CMD [ -f x ]", "CMD a"] {
         assert_eq!(one(text).json(), None, "{text}");
@@ -201,7 +201,7 @@ fn one_instruction_sets_several_names() {
 }
 
 #[test]
-fn the_commands_of_a_run_are_those_of_its_script() {
+fn a_run_has_the_commands_of_its_script() {
     let programs = |text: &str| -> Vec<String> {
         one(text).commands().iter().map(|command| command.program().to_owned()).collect()
     };
@@ -213,7 +213,7 @@ fn the_commands_of_a_run_are_those_of_its_script() {
 }
 
 #[test]
-fn a_secret_is_needed_unless_its_mount_says_that_it_may_be_absent() {
+fn a_secret_mount_is_required_by_default() {
     let file = Dockerfile::parse(
         "FROM a AS unused\nRUN --mount=type=secret,id=never x\n\
          FROM a AS build\nRUN --mount=type=secret,id=npm --mount=type=cache,target=/c x\n\

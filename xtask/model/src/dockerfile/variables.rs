@@ -1,9 +1,9 @@
-//! Variables of a Dockerfile, as BuildKit puts their values in.
+//! Expands the variables of a Dockerfile as BuildKit does.
 
 use std::collections::BTreeMap;
 
-/// `text` with `$NAME`, `${NAME}`, `${NAME:-default}` and `${NAME:+instead}` replaced. A variable
-/// that is not known stays as it is.
+/// `text` with `$NAME`, `${NAME}`, `${NAME:-default}` and `${NAME:+instead}` replaced. An unknown variable
+/// stays unchanged.
 pub fn expand(text: &str, values: &BTreeMap<String, String>) -> String {
     let mut expanded = String::new();
     let mut rest = text;
@@ -31,7 +31,7 @@ pub fn expand(text: &str, values: &BTreeMap<String, String>) -> String {
     expanded + rest
 }
 
-/// The variable at the start of `after`, which follows a `$`, and what comes behind it.
+/// The variable at the start of `after`, the text behind a `$`, and the text behind the variable.
 fn variable(after: &str) -> (&str, &str) {
     if let Some(braced) = after.strip_prefix('{') {
         return braced.split_once('}').unwrap_or((braced, ""));

@@ -1,52 +1,55 @@
-//! Comments that allow what a rule finds: `# xtask: allow=RULE why` above the instruction. One without
-//! a reason, for a rule that does not exist, or for nothing, is itself a finding.
+//! Comments that allow a violation: `# xtask: allow=RULE reason` above the instruction. A comment
+//! without a reason, for an unknown rule, or that allows nothing is itself a violation.
 
 use xtask_model::config::nearest;
 use xtask_model::dockerfile::{Dockerfile, Instruction};
 
-use super::{ALLOWANCE, Allowed, Broken, Judgement, RULES};
+use super::rule::{Allowed, Report, Violation};
+
+/// The rule about these comments. No comment can allow it.
+pub const ALLOWANCE: &str = "allowance";
 
 /// One rule that a comment allows.
 struct Allowance<'a> {
-    /// Where the comment is.
+    /// The line of the comment.
     line: usize,
-    /// Where the instruction below it begins; `None` below the last one.
+    /// The line of the instruction below the comment; `None` below the last one.
     at: Option<usize>,
     rule: &'a str,
     reason: &'a str,
 }
 
-/// Takes out of `broken` what the file's comments allow, and adds what is wrong with them.
-pub fn apply(file: &Dockerfile, broken: Vec<Broken>) -> Judgement {
+/// Removes the violations that the file's comments allow, and adds those of the comments. `rules` are
+/// the names of all rules.
+pub fn apply(file: &Dockerfile, violations: Vec<Violation>, rules: &[&str]) -> Report {
     let allowances = allowances(file);
-    let allows = |broken: &Broken| {
-        let on = |allowance: &&Allowance<'_>| {
-            allowance.rule == broken.rule && allowance.at == Some(broken.line)
+    let allows = |violation: &Violation| {
+        let matches = |allowance: &&Allowance<'_>| {
+            allowance.rule == violation.rule && allowance.at == Some(violation.line)
         };
-        allowances.iter().find(on)
+        allowances.iter().find(matches)
     };
-    let mut judgement = Judgement::default();
-    let mut wrong: Vec<Broken> = allowances
+    let is_used = |allowance: &Allowance<'_>| {
+        violations.iter().filter_map(allows).any(|used| std::ptr::eq(used, allowance))
+    };
+    let problems = allowances
         .iter()
-        .filter_map(|allowance| {
-            let used = broken.iter().filter_map(allows).any(|used| std::ptr::eq(used, allowance));
-            allowance.problem(used)
-        })
+        .filter_map(|allowance| allowance.problem(is_used(allowance), rules))
         .collect();
-    for broken in broken {
-        match allows(&broken) {
-            None => judgement.broken.push(broken),
+    let mut report = Report { violations: problems, allowed: Vec::new() };
+    for violation in violations {
+        match allows(&violation) {
+            None => report.violations.push(violation),
             Some(allowance) if allowance.reason.is_empty() => {}
-            Some(allowance) => judgement.allowed.push(Allowed {
-                line: broken.line,
-                rule: broken.rule,
+            Some(allowance) => report.allowed.push(Allowed {
+                line: violation.line,
+                rule: violation.rule,
                 reason: allowance.reason.to_owned(),
             }),
         }
     }
-    judgement.broken.append(&mut wrong);
-    judgement.broken.sort_by_key(|broken| broken.line);
-    judgement
+    report.violations.sort_by_key(|violation| violation.line);
+    report
 }
 
 fn allowances(file: &Dockerfile) -> Vec<Allowance<'_>> {
@@ -70,23 +73,23 @@ fn allowances(file: &Dockerfile) -> Vec<Allowance<'_>> {
 }
 
 impl Allowance<'_> {
-    /// What is wrong with it.
-    fn problem(&self, used: bool) -> Option<Broken> {
+    /// What is wrong with the comment.
+    fn problem(&self, is_used: bool, rules: &[&str]) -> Option<Violation> {
         let rule = self.rule;
-        let known = || RULES.iter().map(|rule| rule.name);
-        let (detail, remedy) = if !known().any(|name| name == rule) {
-            let like = nearest(rule, known()).map(|name| format!("; did you mean `{name}`?"));
-            let detail = format!("there is no rule `{rule}`{}", like.unwrap_or_default());
-            (detail, "write `# xtask: allow=RULE why`".to_owned())
-        } else if !used {
-            let detail = format!("it allows `{rule}`, which nothing below it breaks");
-            (detail, "take the comment away, or put it right above the instruction".to_owned())
+        let (detail, remedy) = if !rules.contains(&rule) {
+            let like = nearest(rule, rules.iter().copied());
+            let like = like.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
+            let detail = format!("there is no rule `{rule}`{like}");
+            (detail, "write `# xtask: allow=RULE reason`".to_owned())
+        } else if !is_used {
+            let detail = format!("the instruction below does not break `{rule}`");
+            (detail, "delete the comment, or move it right above the instruction".to_owned())
         } else if self.reason.is_empty() {
-            let detail = format!("it allows `{rule}` and does not say why");
-            (detail, format!("write `# xtask: allow={rule} why`"))
+            let detail = format!("the comment allows `{rule}` without a reason");
+            (detail, format!("write `# xtask: allow={rule} reason`"))
         } else {
             return None;
         };
-        Some(Broken { line: self.line, rule: ALLOWANCE, detail, remedy })
+        Some(Violation { line: self.line, rule: ALLOWANCE, detail, remedy })
     }
 }

@@ -1,21 +1,20 @@
-//! Rules about what a layer holds: what was written stays, what is mounted is not in it, and what
-//! stands under a volume is hidden.
+//! The rule about what a layer contains: a file stays in the layer that wrote it.
 
 use xtask_model::dockerfile::shell::Command;
 
-use super::view::{Stage, Step, View, absolute, is_below};
-use super::{Found, Rule};
+use super::rule::{Found, Rule};
+use super::view::{Step, View, absolute, is_below};
 
 pub const LATE_CLEAN_UP: Rule = Rule {
     name: "late-clean-up",
-    why: "what one layer wrote, another cannot take out of the image: it is only hidden",
+    why: "a later layer hides a file of an earlier one, but the image still contains it",
     find: late_clean_up,
 };
 
 fn late_clean_up(view: &View<'_>) -> Vec<Found> {
     let Some(built) = view.built() else { return Vec::new() };
     let mut found = Vec::new();
-    // Each step's line with what it wrote.
+    // The line of each step, and the paths it wrote.
     let mut written: Vec<(usize, Vec<String>)> = Vec::new();
     for step in &built.steps {
         let mut here = Vec::new();
@@ -36,8 +35,10 @@ fn late_clean_up(view: &View<'_>) -> Vec<Found> {
             if let (Some((line, _)), false) = (earlier, touches(&here)) {
                 found.push(Found::new(
                     step.line(),
-                    format!("what line {line} wrote stays in the image"),
-                    format!("remove it in the step of line {line}, or build in another stage"),
+                    format!("the image keeps the files that line {line} wrote"),
+                    format!(
+                        "remove them in the same step (line {line}), or build in another stage"
+                    ),
                 ));
             }
         }
@@ -48,7 +49,7 @@ fn late_clean_up(view: &View<'_>) -> Vec<Found> {
     found
 }
 
-/// Paths that a command may have written: those it names, and those it is known to write.
+/// The paths that a command may write: those it names, and the caches of package managers.
 fn mentioned(command: &Command, folder: &str) -> Vec<String> {
     const READERS: [&str; 14] = [
         "cat", "ls", "test", "[", "grep", "echo", "cd", "set", "true", "which", "find", "head",
@@ -78,9 +79,9 @@ fn mentioned(command: &Command, folder: &str) -> Vec<String> {
     paths
 }
 
-/// Paths that `COPY` and `ADD` write.
+/// The paths that a `COPY` or `ADD` writes.
 fn copied(step: &Step<'_>) -> Vec<String> {
-    if step.copied_from().is_none() {
+    if step.copies_from().is_none() {
         return Vec::new();
     }
     let (sources, destination) = step.copied();
@@ -89,71 +90,4 @@ fn copied(step: &Step<'_>) -> Vec<String> {
         Some(absolute(&destination, name))
     });
     below.chain([destination.clone()]).collect()
-}
-
-pub const CACHE_MOUNT: Rule = Rule {
-    name: "cache-mount",
-    why: "what a cache mount holds is never exported: it is in no image, and CI starts without it",
-    find: cache_mount,
-};
-
-fn cache_mount(view: &View<'_>) -> Vec<Found> {
-    const RESULTS: [&str; 6] = ["target", "node_modules", "dist", "build", ".venv", "vendor"];
-    let mut found = Vec::new();
-    for step in view.runs() {
-        let is_result =
-            |path: &&String| path.rsplit('/').next().is_some_and(|name| RESULTS.contains(&name));
-        let mounts = step.mounted(&["cache"]);
-        let Some(mount) = mounts.iter().find(is_result) else { continue };
-        let takes_out = step.commands_with_folders().into_iter().any(|(command, folder)| {
-            let mut paths = command.operands().map(|word| absolute(&folder, word));
-            matches!(command.program(), "cp" | "mv" | "install" | "rsync" | "tar")
-                && paths.any(|path| is_below(&path, mount))
-        });
-        let detail = if takes_out {
-            format!("`{mount}` is empty on every machine but this one, and all of it is made again")
-        } else {
-            format!("what is made in `{mount}` is in no layer: neither the image nor CI has it")
-        };
-        let remedy = "leave the mount away and let dependencies have a layer of their own";
-        found.push(Found::new(step.line(), detail, remedy));
-    }
-    found
-}
-
-pub const BELOW_VOLUME: Rule = Rule {
-    name: "below-volume",
-    why: "what is written under a volume after `VOLUME` is dropped by some builders, and hidden by \
-          any volume that exists already",
-    find: below_volume,
-};
-
-fn below_volume(view: &View<'_>) -> Vec<Found> {
-    view.stages.iter().flat_map(below_volume_in).collect()
-}
-
-fn below_volume_in(stage: &Stage<'_>) -> Vec<Found> {
-    let mut found = Vec::new();
-    let mut volumes: Vec<(usize, String)> = Vec::new();
-    for step in &stage.steps {
-        if step.is("VOLUME") {
-            let paths = step.instruction.operands();
-            volumes.extend(paths.iter().map(|path| (step.line(), step.path(path))));
-        }
-        let commands = step.commands_with_folders();
-        let mut written = copied(step);
-        written.extend(commands.iter().flat_map(|(command, folder)| mentioned(command, folder)));
-        let below = |volume: &&(usize, String)| {
-            !step.leaves_nothing_at(&volume.1)
-                && written.iter().any(|path| is_below(path, &volume.1))
-        };
-        if let Some((line, volume)) = volumes.iter().find(below) {
-            found.push(Found::new(
-                step.line(),
-                format!("it writes below `{volume}`, a volume since line {line}"),
-                format!("move it above line {line}, or VOLUME below it"),
-            ));
-        }
-    }
-    found
 }

@@ -1,16 +1,16 @@
-//! Rules about the order of instructions: what stands above a slow step and makes it run again, and
-//! what depends on the layers below it without need.
+//! Rules about the order of instructions: what makes a slow step run again, and which copies depend on
+//! the layers below without need.
 
 use xtask_model::dockerfile::Source;
 use xtask_model::dockerfile::shell::Command;
 
+use super::rule::{Found, Rule};
 use super::view::{Origin, Stage, Step, View};
-use super::{Found, Rule};
 
 pub const VOLATILE_ABOVE_RUN: Rule = Rule {
     name: "volatile-above-run",
-    why: "an `ARG` or `ENV` that changes with every commit runs every `RUN` below it again, \
-          whether that uses it or not",
+    why: "an `ARG` or `ENV` that changes with every commit re-runs every `RUN` below it, even one that \
+          does not use it",
     find: volatile_above_run,
 };
 
@@ -33,16 +33,14 @@ fn volatile_in(stage: &Stage<'_>) -> Vec<Found> {
                 }
             }
             "RUN" => {
-                // A step that uses it has to run again, and so have those that build on its result.
+                // A step that uses the variable must run again, and so must every later step.
                 let unused = |(_, name): &(usize, String)| !uses(step, name);
                 found.extend(open.drain(..).filter(unused).map(|(line, name)| {
                     let run = step.line();
                     Found::new(
                         line,
-                        format!(
-                            "`{name}` changes with every commit, and line {run} runs again for it"
-                        ),
-                        format!("move `{name}` below line {run}, or pass it as a label: --label"),
+                        format!("`{name}` changes with every commit and re-runs line {run}"),
+                        format!("move `{name}` below line {run}, or set it with --label"),
                     )
                 }));
             }
@@ -52,7 +50,7 @@ fn volatile_in(stage: &Stage<'_>) -> Vec<Found> {
     found
 }
 
-/// Whether a name is of the kind whose value changes with each commit or build.
+/// Whether the name sounds like a value that changes with every commit or build.
 fn is_volatile(name: &str) -> bool {
     const WHOLE: [&str; 8] = [
         "VERSION",
@@ -84,13 +82,13 @@ fn is_volatile(name: &str) -> bool {
     WHOLE.contains(&name.as_str()) || PARTS.iter().any(|part| name.contains(part))
 }
 
-/// Whether a step names the variable.
+/// Whether a step uses the variable.
 fn uses(step: &Step<'_>, name: &str) -> bool {
     let documents = step.instruction.documents.iter().map(String::as_str);
     documents.chain([step.instruction.arguments.as_str()]).any(|text| refers(text, name))
 }
 
-/// Whether `text` has `$NAME` or `${NAME…}`.
+/// Whether `text` contains `$NAME` or `${NAME…}`.
 fn refers(text: &str, name: &str) -> bool {
     text.split('$').skip(1).any(|after| {
         let after = after.strip_prefix('{').unwrap_or(after);
@@ -101,7 +99,7 @@ fn refers(text: &str, name: &str) -> bool {
 
 pub const WIDE_COPY: Rule = Rule {
     name: "wide-copy",
-    why: "where the whole context is copied before dependencies are installed, any file's change \
+    why: "when the whole context is copied before dependencies are installed, a change to any file \
           installs them again",
     find: wide_copy,
 };
@@ -125,10 +123,10 @@ fn wide_copy_in(stage: &Stage<'_>) -> Vec<Found> {
                     return vec![Found::new(
                         line,
                         format!(
-                            "any file's change installs the dependencies of line {} again",
+                            "a change to any file re-runs the installation of line {}",
                             step.line()
                         ),
-                        "copy only what names the dependencies, install them, then copy the rest",
+                        "copy the lock file, install the dependencies, then copy the rest",
                     )];
                 }
             }
@@ -137,12 +135,12 @@ fn wide_copy_in(stage: &Stage<'_>) -> Vec<Found> {
     Vec::new()
 }
 
-/// `COPY . …`, or a `RUN` on which the whole context is mounted.
+/// A `COPY . …`, or a `RUN` that mounts the whole context.
 fn takes_whole_context(step: &Step<'_>) -> bool {
     let is_whole = |path: &str| matches!(path, "." | "./" | "/" | "*" | "./*");
-    match step.copied_from() {
+    match step.copies_from() {
         Some(Origin::Context) => step.copied().0.iter().any(|path| is_whole(path)),
-        Some(Origin::Other(_)) => false,
+        Some(Origin::Image) => false,
         None => step.instruction.mounts().iter().any(|mount| {
             let source = mount.source.as_deref();
             mount.kind == "bind" && mount.from.is_none() && source.is_none_or(is_whole)
@@ -150,10 +148,10 @@ fn takes_whole_context(step: &Step<'_>) -> bool {
     }
 }
 
-/// What installs dependencies.
+/// The kind of package manager that a command runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Installer {
-    /// The system's packages, which never depend on the source.
+    /// Packages of the distribution, which never depend on the source code.
     System,
     Node,
     Python,
@@ -191,32 +189,32 @@ fn installer(command: &Command) -> Option<Installer> {
 
 pub const COPY_WITHOUT_LINK: Rule = Rule {
     name: "copy-without-link",
-    why: "a copy with `--link` is a layer of its own: when what is below it changes it is kept, and \
-          when it changes, nothing below it has to be pulled",
+    why: "a `COPY --link` layer is independent: a change below keeps it cached, and a change to it \
+          pulls nothing from below",
     find: copy_without_link,
 };
 
 fn copy_without_link(view: &View<'_>) -> Vec<Found> {
     let Some(built) = view.built() else { return Vec::new() };
     let last_run = built.steps.iter().rposition(|step| step.is("RUN"));
-    // Without anything below it, a layer is its own already.
-    let mut stands_on_something = built.base != Source::Scratch;
+    // The first layer of an image from `scratch` depends on nothing anyway.
+    let mut has_layer_below = built.base != Source::Scratch;
     let mut found = Vec::new();
     for (at, step) in built.steps.iter().enumerate() {
         let may_be_read = last_run.is_some_and(|last| at < last);
-        let helps = stands_on_something
-            && match step.copied_from() {
-                Some(Origin::Other(_)) => true,
+        let helps = has_layer_below
+            && match step.copies_from() {
+                Some(Origin::Image) => true,
                 Some(Origin::Context) => !may_be_read,
                 None => false,
             };
-        stands_on_something |= step.is("RUN") || step.copied_from().is_some();
+        has_layer_below |= step.is("RUN") || step.copies_from().is_some();
         let named_owner = step.instruction.flag("chown").is_some_and(|owner| !is_numeric(owner));
         if helps && !named_owner && !step.instruction.switch("link") {
             let keyword = &step.instruction.keyword;
             found.push(Found::new(
                 step.line(),
-                "it is built again, and pulls what is below it, whenever either changes",
+                "a change here or below rebuilds the copy and pulls the layers below",
                 format!("write `{keyword} --link …`"),
             ));
         }
@@ -224,7 +222,7 @@ fn copy_without_link(view: &View<'_>) -> Vec<Found> {
     found
 }
 
-/// Whether `USER[:GROUP]` has numbers only; a name is looked up in the files below.
+/// Whether `USER[:GROUP]` is numeric; a name needs `/etc/passwd` of the layers below.
 fn is_numeric(owner: &str) -> bool {
     owner.split(':').all(|part| !part.is_empty() && part.chars().all(|c| c.is_ascii_digit()))
 }

@@ -1,30 +1,21 @@
-//! What a rule sees of a Dockerfile: each stage as the steps that lead to it, those of the stages it
-//! is based on first, each step with the folder and the variables it has.
+//! A Dockerfile as the rules see it: each stage as all its steps from the base image on, including the
+//! steps of the stages it is based on. Each step knows its working directory and variables.
 
 use std::collections::BTreeMap;
 
 use xtask_model::dockerfile::shell::Command;
 use xtask_model::dockerfile::{Dockerfile, Instruction, Source, expand};
-use xtask_model::ignore_file::BuildContext;
 
-use super::Subject;
-
-/// A Dockerfile, laid out for rules.
+/// The stages of a Dockerfile, in the file's order.
 pub struct View<'a> {
-    pub file: &'a Dockerfile,
-    /// Values of the `ARG`s above the first `FROM`.
-    pub values: BTreeMap<String, String>,
-    pub context: &'a BuildContext,
-    /// Each stage with its steps, in the file's order.
     pub stages: Vec<Stage<'a>>,
-    /// Where the stage stands that is built.
+    /// The index of the stage that becomes the image.
     built: usize,
 }
 
-/// The steps that lead to a stage, from the image it begins with.
+/// All steps of a stage, from its base image on.
 pub struct Stage<'a> {
-    pub from: &'a Instruction,
-    /// What the first of them is based on; never a stage.
+    /// The image below the first step; never a stage.
     pub base: Source,
     pub steps: Vec<Step<'a>>,
 }
@@ -32,44 +23,37 @@ pub struct Stage<'a> {
 /// One instruction of a stage.
 pub struct Step<'a> {
     pub instruction: &'a Instruction,
-    /// What a `RUN` runs.
+    /// The commands of a `RUN`.
     pub commands: Vec<Command>,
-    /// The working folder, as far as the file says; absolute.
-    pub folder: String,
-    /// What `ARG` and `ENV` above it have set.
-    pub variables: BTreeMap<String, String>,
+    /// The working directory as far as the file tells; absolute.
+    folder: String,
+    /// The variables that `ARG` and `ENV` set above this step.
+    variables: BTreeMap<String, String>,
 }
 
 impl<'a> View<'a> {
-    pub fn new(file: &'a Dockerfile, subject: &Subject<'a>) -> Self {
-        let values = file.values(subject.arguments);
+    pub fn new(
+        file: &'a Dockerfile,
+        arguments: &BTreeMap<String, String>,
+        target: Option<&str>,
+    ) -> Self {
+        let values = file.values(arguments);
         let stages = (0..file.stages.len())
-            .filter_map(|position| Stage::of(file, position, &values, subject.arguments))
+            .filter_map(|position| Stage::new(file, position, &values, arguments))
             .collect();
-        // A target that does not exist is the build's to complain about.
-        let built = file.position(subject.target).or_else(|| file.position(None)).unwrap_or(0);
-        Self { file, values, context: subject.context, stages, built }
+        // The build itself reports a target that does not exist.
+        let built = file.position(target).or_else(|| file.position(None)).unwrap_or(0);
+        Self { stages, built }
     }
 
     /// The stage that becomes the image.
     pub fn built(&self) -> Option<&Stage<'a>> {
         self.stages.get(self.built)
     }
-
-    /// Every instruction of the file, once.
-    pub fn instructions(&self) -> impl Iterator<Item = &'a Instruction> {
-        let of_stages = self.file.stages.iter().flat_map(|stage| &stage.instructions);
-        self.file.preamble.iter().chain(of_stages)
-    }
-
-    /// Every `RUN` of every stage.
-    pub fn runs(&self) -> impl Iterator<Item = &Step<'a>> {
-        self.stages.iter().flat_map(Stage::runs)
-    }
 }
 
 impl<'a> Stage<'a> {
-    fn of(
+    fn new(
         file: &'a Dockerfile,
         position: usize,
         values: &BTreeMap<String, String>,
@@ -95,15 +79,11 @@ impl<'a> Stage<'a> {
             let (folder, variables) = (folder.clone(), variables.clone());
             steps.push(Step { instruction, commands, folder, variables });
         }
-        Some(Self { from: &file.stages.get(position)?.from, base, steps })
-    }
-
-    pub fn runs(&self) -> impl Iterator<Item = &Step<'a>> {
-        self.steps.iter().filter(|step| step.is("RUN"))
+        Some(Self { base, steps })
     }
 }
 
-/// Sets what an `ARG` or `ENV` sets. An `ARG` without a value takes that of the preamble.
+/// Applies an `ARG` or `ENV`. An `ARG` without a value takes the value of the preamble.
 fn set(
     instruction: &Instruction,
     values: &BTreeMap<String, String>,
@@ -133,12 +113,13 @@ impl Step<'_> {
         self.instruction.line
     }
 
-    /// Whether it copies files into the image, and from where: `None` for no copy.
-    pub fn copied_from(&self) -> Option<Origin<'_>> {
+    /// Where a `COPY` or `ADD` takes its files from; `None` for any other instruction.
+    pub fn copies_from(&self) -> Option<Origin> {
         if !matches!(self.instruction.keyword.as_str(), "COPY" | "ADD") {
             return None;
         }
-        Some(self.instruction.flag("from").map_or(Origin::Context, Origin::Other))
+        let from = self.instruction.flag("from");
+        Some(if from.is_some() { Origin::Image } else { Origin::Context })
     }
 
     /// The sources and the destination of a copy.
@@ -148,24 +129,21 @@ impl Step<'_> {
         (paths, self.path(&destination))
     }
 
-    /// A path as it is in this step: absolute.
-    pub fn path(&self, path: &str) -> String {
+    /// A path of this step, made absolute.
+    fn path(&self, path: &str) -> String {
         absolute(&self.folder, &expand(path, &self.variables))
     }
 
-    /// Where its mounts of these kinds are.
-    pub fn mounted(&self, kinds: &[&str]) -> Vec<String> {
-        let mounts = self.instruction.mounts().into_iter();
-        let mounts = mounts.filter(|mount| kinds.contains(&mount.kind.as_str()));
-        mounts.filter_map(|mount| mount.target).map(|target| self.path(&target)).collect()
-    }
-
-    /// Whether `path` or a folder above it is a mount that leaves nothing in the layer.
+    /// Whether `path` is in a cache or tmpfs mount, which leaves nothing in the layer.
     pub fn leaves_nothing_at(&self, path: &str) -> bool {
-        self.mounted(&["cache", "tmpfs"]).iter().any(|mount| is_below(path, mount))
+        self.instruction.mounts().into_iter().any(|mount| {
+            let is_temporary = matches!(mount.kind.as_str(), "cache" | "tmpfs");
+            let target = mount.target.filter(|_| is_temporary);
+            target.is_some_and(|target| is_below(path, &self.path(&target)))
+        })
     }
 
-    /// The commands, each with the folder it runs in.
+    /// The commands, each with its working directory.
     pub fn commands_with_folders(&self) -> Vec<(&Command, String)> {
         let mut folder = self.folder.clone();
         let mut found = Vec::new();
@@ -180,15 +158,15 @@ impl Step<'_> {
     }
 }
 
-/// What a copy takes its files from.
+/// Where a copy takes its files from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin<'a> {
+pub enum Origin {
     Context,
-    /// A stage or an image.
-    Other(&'a str),
+    /// Another stage or an image.
+    Image,
 }
 
-/// `path` below `folder`, without `.`, `..` and a `/` at its end; `~` is root's home.
+/// `path` below `folder`, without `.`, `..` and a trailing `/`; `~` is root's home.
 pub fn absolute(folder: &str, path: &str) -> String {
     let home = path.strip_prefix('~').filter(|rest| rest.is_empty() || rest.starts_with('/'));
     let whole = match home {
@@ -207,7 +185,7 @@ pub fn absolute(folder: &str, path: &str) -> String {
     format!("/{}", parts.join("/"))
 }
 
-/// Whether `path` is `folder` or stands below it.
+/// Whether `path` is `folder` or is below it.
 pub fn is_below(path: &str, folder: &str) -> bool {
     let folder = folder.trim_end_matches('/');
     path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))

@@ -1,6 +1,8 @@
-//! What speaks about an image: provenance, SBOM and signature.
+//! Judges what vouches for an image: provenance, SBOM and signature.
 //!
 //! Source: "Attestation storage" of moby/buildkit, and the in-toto statement 0.1 and 1.
+
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -10,27 +12,27 @@ use xtask_model::inspection::{Package, Signature};
 use xtask_model::manifest::{Descriptor, Manifest};
 use xtask_model::reference::{Digest, Tag};
 
-use super::package::{REBUILD, Subject};
-use super::{Finding, Level};
+use super::review::{REBUILD, Review};
+use crate::finding::{Finding, Level};
 
-/// The part of an in-toto statement that is read.
+/// The fields of an in-toto statement that are checked.
 #[derive(Debug, Deserialize)]
 struct Statement {
     #[serde(default)]
-    subject: Vec<About>,
+    subject: Vec<StatementSubject>,
     #[serde(default)]
     predicate: Value,
 }
 
 #[derive(Debug, Deserialize)]
-struct About {
+struct StatementSubject {
     #[serde(default)]
-    digest: std::collections::BTreeMap<String, String>,
+    digest: BTreeMap<String, String>,
 }
 
-pub(super) fn findings(subject: &Subject<'_>, tag: &Tag, digest: &Digest) -> Vec<Finding> {
+pub(super) fn findings(review: &Review<'_>, tag: &Tag, digest: &Digest) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let images = match subject.package.manifest(digest) {
+    let images = match review.package.manifest(digest) {
         Some(Manifest::Index(index)) => {
             let attests = |image: &Digest| {
                 let mut entries = index.attestations();
@@ -38,19 +40,19 @@ pub(super) fn findings(subject: &Subject<'_>, tag: &Tag, digest: &Digest) -> Vec
             };
             index.images().map(|image| (image.digest.clone(), attests(&image.digest))).collect()
         }
-        // An image without an index has nothing beside it.
+        // Without an index there is no place for attestations.
         Some(Manifest::Image(_)) => vec![(digest.clone(), None)],
         _ => return findings,
     };
     for (image, entry) in images {
         let statements =
-            entry.as_ref().map_or(Some(Vec::new()), |entry| statements(subject.package, entry));
-        // An attestation that is gone is told with all else that is gone.
+            entry.as_ref().map_or(Some(Vec::new()), |entry| statements(review.package, entry));
+        // A missing attestation is a finding of the check `closure`.
         let Some(statements) = statements else { continue };
-        findings.extend(provenance(subject, tag, digest, &image, &statements));
-        findings.extend(sbom(subject, tag, &image, &statements));
+        findings.extend(provenance(review, tag, digest, &image, &statements));
+        findings.extend(sbom(review, tag, &image, &statements));
     }
-    findings.extend(signature(subject, tag, digest));
+    findings.extend(signature(review, tag, digest));
     findings
 }
 
@@ -65,9 +67,9 @@ fn kind(statement: &Descriptor) -> &str {
     statement.annotations.get("in-toto.io/predicate-type").map_or("", String::as_str)
 }
 
-/// The provenance speaks about this image and of the commit that the image names.
+/// The provenance must describe this image and the commit that the image names.
 fn provenance(
-    subject: &Subject<'_>,
+    review: &Review<'_>,
     tag: &Tag,
     digest: &Digest,
     image: &Digest,
@@ -75,38 +77,47 @@ fn provenance(
 ) -> Option<Finding> {
     let of_build = |layer: &&Descriptor| kind(layer).starts_with("https://slsa.dev/");
     let Some(found) = statements.iter().find(of_build) else {
-        let detail = format!("nothing says how {} was built", image.short());
-        return Some(subject.of(tag, "provenance", Level::Warn, detail).remedy(REBUILD));
+        let detail = format!("{} has no provenance", image.short());
+        return Some(review.of_tag(tag, "provenance", Level::Warn, detail).remedy(REBUILD));
     };
-    let wrong =
-        |detail: String| Some(subject.of(tag, "provenance", Level::Fail, detail).remedy(REBUILD));
-    // One that is gone is told with all else that is gone.
-    let text = subject.package.document(&found.digest)?;
+    let wrong = |detail: String| {
+        Some(review.of_tag(tag, "provenance", Level::Fail, detail).remedy(REBUILD))
+    };
+    // A missing statement is a finding of the check `closure`.
+    let text = review.package.document(&found.digest)?;
     let Ok(statement) = serde_json::from_str::<Statement>(text) else {
         return wrong("the provenance cannot be read".to_owned());
     };
     let hex = image.as_str().strip_prefix("sha256:");
-    let speaks =
-        statement.subject.iter().any(|about| about.digest.get("sha256").map(String::as_str) == hex);
-    if !speaks {
-        return wrong(format!("the provenance is not about {}", image.short()));
+    let is_subject =
+        |subject: &StatementSubject| subject.digest.get("sha256").map(String::as_str) == hex;
+    if !statement.subject.iter().any(is_subject) {
+        return wrong(format!("the provenance does not describe {}", image.short()));
     }
-    let said = revision(&statement.predicate);
-    let named = super::image::revision(subject.package, digest);
-    match (said, named) {
-        (Some(said), Some(named)) if !named.starts_with(said.trim_end_matches("-dirty")) => {
-            wrong(format!("the provenance says {said}, and the image says {named}"))
+    let attested = revision(&statement.predicate);
+    let named = super::image::revision(review.package, digest);
+    match (attested, named) {
+        (Some(attested), Some(named))
+            if !named.starts_with(attested.trim_end_matches("-dirty")) =>
+        {
+            wrong(format!("the provenance names commit {attested}, but the image names {named}"))
         }
-        (Some(_), Some(_)) => {
-            Some(subject.of(tag, "provenance", Level::Pass, "about this image and its commit"))
-        }
-        (None, _) | (_, None) => {
-            Some(subject.of(tag, "provenance", Level::Pass, "about this image; of no commit"))
-        }
+        (Some(_), Some(_)) => Some(review.of_tag(
+            tag,
+            "provenance",
+            Level::Pass,
+            "describes this image and its commit",
+        )),
+        (None, _) | (_, None) => Some(review.of_tag(
+            tag,
+            "provenance",
+            Level::Pass,
+            "describes this image, names no commit",
+        )),
     }
 }
 
-/// The commit in a provenance's predicate, wherever its version keeps it.
+/// The commit in the predicate; its place depends on the version of the format.
 fn revision(predicate: &Value) -> Option<&str> {
     match predicate {
         Value::Object(fields) => fields
@@ -119,53 +130,53 @@ fn revision(predicate: &Value) -> Option<&str> {
 }
 
 fn sbom(
-    subject: &Subject<'_>,
+    review: &Review<'_>,
     tag: &Tag,
     image: &Digest,
     statements: &[Descriptor],
 ) -> Option<Finding> {
-    if !subject.config().sbom {
+    if !review.config().sbom {
         return None;
     }
     Some(if statements.iter().any(|layer| kind(layer).starts_with("https://spdx.dev/")) {
-        subject.of(tag, "sbom", Level::Pass, "it is there")
+        review.of_tag(tag, "sbom", Level::Pass, "present")
     } else {
-        let detail = format!("configured, and not there for {}", image.short());
-        subject.of(tag, "sbom", Level::Fail, detail).remedy(REBUILD)
+        let detail = format!("configured, but missing for {}", image.short());
+        review.of_tag(tag, "sbom", Level::Fail, detail).remedy(REBUILD)
     })
 }
 
-/// Who signed the image, by the program that can tell. Without it only the place is known where cosign
-/// keeps a signature: a tag that is named after the digest, with `.sig` until version 2.
-fn signature(subject: &Subject<'_>, tag: &Tag, digest: &Digest) -> Option<Finding> {
-    let signed = subject.config().signed?;
-    let image = subject.package.repository.at(digest.clone());
-    let finding = |level, detail: String| subject.of(tag, "signature", level, detail);
+/// The signature as cosign or gh verified it. Without cosign the check can only look for the tag that
+/// holds a signature: it is named after the digest, with `.sig` up to cosign 2.
+fn signature(review: &Review<'_>, tag: &Tag, digest: &Digest) -> Option<Finding> {
+    let signed = review.config().signed?;
+    let image = review.package.repository.at(digest.clone());
+    let finding = |level, detail: String| review.of_tag(tag, "signature", level, detail);
     let program = match signed {
         Signed::Cosign => "cosign",
         Signed::GitHub => "gh",
     };
-    let mended = |finding: Finding| match signed {
+    let with_remedy = |finding: Finding| match signed {
         Signed::Cosign => finding.remedy(format!("cosign sign {image}")),
         Signed::GitHub => {
-            finding.hint("let the job that publishes run actions/attest-build-provenance")
+            finding.hint("run actions/attest-build-provenance in the job that publishes")
         }
     };
     let name = digest.as_str().replace(':', "-");
-    let tags = subject.package.listing.tags().iter().map(Tag::as_str);
+    let tags = review.package.listing.tags().iter().map(Tag::as_str);
     let has_tag =
         tags.filter_map(|tag| tag.strip_prefix(&name)).any(|rest| matches!(rest, "" | ".sig"));
-    Some(match subject.package.signatures.get(digest) {
-        Some(Signature::Verified) => finding(Level::Pass, format!("{program} has verified it")),
-        Some(Signature::Refused { said }) => {
-            mended(finding(Level::Fail, format!("{program} does not verify it: {said}")))
+    Some(match review.package.signatures.get(digest) {
+        Some(Signature::Verified) => finding(Level::Pass, format!("verified by {program}")),
+        Some(Signature::Refused { message }) => {
+            with_remedy(finding(Level::Fail, format!("{program} rejects it: {message}")))
         }
         Some(Signature::NoProgram) | None if signed == Signed::Cosign && !has_tag => {
-            mended(finding(Level::Fail, "configured, and not there".to_owned()))
+            with_remedy(finding(Level::Fail, "configured, but missing".to_owned()))
         }
         Some(Signature::NoProgram) | None => {
-            finding(Level::Unknown, format!("nobody has verified it: there is no `{program}`"))
-                .hint(format!("install {program}, and verify again"))
+            finding(Level::Unknown, format!("not verified: `{program}` is not installed"))
+                .hint(format!("install {program} and run verify again"))
         }
     })
 }

@@ -1,4 +1,4 @@
-//! Past builds, judged: was the cache as good as it should be, and why did a step miss it?
+//! Judges past builds: was the hit rate good enough, and why did a step miss the cache?
 
 use serde::Deserialize;
 
@@ -8,25 +8,24 @@ use xtask_model::quantity::percent;
 use xtask_model::record::{BuildResult, Record, TierRecord};
 use xtask_model::tier::TierOutcome;
 
-use super::{Finding, Level};
+use crate::finding::{Finding, Level};
 
-/// The last warm build against the smallest acceptable hit rate. Only a build of what was built before,
-/// and could have used the cache, tells how good the cache is: code that has changed must miss. `records`
-/// are those of all kept builds, the newest first.
+/// The hit rate of the last warm build against the required one. Only a build that repeats an earlier
+/// one counts, because changed code must miss the cache. `records` are all kept builds, newest first.
 pub fn hit_rate(facts: &Facts, service: &ServiceFacts, records: &[Record]) -> Finding {
     let new = |level, detail| Finding::new(service.name.as_str(), "hit rate", level, detail);
     let Some((rate, last, before)) = warm(records) else {
-        return new(Level::Skip, "no build here repeats an earlier one".to_owned());
+        return new(Level::Skip, "no build here repeated an earlier one".to_owned());
     };
     if rate >= facts.config.minimum_hit_rate {
-        return new(Level::Pass, format!("{} of the last warm build", percent(rate)));
+        return new(Level::Pass, format!("{} in the last warm build", percent(rate)));
     }
     let why = missed(last, before, &[]);
-    let detail = format!("{} of the last warm build; {why}", percent(rate));
+    let detail = format!("{} in the last warm build; {why}", percent(rate));
     new(Level::Warn, detail).remedy("cargo xtask cache status")
 }
 
-/// The newest build of inputs that an earlier one had too, in the same place, with that earlier one.
+/// The newest build with the same inputs and repository as an earlier one, with that earlier one.
 fn warm(records: &[Record]) -> Option<(f64, &Record, &Record)> {
     records.iter().enumerate().find_map(|(position, last)| {
         let (now, rate) = (inputs(last)?, last.totals.hit_rate()?);
@@ -42,11 +41,11 @@ fn warm(records: &[Record]) -> Option<(f64, &Record, &Record)> {
 }
 
 fn no_cache(record: &Record) -> bool {
-    record.plan.pointer("/build/no_cache").is_some_and(|told| *told == true)
+    record.plan.pointer("/build/no_cache").is_some_and(|no_cache| *no_cache == true)
 }
 
-/// Why the last build missed the cache, whatever it built: which step, and which input. `records` are the
-/// last two, the newest first, and `files` those that differ between their folders.
+/// Which step of the last build missed the cache first, and why. `records` are the last two builds,
+/// newest first, and `files` are the files that changed between them.
 pub fn last_build(
     facts: &Facts,
     service: &ServiceFacts,
@@ -55,23 +54,23 @@ pub fn last_build(
 ) -> Finding {
     let new = |level, detail| Finding::new(service.name.as_str(), "last build", level, detail);
     let [last, before, ..] = records else {
-        return new(Level::Skip, "no second build here yet".to_owned());
+        return new(Level::Skip, "fewer than two builds here".to_owned());
     };
     let Some(rate) = last.totals.hit_rate() else {
-        return new(Level::Skip, "the last build had no step to look for".to_owned());
+        return new(Level::Skip, "the last build had no step to cache".to_owned());
     };
     if no_cache(last) {
-        return new(Level::Skip, "the last build was told to use no cache".to_owned());
+        return new(Level::Skip, "the last build ran with `--no-cache`".to_owned());
     }
     if rate >= facts.config.minimum_hit_rate {
-        return new(Level::Pass, format!("{} of its steps were cached", percent(rate)));
+        return new(Level::Pass, format!("{} of the steps were cached", percent(rate)));
     }
     let why = missed(last, before, files);
-    let detail = format!("{} of its steps were cached; {why}", percent(rate));
+    let detail = format!("{} of the steps were cached; {why}", percent(rate));
     new(Level::Warn, detail).remedy("cargo xtask push --explain --dry-run")
 }
 
-/// The folder's trees of the last two builds, where they differ: before and now.
+/// The git trees that the last two builds were made from, if they differ: the previous, then the last.
 pub fn trees(records: &[Record]) -> Option<(String, String)> {
     let [last, before, ..] = records else { return None };
     let (now, before) = (inputs(last)?.tree, inputs(before)?.tree);
@@ -82,38 +81,39 @@ pub fn trees(records: &[Record]) -> Option<(String, String)> {
 fn missed(now: &Record, before: &Record, files: &[String]) -> String {
     let step = now.steps.iter().find(|step| !step.cached);
     let step = step.map_or("", |step| step.name.as_str());
-    format!("it began to miss at {step}: {}", because(now, before, step, files))
+    format!("the first miss was {step}: {}", because(now, before, step, files))
 }
 
-/// Why a step missed: it is another one, a tier that had it was not there, or what it reads has changed.
+/// Why a step missed: it is new, a cache tier is gone, or its inputs changed.
 fn because(now: &Record, before: &Record, missed: &str, files: &[String]) -> String {
     if !before.steps.iter().any(|step| step.name == missed) {
-        return "the build before did not have this step".to_owned();
+        return "the previous build did not have this step".to_owned();
     }
-    let given = |outcome| matches!(outcome, TierOutcome::Offered | TierOutcome::Covered);
+    let offered = |outcome| matches!(outcome, TierOutcome::Offered | TierOutcome::Covered);
     let gone = now.tiers.iter().find(|tier| {
-        let was_given = |earlier: &&TierRecord| earlier.tier == tier.tier && given(earlier.outcome);
-        !given(tier.outcome) && before.tiers.iter().any(|earlier| was_given(&earlier))
+        let was_offered =
+            |earlier: &TierRecord| earlier.tier == tier.tier && offered(earlier.outcome);
+        !offered(tier.outcome) && before.tiers.iter().any(was_offered)
     });
     if let Some(tier) = gone {
-        return format!("the tier {} was there before: {}", tier.tier, tier.detail);
+        return format!("the cache tier {} is no longer available: {}", tier.tier, tier.detail);
     }
     let Some((now_inputs, before_inputs)) = inputs(now).zip(inputs(before)) else {
-        return "these builds do not tell their inputs".to_owned();
+        return "the builds did not record their inputs".to_owned();
     };
     let changes = now_inputs.changes(&before_inputs);
     if !changes.is_empty() {
-        let named = named(files).map(|names| format!("its files {names}"));
-        return named.into_iter().chain(changes).collect::<Vec<_>>().join(", ");
+        let named = named(files).map(|names| format!("changed files: {names}"));
+        return named.into_iter().chain(changes).collect::<Vec<_>>().join("; ");
     }
-    if now.tiers.iter().any(|tier| given(tier.outcome)) {
-        "its inputs are the same, and no tier had it".to_owned()
+    if now.tiers.iter().any(|tier| offered(tier.outcome)) {
+        "the inputs are the same, but no cache tier had the step".to_owned()
     } else {
-        "its inputs are the same, and there was no tier to take it from".to_owned()
+        "the inputs are the same, but no cache tier was available".to_owned()
     }
 }
 
-/// The first of some files, and how many more there are.
+/// The first files, and the number of the others.
 fn named(files: &[String]) -> Option<String> {
     const NAMED: usize = 3;
     let names: Vec<&str> = files.iter().take(NAMED).map(String::as_str).collect();
@@ -134,7 +134,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::verify::tests::facts;
+    use crate::verify::sample::facts;
     use xtask_model::tier::CacheTier;
 
     fn record(steps: &[(&str, bool)], inputs: &serde_json::Value) -> Record {
@@ -165,18 +165,18 @@ mod tests {
     }
 
     #[test]
-    fn only_a_build_that_repeats_an_earlier_one_tells_how_good_the_cache_is() {
+    fn only_a_repeated_build_has_a_hit_rate() {
         let full = |tree: &str| record(&[("RUN a", true), ("COPY b", true)], &of_tree(tree));
         let half = |tree: &str| record(&[("RUN a", true), ("COPY b", false)], &of_tree(tree));
-        let none = "Skip: no build here repeats an earlier one";
+        let none = "Skip: no build here repeated an earlier one";
         check_hits(&[], none);
-        // The code has changed.
+        // The code changed.
         check_hits(&[half("u"), full("t")], none);
-        check_hits(&[full("t"), half("t")], "Pass: 100 % of the last warm build");
-        // The newest one tells nothing, and the one before it does.
-        check_hits(&[half("u"), full("t"), half("t")], "Pass: 100 % of the last warm build");
-        let warn = "Warn: 50 % of the last warm build; it began to miss at COPY b: its inputs are the \
-                    same, and there was no tier to take it from";
+        check_hits(&[full("t"), half("t")], "Pass: 100 % in the last warm build");
+        // The newest build repeats none, the one before it does.
+        check_hits(&[half("u"), full("t"), half("t")], "Pass: 100 % in the last warm build");
+        let warn = "Warn: 50 % in the last warm build; the first miss was COPY b: the inputs are the \
+                    same, but no cache tier was available";
         check_hits(&[half("t"), full("t")], warn);
         let mut elsewhere = full("t");
         elsewhere.plan["repository"] = "127.0.0.1:5000/o/r/web".into();
@@ -198,25 +198,26 @@ mod tests {
     }
 
     #[test]
-    fn a_miss_is_told_with_the_first_step_and_why() {
+    fn a_miss_names_the_first_step_and_reason() {
         let before = record(&[("RUN a", true), ("COPY b", true)], &of_tree("t"));
-        check_last(std::slice::from_ref(&before), &[], "Skip: no second build here yet");
-        let same = "Pass: 100 % of its steps were cached";
+        check_last(std::slice::from_ref(&before), &[], "Skip: fewer than two builds here");
+        let same = "Pass: 100 % of the steps were cached";
         check_last(&[before.clone(), before.clone()], &[], same);
-        let half = "Warn: 50 % of its steps were cached; it began to miss at";
+        let half = "Warn: 50 % of the steps were cached; the first miss was";
         let miss = |tree: &serde_json::Value| record(&[("RUN a", true), ("COPY b", false)], tree);
         let changed = [miss(&of_tree("u")), before.clone()];
-        check_last(&changed, &[], &format!("{half} COPY b: the service's folder: t → u"));
+        let folder = inputs(&changed[0]).unwrap().changes(&inputs(&before).unwrap()).join("; ");
+        check_last(&changed, &[], &format!("{half} COPY b: {folder}"));
         let files = ["a", "b", "c", "d"];
-        let named = "its files a, b, c and 1 more, the service's folder: t → u";
+        let named = format!("changed files: a, b, c and 1 more; {folder}");
         check_last(&changed, &files, &format!("{half} COPY b: {named}"));
         check_last(
             &[miss(&json!(null)), before.clone()],
             &[],
-            &format!("{half} COPY b: these builds do not tell their inputs"),
+            &format!("{half} COPY b: the builds did not record their inputs"),
         );
         let other = record(&[("RUN a", true), ("RUN c", false)], &of_tree("u"));
-        let new = "the build before did not have this step";
+        let new = "the previous build did not have this step";
         check_last(&[other, before.clone()], &[], &format!("{half} RUN c: {new}"));
         let tier = |outcome| TierRecord {
             tier: CacheTier::Cache,
@@ -230,11 +231,11 @@ mod tests {
             with(miss(&of_tree("t")), TierOutcome::Failed),
             with(before.clone(), TierOutcome::Offered),
         ];
-        let why = "the tier :cache was there before: error 500";
+        let why = "the cache tier :cache is no longer available: error 500";
         check_last(&gone, &[], &format!("{half} COPY b: {why}"));
         let lost =
             [with(miss(&of_tree("t")), TierOutcome::Offered), with(before, TierOutcome::Offered)];
-        let why = "its inputs are the same, and no tier had it";
+        let why = "the inputs are the same, but no cache tier had the step";
         check_last(&lost, &[], &format!("{half} COPY b: {why}"));
     }
 }

@@ -1,9 +1,9 @@
-//! Tests of what is said about one image: platforms, labels, sizes, freshness.
+//! Tests of the findings about one image: platforms, labels, sizes and freshness.
 
 use super::*;
 
 #[test]
-fn an_image_is_fresh_until_a_commit_changes_its_folder() {
+fn an_image_is_fresh_until_its_folder_changes() {
     let with = |touched: Option<u64>, relation: Relation| {
         move |package: &mut Package| {
             package.commits.insert(REVISION.to_owned(), Commit { relation, touched });
@@ -13,15 +13,15 @@ fn an_image_is_fresh_until_a_commit_changes_its_folder() {
     check_in_tree(with(None, Relation::Same), &[]);
     check_in_tree(
         with(Some(1), Relation::Older),
-        &["freshness: 1 commit since has changed the folder"],
+        &["freshness: 1 later commit changed the folder"],
     );
     check_in_tree(
         with(None, Relation::Older),
-        &["freshness: it does not tell what it was built from, and git does not know its commit"],
+        &["freshness: the image does not record its inputs, and git does not know its commit"],
     );
 }
 
-/// The same where git has the folder of the service.
+/// The same in a repository where the service's folder is committed.
 #[track_caller]
 fn check_in_tree(damage: impl FnOnce(&mut Package), expected: &[&str]) {
     let mut facts = facts("");
@@ -31,10 +31,10 @@ fn check_in_tree(damage: impl FnOnce(&mut Package), expected: &[&str]) {
 }
 
 #[test]
-fn an_image_for_another_platform_is_found() {
+fn an_image_for_another_platform_fails() {
     check(
         |package| edit(package, "configuration", |value| value["architecture"] = "arm64".into()),
-        &["platform: the index says linux/amd64, and the image is for linux/arm64"],
+        &["platform: the index says linux/amd64, but the image is for linux/arm64"],
     );
     check(
         |package| {
@@ -43,29 +43,27 @@ fn an_image_for_another_platform_is_found() {
             });
             edit(package, "configuration", |value| value["architecture"] = "arm64".into());
         },
-        &["platform: there is no image for linux/amd64"],
+        &["platform: no image for linux/amd64"],
     );
     check_in(
         "platforms = [\"linux/arm64\"]\n",
         |_| {},
         &[
-            "platform: there is no image for linux/arm64",
-            "platform: there is an image for linux/amd64 too, which is not configured",
+            "platform: no image for linux/arm64",
+            "platform: extra image for linux/amd64, which is not configured",
         ],
     );
 }
 
 #[test]
-fn a_label_that_disagrees_is_found() {
+fn labels_must_agree_with_index_and_git() {
     check(
         |package| {
             edit(package, "configuration", |value| {
                 value["config"]["Labels"]["org.opencontainers.image.revision"] = "other".into();
             });
         },
-        &[
-            "labels: the label says other, and the index says 1111111111111111111111111111111111111111",
-        ],
+        &["labels: revision labels disagree: other and 1111111111111111111111111111111111111111"],
     );
     check(
         |package| {
@@ -73,24 +71,27 @@ fn a_label_that_disagrees_is_found() {
                 value["annotations"]["org.opencontainers.image.source"] = "https://x/y/z".into();
             });
         },
-        &["labels: its source is `https://x/y/z`, and this repository is `o/r`"],
+        &["labels: the source label is `https://x/y/z`, but this repository is `o/r`"],
     );
-    // Hidden below an index that says what it should.
+    // The label of the image, below an index with the right annotation.
     check(
         label("org.opencontainers.image.source", Some("https://x/y/z")),
-        &["labels: its source is `https://x/y/z`, and this repository is `o/r`"],
+        &["labels: the source label is `https://x/y/z`, but this repository is `o/r`"],
     );
     let version = "org.opencontainers.image.version";
-    check(label(version, Some("latest")), &["labels: it says that it is version latest"]);
+    check(
+        label(version, Some("latest")),
+        &["labels: the version label `latest` does not fit the tag"],
+    );
     check(label(version, Some(REVISION)), &[]);
     check(
         label("org.opencontainers.image.revision", None),
-        &["labels: an image has no label for its commit"],
+        &["labels: an image has no revision label"],
     );
 }
 
 #[test]
-fn a_release_must_say_its_own_version_unless_it_was_promoted() {
+fn a_release_has_its_version_unless_promoted() {
     let released = |version: &'static str| {
         move |package: &mut Package| {
             let all = ["v1.0.0", "1.0", "1", "latest"].map(|name| (name, "index"));
@@ -103,10 +104,10 @@ fn a_release_must_say_its_own_version_unless_it_was_promoted() {
     };
     check(released("1.0.0"), &[]);
     check(released(REVISION), &[]);
-    check(released("0.9.0"), &["labels: it says that it is version 0.9.0"]);
+    check(released("0.9.0"), &["labels: the version label `0.9.0` does not fit the tag"]);
 }
 
-/// Sets a label of the image, without its index.
+/// Sets or removes a label of the image, but no annotation of the index.
 fn label(key: &'static str, value: Option<&'static str>) -> impl FnOnce(&mut Package) {
     move |package| {
         edit(package, "configuration", |configuration| {
@@ -118,23 +119,21 @@ fn label(key: &'static str, value: Option<&'static str>) -> impl FnOnce(&mut Pac
 }
 
 #[test]
-fn an_image_that_is_too_large_names_its_largest_step() {
+fn a_too_large_image_names_its_largest_steps() {
     check_in(
         "size-limit = \"1MB\"\n",
         |_| {},
-        &["size: 3.00 MB, more than 1.00 MB; 3.00 MB are `RUN make`"],
+        &["size: 3.00 MB exceeds the limit of 1.00 MB; largest layers: 3.00 MB `RUN make`"],
     );
     check_in(
         "size-limit = \"1MB\"\n",
         |package| layers(package, &[1, 4_000_000, 2_000_000, 3_000_000]),
-        &[
-            "size: 9.00 MB, more than 1.00 MB; 4.00 MB are `RUN 1`, 3.00 MB are `RUN 3`, 2.00 MB are \
-             `RUN 2`",
-        ],
+        &["size: 9.00 MB exceeds the limit of 1.00 MB; largest layers: 4.00 MB `RUN 1`, 3.00 MB \
+             `RUN 3`, 2.00 MB `RUN 2`"],
     );
 }
 
-/// Gives the image layers of these sizes, each with a step.
+/// Gives the image layers of these sizes, each made by one step.
 fn layers(package: &mut Package, sizes: &[u64]) {
     let layer = |(at, size): (usize, &u64)| {
         let media_type = "application/vnd.oci.image.layer.v1.tar+gzip";
@@ -150,7 +149,7 @@ fn layers(package: &mut Package, sizes: &[u64]) {
 }
 
 #[test]
-fn our_own_layers_have_a_limit_of_their_own() {
+fn own_layers_have_a_separate_size_limit() {
     let own = "own-size-limit = \"1MB\"\n";
     let on_a_base = |package: &mut Package, base: &[&str]| {
         layers(package, &[4_000_000, 2_000_000]);
@@ -160,14 +159,14 @@ fn our_own_layers_have_a_limit_of_their_own() {
     check_in(
         own,
         |package| on_a_base(package, &["0layer"]),
-        &["own size: 2.00 MB, more than 1.00 MB; 2.00 MB are `RUN 1`"],
+        &["own size: 2.00 MB exceeds the limit of 1.00 MB; largest layers: 2.00 MB `RUN 1`"],
     );
     check_in(own, |package| on_a_base(package, &["0layer", "1layer"]), &[]);
-    check_in(own, |_| {}, &["own size: it does not tell its base"]);
+    check_in(own, |_| {}, &["own size: the image does not name its base image"]);
 }
 
 #[test]
-fn an_image_that_grows_by_more_than_a_tenth_at_once_is_told() {
+fn growth_by_more_than_a_tenth_warns() {
     let grown = |before: u64| {
         move |package: &mut Package| {
             let image = json!({
@@ -183,5 +182,5 @@ fn an_image_that_grows_by_more_than_a_tenth_at_once_is_told() {
     };
     check(grown(2_800_000), &[]);
     check(grown(9_000_000), &[]);
-    check(grown(2_000_000), &["growth: 1.00 MB larger than the published commit before"]);
+    check(grown(2_000_000), &["growth: 1.00 MB larger than the previous published commit"]);
 }

@@ -1,4 +1,4 @@
-//! This machine and this checkout, judged for `doctor`: can a build here be fast, and may it publish.
+//! Judges this machine and this checkout for `doctor`: can a build here be fast, and may it publish?
 
 use crate::build::{self, BuildOptions};
 use crate::builder;
@@ -11,16 +11,16 @@ use xtask_model::quantity::bytes;
 use xtask_model::service::ServiceName;
 use xtask_model::tier::{CacheTier, GhaInert, Seen};
 
-use super::{Finding, Level};
+use crate::finding::{Finding, Level};
 
-/// What is tried out for `doctor` and stands in no facts.
+/// What `doctor` tries out in addition to the facts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Probes {
-    /// Where the engine keeps its data, and how full the disk is.
+    /// The disk that holds the engine's data.
     pub disk: Option<Disk>,
-    /// Whether an upload may be begun for each service; empty when no repository is known.
+    /// The result of a test upload for each service; empty if no repository is known.
     pub pushes: Vec<(ServiceName, Push)>,
-    /// Seconds that the registry's clock is ahead of this one.
+    /// Seconds that the registry's clock is ahead of this machine's.
     pub clock_ahead: Option<i64>,
 }
 
@@ -31,39 +31,39 @@ pub struct Disk {
     pub used_percent: u64,
 }
 
-/// What became of an upload that was begun and given up.
+/// The result of an upload that `doctor` started and abandoned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Push {
     Allowed,
-    /// There are no credentials, or they are not accepted.
+    /// There are no credentials, or the registry rejects them.
     NotLoggedIn {
         message: String,
     },
-    /// The credentials are accepted and do not reach this package.
+    /// The credentials are valid but do not allow a push to this package.
     Denied {
         message: String,
     },
     Unknown {
         message: String,
     },
-    /// A dry run begins nothing.
+    /// A dry run starts no upload.
     NotTried,
 }
 
-/// Below this many bytes a build is likely to fill the disk.
-const LITTLE: u64 = 5_000_000_000;
+/// With less free space a build is likely to fill the disk.
+const MINIMUM_FREE: u64 = 5_000_000_000;
 
-/// Seconds by which tokens begin to be refused.
-const SKEW: i64 = 60;
+/// A clock that is off by more seconds makes the registry reject tokens.
+const MAXIMUM_SKEW: i64 = 60;
 
-/// Judges the machine; `asked` is `--builder`.
+/// All findings about the machine; `asked` is `--builder`.
 pub fn machine(facts: &Facts, probes: &Probes, asked: Option<&str>) -> Vec<Finding> {
     let mut findings = engine(facts, asked);
     findings.push(
         probes
             .disk
             .as_ref()
-            .map_or_else(|| Finding::new("disk", "disk", Level::Skip, "`df` does not tell"), disk),
+            .map_or_else(|| Finding::new("disk", "disk", Level::Skip, "`df` gave no answer"), disk),
     );
     findings.extend(git(facts));
     findings.extend(credentials(facts, probes));
@@ -72,14 +72,9 @@ pub fn machine(facts: &Facts, probes: &Probes, asked: Option<&str>) -> Vec<Findi
     findings
 }
 
-/// The builder that a push would take, and what it could not do.
+/// The builder that a push would use, and what it lacks.
 fn engine(facts: &Facts, asked: Option<&str>) -> Vec<Finding> {
-    let failed = |failure: Failure| {
-        let finding = Finding::new("engine", "engine", Level::Fail, failure.message);
-        let hint = failure.hint.unwrap_or_default();
-        let is_command = ["docker ", "apt-get "].iter().any(|start| hint.starts_with(start));
-        if is_command && !hint.contains(", ") { finding.remedy(hint) } else { finding.hint(hint) }
-    };
+    let failed = |failure: Failure| Finding::of_failure("engine", "engine", Level::Fail, failure);
     if let Some(problem) = builder::problem(&facts.engine) {
         return vec![failed(problem)];
     }
@@ -104,7 +99,7 @@ fn engine(facts: &Facts, asked: Option<&str>) -> Vec<Finding> {
         None => exports(
             Level::Pass,
             format!(
-                "`{name}` ({}) can export a cache, attestations and all platforms",
+                "`{name}` ({}) supports cache export, attestations and all platforms",
                 chosen.driver
             ),
         ),
@@ -117,16 +112,16 @@ fn engine(facts: &Facts, asked: Option<&str>) -> Vec<Finding> {
         let detail = format!("`{}` has BuildKit {BROKEN}, whose exports can fail", node.name);
         Finding::new("engine", "buildkit", Level::Warn, detail)
             .remedy(format!("docker buildx rm {name}"))
-            .hint("the next push creates it anew with the newest BuildKit")
+            .hint("the next push recreates it with the newest BuildKit")
     }));
     findings
 }
 
-/// Configured platforms that no builder here tells of.
+/// A configured platform that no builder here supports.
 fn platforms(facts: &Facts, builders: &[Builder]) -> Option<Finding> {
     let of_services = facts.config.services.values().flat_map(|own| own.platforms.iter().flatten());
     let nodes = || builders.iter().flat_map(|builder| &builder.nodes);
-    // A builder that has not started yet does not tell its platforms.
+    // A builder that has not started yet does not list its platforms.
     if nodes().any(|node| node.platforms.is_empty()) {
         return None;
     }
@@ -138,57 +133,57 @@ fn platforms(facts: &Facts, builders: &[Builder]) -> Option<Finding> {
     Some(Finding::new("engine", "platforms", Level::Fail, detail).remedy(emulation))
 }
 
-/// The version of BuildKit with bugs in its exports, which 0.25.1 mends.
+/// The version of BuildKit whose cache export has bugs; 0.25.1 fixes them.
 const BROKEN: &str = "0.25.0";
 
 fn disk(disk: &Disk) -> Finding {
     let Disk { folder, free, used_percent } = disk;
-    let detail = format!("{} free, {used_percent} % used in {folder}", bytes(*free));
-    let level = if *free < LITTLE { Level::Fail } else { Level::Pass };
-    Finding::new("disk", "disk", level, detail)
+    let detail = format!("{} free in {folder}, {used_percent} % used", bytes(*free));
+    if *free >= MINIMUM_FREE {
+        return Finding::new("disk", "disk", Level::Pass, detail);
+    }
+    Finding::new("disk", "disk", Level::Fail, detail)
         .remedy("docker buildx prune --all && docker image prune --all")
 }
 
 fn git(facts: &Facts) -> Vec<Finding> {
     let Some(git) = &facts.git else {
-        let none = Finding::new("git", "commit", Level::Fail, "there is no commit");
+        let none = Finding::new("git", "commit", Level::Fail, "there are no commits");
         return vec![none.remedy("git commit")];
     };
     let depth = if git.shallow {
-        let detail = "a shallow clone: nobody can tell which commit is newer";
+        let detail = "shallow clone: the order of commits is unknown";
         Finding::new("git", "depth", Level::Fail, detail)
             .remedy("git fetch --unshallow origin")
             .hint("in a job: `fetch-depth: 0`")
     } else {
-        Finding::new("git", "depth", Level::Pass, "the whole history is here")
+        Finding::new("git", "depth", Level::Pass, "full history")
     };
     let clean = match git.dirty.len() {
-        0 => Finding::new("git", "clean", Level::Pass, "nothing is changed"),
+        0 => Finding::new("git", "clean", Level::Pass, "no uncommitted changes"),
         count => {
-            let detail = format!("{count} files are changed; push will refuse");
+            let detail = format!("uncommitted files: {count}; push will refuse");
             Finding::new("git", "clean", Level::Warn, detail).remedy("git commit")
         }
     };
     vec![depth, clean]
 }
 
-/// What the credentials allow, tested and not guessed: one finding for all services that are alike.
+/// What the credentials allow, by test uploads: one finding for all services with the same result.
 fn credentials(facts: &Facts, probes: &Probes) -> Vec<Finding> {
     let registry = facts.registry();
     let about =
         |subject: String, level, detail: String| Finding::new(subject, "may push", level, detail);
     if probes.pushes.is_empty() {
-        let detail = "no repository is known, or there is no service";
+        let detail = "no repository or no services are known";
         return vec![about(registry.to_string(), Level::Skip, detail.to_owned())];
     }
     let mut findings: Vec<Finding> = Vec::new();
     for (service, push) in &probes.pushes {
         let all = || registry.to_string();
         let finding = match push {
-            Push::Allowed => {
-                about(all(), Level::Pass, "an upload was begun and given up".to_owned())
-            }
-            Push::NotTried => about(all(), Level::Skip, "a dry run begins no upload".to_owned()),
+            Push::Allowed => about(all(), Level::Pass, "a test upload was accepted".to_owned()),
+            Push::NotTried => about(all(), Level::Skip, "a dry run tries no upload".to_owned()),
             Push::NotLoggedIn { message } => about(all(), Level::Fail, message.clone())
                 .remedy(format!("docker login {registry}"))
                 .hint(IN_A_JOB),
@@ -210,8 +205,8 @@ fn credentials(facts: &Facts, probes: &Probes) -> Vec<Finding> {
 
 const IN_A_JOB: &str = "in a job: `permissions: packages: write`";
 
-/// Why credentials that are accepted may not reach a package: they may only read, or the package was made
-/// elsewhere and the repository has no access to it.
+/// Why valid credentials may not push a package: they are read-only, or the package is not linked to this
+/// repository.
 fn denied(facts: &Facts, service: &ServiceName) -> String {
     let settings = facts.repository().and_then(|(repository, _)| {
         let (owner, name) = repository.as_str().split_once('/')?;
@@ -221,32 +216,33 @@ fn denied(facts: &Facts, service: &ServiceName) -> String {
     });
     let settings = settings.unwrap_or_default();
     format!(
-        "{IN_A_JOB}; if it has that, the package is not linked to this repository: \
-         \"Manage Actions access\" at {settings}"
+        "{IN_A_JOB}; if the job has that, link the package to this repository under \"Manage Actions \
+         access\" at {settings}"
     )
 }
 
 fn clock(facts: &Facts, ahead: Option<i64>) -> Finding {
     let finding = |level, detail: String| Finding::new("clock", "clock", level, detail);
     let Some(ahead) = ahead else {
-        let detail = format!("{} does not tell its time", facts.registry());
+        let detail = format!("{} sends no date", facts.registry());
         return finding(Level::Unknown, detail).remedy("cargo xtask doctor");
     };
     let seconds = ahead.unsigned_abs();
-    if ahead.abs() <= SKEW {
-        return finding(Level::Pass, format!("within {seconds} s of the registry's"));
+    if ahead.abs() <= MAXIMUM_SKEW {
+        return finding(Level::Pass, format!("within {seconds} s of the registry's clock"));
     }
     let word = if ahead > 0 { "behind" } else { "ahead of" };
-    let detail = format!("{seconds} s {word} the registry's: tokens will be refused");
+    let detail =
+        format!("{seconds} s {word} the registry's clock: the registry will reject tokens");
     finding(Level::Fail, detail).remedy("timedatectl set-ntp true")
 }
 
-/// What GitHub gave for the Actions cache: the worst that was seen for any service.
+/// The Actions cache: the worst result for any service.
 fn actions(facts: &Facts) -> Finding {
     let looks = facts.tiers.values().flatten().filter(|look| look.tier == CacheTier::Gha);
     let findings = looks.map(|look| token(facts, &look.seen));
     findings.max_by_key(|finding| finding.level).unwrap_or_else(|| {
-        Finding::new("actions cache", "token", Level::Skip, "there is no service to look for")
+        Finding::new("actions cache", "token", Level::Skip, "there are no services")
     })
 }
 
@@ -255,14 +251,14 @@ fn token(facts: &Facts, seen: &Seen) -> Finding {
     let action = "use the local action .github/actions/actions-cache before this step";
     match seen {
         Seen::GhaUsable { can_write: true, .. } => {
-            new(Level::Pass, "the service takes it, to read and to write".to_owned())
+            new(Level::Pass, "valid, for reading and writing".to_owned())
         }
-        // As in a pull request from a fork.
-        Seen::GhaUsable { .. } => new(Level::Skip, "the service takes it, to read only".to_owned()),
+        // As in a pull request from a fork, for example.
+        Seen::GhaUsable { .. } => new(Level::Skip, "valid, for reading only".to_owned()),
         Seen::GhaInert { why: GhaInert::NoToken | GhaInert::NoUrl }
             if facts.environment.github.is_none() =>
         {
-            new(Level::Skip, "this is no GitHub job".to_owned())
+            new(Level::Skip, "not a GitHub job".to_owned())
         }
         Seen::GhaInert { why } => new(Level::Fail, crate::cache::inert(why)).hint(action),
         Seen::Denied { message } => new(Level::Fail, message.clone()).hint(action),
@@ -270,11 +266,10 @@ fn token(facts: &Facts, seen: &Seen) -> Finding {
             new(Level::Unknown, message.clone()).remedy("cargo xtask cache status")
         }
         Seen::Hung { after_seconds } => {
-            new(Level::Unknown, format!("the service did not answer within {after_seconds:.0} s"))
+            new(Level::Unknown, format!("no answer within {after_seconds:.0} s"))
                 .remedy("cargo xtask cache status")
         }
-        _ => new(Level::Unknown, "the service was not asked".to_owned())
-            .remedy("cargo xtask cache status"),
+        _ => new(Level::Unknown, "not checked".to_owned()).remedy("cargo xtask cache status"),
     }
 }
 

@@ -1,7 +1,7 @@
-//! Tests of what `doctor` says of a machine.
+//! Tests of the findings about this machine.
 
 use super::*;
-use crate::verify::tests::facts;
+use crate::verify::sample::facts;
 use xtask_model::facts::{BuilderNode, GitHub};
 use xtask_model::tier::TierLook;
 
@@ -11,7 +11,7 @@ fn probes() -> Probes {
     Probes { disk: Some(disk), pushes, clock_ahead: Some(-3) }
 }
 
-/// What is said of one subject, as `level: detail → remedy`.
+/// The finding of one check, as `level: detail → remedy · hint`.
 #[track_caller]
 fn check(change: impl FnOnce(&mut Facts, &mut Probes), about: &str, expected: &str) {
     let (mut facts, mut probes) = (facts(""), probes());
@@ -20,8 +20,7 @@ fn check(change: impl FnOnce(&mut Facts, &mut Probes), about: &str, expected: &s
     let one = found.iter().find(|one| one.check == about);
     let shown = one.map(|one| {
         let help = |sign: &str, text: &Option<String>| {
-            let text = text.as_deref().filter(|_| one.level > Level::Skip);
-            text.map(|text| format!(" {sign} {text}")).unwrap_or_default()
+            text.as_ref().map(|text| format!(" {sign} {text}")).unwrap_or_default()
         };
         let (remedy, hint) = (help("→", &one.remedy), help("·", &one.hint));
         format!("{:?}: {}{remedy}{hint}", one.level, one.detail)
@@ -30,47 +29,47 @@ fn check(change: impl FnOnce(&mut Facts, &mut Probes), about: &str, expected: &s
 }
 
 #[test]
-fn a_disk_is_full_below_five_gigabytes_and_skipped_where_nobody_tells() {
-    check(|_, _| {}, "disk", "Pass: 50.0 GB free, 40 % used in /d");
+fn a_disk_needs_five_gigabytes_free() {
+    check(|_, _| {}, "disk", "Pass: 50.0 GB free in /d, 40 % used");
     let prune = "docker buildx prune --all && docker image prune --all";
     check(
         |_, probes| probes.disk.as_mut().unwrap().free = 4_900_000_000,
         "disk",
-        &format!("Fail: 4.90 GB free, 40 % used in /d → {prune}"),
+        &format!("Fail: 4.90 GB free in /d, 40 % used → {prune}"),
     );
-    check(|_, probes| probes.disk = None, "disk", "Skip: `df` does not tell");
+    check(|_, probes| probes.disk = None, "disk", "Skip: `df` gave no answer");
 }
 
 #[test]
-fn a_push_that_is_denied_is_told_with_its_permission_and_one_not_tried_is_unknown() {
+fn a_denied_push_names_the_missing_permission() {
     let push = |push: Push, expected: &str| {
         let change = |_: &mut Facts, probes: &mut Probes| {
             probes.pushes = vec![("web".parse().unwrap(), push)];
         };
         check(change, "may push", expected);
     };
-    push(Push::Allowed, "Pass: an upload was begun and given up");
-    push(Push::NotTried, "Skip: a dry run begins no upload");
+    push(Push::Allowed, "Pass: a test upload was accepted");
+    push(Push::NotTried, "Skip: a dry run tries no upload");
     push(
         Push::NotLoggedIn { message: "no credentials".to_owned() },
         "Fail: no credentials → docker login ghcr.io · in a job: `permissions: packages: write`",
     );
     push(
         Push::Denied { message: "no write".to_owned() },
-        "Fail: no write → docker login ghcr.io · in a job: `permissions: packages: write`; if it \
-         has that, the package is not linked to this repository: \"Manage Actions access\" at \
+        "Fail: no write → docker login ghcr.io · in a job: `permissions: packages: write`; if the \
+         job has that, link the package to this repository under \"Manage Actions access\" at \
          https://github.com/users/o/packages/container/r%2Fweb/settings",
     );
     push(
         Push::Unknown { message: "no route".to_owned() },
         "Unknown: no route → cargo xtask doctor · check the network",
     );
-    let none = "Skip: no repository is known, or there is no service";
+    let none = "Skip: no repository or no services are known";
     check(|_, probes| probes.pushes.clear(), "may push", none);
 }
 
 #[test]
-fn a_package_that_is_not_linked_is_told_beside_those_that_are() {
+fn services_with_the_same_result_share_a_finding() {
     let denied = Push::Denied { message: "denied".to_owned() };
     let names = ["a", "b", "c"].map(|name| name.parse::<ServiceName>().unwrap());
     let pushes = names.into_iter().zip([Push::Allowed, denied, Push::Allowed]).collect();
@@ -85,32 +84,33 @@ fn a_clock_may_differ_by_a_minute() {
     check(
         |_, probes| probes.clock_ahead = Some(60),
         "clock",
-        "Pass: within 60 s of the registry's",
+        "Pass: within 60 s of the registry's clock",
     );
-    let refused = "the registry's: tokens will be refused → timedatectl set-ntp true";
+    let refused =
+        "the registry's clock: the registry will reject tokens → timedatectl set-ntp true";
     let (behind, ahead) =
         (format!("Fail: 61 s behind {refused}"), format!("Fail: 90 s ahead of {refused}"));
     check(|_, probes| probes.clock_ahead = Some(61), "clock", &behind);
     check(|_, probes| probes.clock_ahead = Some(-90), "clock", &ahead);
-    let silent = "Unknown: ghcr.io does not tell its time → cargo xtask doctor";
+    let silent = "Unknown: ghcr.io sends no date → cargo xtask doctor";
     check(|_, probes| probes.clock_ahead = None, "clock", silent);
 }
 
 #[test]
-fn a_shallow_clone_and_changed_files_are_told() {
-    check(|_, _| {}, "depth", "Pass: the whole history is here");
+fn shallow_clones_and_uncommitted_files_are_found() {
+    check(|_, _| {}, "depth", "Pass: full history");
     check(
         |facts, _| facts.git.as_mut().unwrap().shallow = true,
         "depth",
-        "Fail: a shallow clone: nobody can tell which commit is newer → git fetch --unshallow \
+        "Fail: shallow clone: the order of commits is unknown → git fetch --unshallow \
          origin · in a job: `fetch-depth: 0`",
     );
     check(
         |facts, _| facts.git.as_mut().unwrap().dirty = vec!["a".to_owned(), "b".to_owned()],
         "clean",
-        "Warn: 2 files are changed; push will refuse → git commit",
+        "Warn: uncommitted files: 2; push will refuse → git commit",
     );
-    check(|facts, _| facts.git = None, "commit", "Fail: there is no commit → git commit");
+    check(|facts, _| facts.git = None, "commit", "Fail: there are no commits → git commit");
 }
 
 fn ready(driver: &str, containerd_store: bool) -> Engine {
@@ -131,7 +131,7 @@ fn ready(driver: &str, containerd_store: bool) -> Engine {
     Engine::Ready { buildx: "0.29.1".to_owned(), builders: vec![builder] }
 }
 
-/// What is said of the builder, when `change` was made to one that can do everything.
+/// The finding of one check after `change` was made to a builder that supports everything.
 #[track_caller]
 fn check_engine(change: impl Fn(&mut BuilderNode), about: &str, expected: &str) {
     let mut engine = ready("docker", true);
@@ -142,8 +142,8 @@ fn check_engine(change: impl Fn(&mut BuilderNode), about: &str, expected: &str) 
 }
 
 #[test]
-fn the_builder_that_a_push_would_take_is_judged() {
-    let can = "Pass: `b` (docker) can export a cache, attestations and all platforms";
+fn the_builder_of_a_push_is_judged() {
+    let can = "Pass: `b` (docker) supports cache export, attestations and all platforms";
     check_engine(|_| {}, "exports", can);
     let created = |lack: &str| {
         format!(
@@ -166,12 +166,12 @@ fn the_builder_that_a_push_would_take_is_judged() {
         |node| node.buildkit = Some("v0.25.0".to_owned()),
         "buildkit",
         "Warn: `b0` has BuildKit 0.25.0, whose exports can fail → docker buildx rm b · the next \
-         push creates it anew with the newest BuildKit",
+         push recreates it with the newest BuildKit",
     );
 }
 
 #[test]
-fn the_builder_of_the_configuration_and_of_the_command_line_count() {
+fn a_missing_configured_builder_is_a_failure() {
     let asked = |images: &str, asked: Option<&str>| {
         let facts = Facts { engine: ready("docker", true), ..facts(images) };
         let found = machine(&facts, &probes(), asked);
@@ -190,7 +190,7 @@ fn the_builder_of_the_configuration_and_of_the_command_line_count() {
 }
 
 #[test]
-fn what_the_actions_cache_answers_is_told_and_only_a_token_it_takes_passes() {
+fn only_an_accepted_actions_cache_token_passes() {
     let gha = |seen: Seen, in_a_job: bool, expected: &str| {
         let change = |facts: &mut Facts, _: &mut Probes| {
             let service: ServiceName = "web".parse().unwrap();
@@ -208,9 +208,9 @@ fn what_the_actions_cache_answers_is_told_and_only_a_token_it_takes_passes() {
         has_index: false,
     };
     let no_token = || Seen::GhaInert { why: GhaInert::NoToken };
-    gha(usable(true), true, "Pass: the service takes it, to read and to write");
-    gha(usable(false), true, "Skip: the service takes it, to read only");
-    gha(no_token(), false, "Skip: this is no GitHub job");
+    gha(usable(true), true, "Pass: valid, for reading and writing");
+    gha(usable(false), true, "Skip: valid, for reading only");
+    gha(no_token(), false, "Skip: not a GitHub job");
     gha(
         no_token(),
         true,
@@ -221,12 +221,12 @@ fn what_the_actions_cache_answers_is_told_and_only_a_token_it_takes_passes() {
     let failed = Seen::Failed { message: "error 500".to_owned() };
     gha(failed, true, &format!("Unknown: error 500 {status}"));
     let hung = Seen::Hung { after_seconds: 3.0 };
-    gha(hung, true, &format!("Unknown: the service did not answer within 3 s {status}"));
+    gha(hung, true, &format!("Unknown: no answer within 3 s {status}"));
     let denied = Seen::Denied { message: "no".to_owned() };
     gha(
         denied,
         true,
         "Fail: no · use the local action .github/actions/actions-cache before this step",
     );
-    check(|_, _| {}, "token", "Skip: there is no service to look for");
+    check(|_, _| {}, "token", "Skip: there are no services");
 }

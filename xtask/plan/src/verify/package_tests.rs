@@ -1,4 +1,4 @@
-//! Tests of what is said about a published package: a whole one, and one damage at a time.
+//! Tests of the findings about a published package: a complete one, and one with one damage at a time.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -6,15 +6,15 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::verify::tests::{REVISION, facts};
+use crate::verify::sample::{REVISION, facts};
 use xtask_model::inspection::{Commit, Object, Signature, Untagged};
 use xtask_model::manifest::media_type::{OCI_CONFIGURATION, OCI_INDEX, OCI_MANIFEST};
 use xtask_model::platform::Platform;
 use xtask_model::published::Relation;
-use xtask_model::reference::Digest;
+use xtask_model::reference::{Digest, Tag};
 
 fn digest(name: &str) -> Digest {
-    // Each name its own digits, as long as names begin differently.
+    // Names that begin differently get different digests.
     let mut hex = String::new();
     for byte in name.bytes() {
         let _ = write!(hex, "{byte:02x}");
@@ -30,8 +30,33 @@ fn manifest(media_type: &str, value: &Value) -> Object {
     Object::Manifest { media_type: media_type.to_owned(), text: value.to_string() }
 }
 
-/// An image of one platform with provenance, under `dev` and the tag of its commit, all there.
-fn whole() -> Package {
+fn document(value: &Value) -> Object {
+    Object::Document { text: value.to_string() }
+}
+
+/// The provenance of the image `image`: an attestation manifest and its statement.
+fn provenance() -> [(&'static str, Object); 3] {
+    let mut statement = entry("application/vnd.in-toto+json", "statement", 700);
+    statement["annotations"] =
+        json!({ "in-toto.io/predicate-type": "https://slsa.dev/provenance/v1" });
+    let attested = json!({
+        "schemaVersion": 2,
+        "config": entry(OCI_CONFIGURATION, "void", 2),
+        "layers": [statement],
+    });
+    let provenance = json!({
+        "subject": [{ "digest": { "sha256": digest("image").as_str().trim_start_matches("sha256:") } }],
+        "predicate": { "metadata": { "vcs": { "revision": REVISION } } },
+    });
+    [
+        ("attestation", manifest(OCI_MANIFEST, &attested)),
+        ("void", document(&json!({}))),
+        ("statement", document(&provenance)),
+    ]
+}
+
+/// A complete image of one platform with provenance, tagged `dev` and `dev-<sha>`.
+fn complete() -> Package {
     let labels = json!({
         "org.opencontainers.image.revision": REVISION,
         "org.opencontainers.image.source": "https://github.com/o/r",
@@ -55,28 +80,13 @@ fn whole() -> Package {
         "os": "linux", "architecture": "amd64", "config": { "Labels": labels },
         "history": [{ "created_by": "RUN /bin/sh -c make # buildkit" }],
     });
-    let mut statement = entry("application/vnd.in-toto+json", "statement", 700);
-    statement["annotations"] =
-        json!({ "in-toto.io/predicate-type": "https://slsa.dev/provenance/v1" });
-    let attested = json!({
-        "schemaVersion": 2,
-        "config": entry(OCI_CONFIGURATION, "void", 2),
-        "layers": [statement],
-    });
-    let provenance = json!({
-        "subject": [{ "digest": { "sha256": digest("image").as_str().trim_start_matches("sha256:") } }],
-        "predicate": { "metadata": { "vcs": { "revision": REVISION } } },
-    });
-    let document = |value: &Value| Object::Document { text: value.to_string() };
     let objects = [
         ("index", manifest(OCI_INDEX, &index)),
         ("image", manifest(OCI_MANIFEST, &image)),
         ("configuration", document(&configuration)),
         ("layer", Object::There),
-        ("attestation", manifest(OCI_MANIFEST, &attested)),
-        ("void", document(&json!({}))),
-        ("statement", document(&provenance)),
     ];
+    let objects = objects.into_iter().chain(provenance());
     let exact = format!("dev-{REVISION}");
     let tags: Vec<Tag> = ["dev", &exact].iter().map(|tag| Tag::new(*tag).unwrap()).collect();
     let commit = Commit { relation: Relation::Same, touched: None };
@@ -86,7 +96,7 @@ fn whole() -> Package {
         releases: BTreeMap::new(),
         points: tags.iter().map(|tag| (tag.clone(), digest("index"))).collect(),
         listing: Listing::Tags(tags),
-        objects: objects.into_iter().map(|(name, object)| (digest(name), object)).collect(),
+        objects: objects.map(|(name, object)| (digest(name), object)).collect(),
         bases: BTreeMap::new(),
         commits: [(REVISION.to_owned(), commit)].into(),
         previous: None,
@@ -98,7 +108,7 @@ fn whole() -> Package {
     }
 }
 
-/// The findings that are worth a look, each as `check: detail`.
+/// The findings above `skip`, each as `check: detail`.
 #[track_caller]
 fn check_in(images: &str, damage: impl FnOnce(&mut Package), expected: &[&str]) {
     check_with(&facts(images), damage, expected);
@@ -106,16 +116,16 @@ fn check_in(images: &str, damage: impl FnOnce(&mut Package), expected: &[&str]) 
 
 #[track_caller]
 fn check_with(facts: &Facts, damage: impl FnOnce(&mut Package), expected: &[&str]) {
-    let mut seen = whole();
-    damage(&mut seen);
+    let mut damaged = complete();
+    damage(&mut damaged);
     let own: Platform = "linux/amd64".parse().unwrap();
-    let found = package(facts, facts.services.first().unwrap(), &seen, Some(&own));
-    let worth: Vec<String> = found
+    let found = findings(facts, facts.services.first().unwrap(), &damaged, Some(&own));
+    let shown: Vec<String> = found
         .iter()
         .filter(|finding| finding.level > Level::Skip)
         .map(|finding| format!("{}: {}", finding.check, finding.detail))
         .collect();
-    assert_eq!(worth, expected, "{found:#?}");
+    assert_eq!(shown, expected, "{found:#?}");
     let helps = |f: &Finding| f.level <= Level::Skip || f.remedy.is_some() || f.hint.is_some();
     assert!(found.iter().all(helps), "{found:#?}");
 }
@@ -142,35 +152,35 @@ fn edit(package: &mut Package, name: &str, change: impl FnOnce(&mut Value)) {
 }
 
 #[test]
-fn a_whole_package_gives_no_finding() {
+fn a_complete_package_has_no_findings() {
     check(|_| {}, &[]);
 }
 
 #[test]
-fn what_is_gone_is_named_by_what_it_was() {
-    let gone =
+fn a_missing_object_is_named() {
+    let missing =
         |name: &'static str| move |package: &mut Package| set(package, name, Object::Missing);
-    check(gone("image"), &["closure: the platform's manifest 696d61676500 is gone"]);
-    check(gone("configuration"), &["closure: the configuration 636f6e666967 is gone"]);
-    check(gone("layer"), &["closure: the layer 6c6179657200 is gone"]);
-    check(gone("attestation"), &["closure: the attestation 617474657374 is gone"]);
-    check(gone("statement"), &["closure: the attestation's statement 73746174656d is gone"]);
+    check(missing("image"), &["closure: the platform manifest 696d61676500 is missing"]);
+    check(missing("configuration"), &["closure: the configuration 636f6e666967 is missing"]);
+    check(missing("layer"), &["closure: the layer 6c6179657200 is missing"]);
+    check(missing("attestation"), &["closure: the attestation 617474657374 is missing"]);
+    check(missing("statement"), &["closure: the attestation statement 73746174656d is missing"]);
 }
 
 #[test]
-fn what_cannot_be_looked_at_is_unknown_and_not_gone() {
+fn an_unreadable_object_is_not_called_missing() {
     check(
         |package| set(package, "layer", Object::Unknown { message: "error 500".to_owned() }),
-        &["closure: the layer 6c6179657200 cannot be looked at: error 500"],
+        &["closure: the layer 6c6179657200 cannot be read: error 500"],
     );
 }
 
 #[test]
-fn what_is_not_what_it_should_be_is_damaged() {
-    let corrupt = || Object::Corrupt { detail: "it has 3 bytes, and should have 4".to_owned() };
+fn an_object_with_wrong_content_is_damaged() {
+    let corrupt = || Object::Corrupt { detail: "it has 3 bytes instead of 4".to_owned() };
     check(
         |package| set(package, "layer", corrupt()),
-        &["closure: the layer 6c6179657200 is damaged: it has 3 bytes, and should have 4"],
+        &["closure: the layer 6c6179657200 is damaged: it has 3 bytes instead of 4"],
     );
     let text = "{}".to_owned();
     check(
@@ -178,18 +188,16 @@ fn what_is_not_what_it_should_be_is_damaged() {
             let media_type = OCI_MANIFEST.to_owned();
             set(package, "image", Object::Manifest { media_type, text });
         },
-        &[
-            "closure: the platform's manifest 696d61676500 is damaged: not a manifest: missing field \
-           `schemaVersion` at line 1 column 2",
-        ],
+        &["closure: the platform manifest 696d61676500 is damaged: not a manifest: missing field \
+           `schemaVersion` at line 1 column 2"],
     );
     check(
         |package| edit(package, "index", |value| value["manifests"] = json!([])),
-        &["kind: it has no image"],
+        &["kind: the index contains no image"],
     );
 }
 
-/// Publishes versions, each with an image of its own unless it is named as another's.
+/// Adds tags to the package, each with the name of its image.
 fn release(package: &mut Package, tags: &[(&str, &str)]) {
     let Listing::Tags(listed) = &mut package.listing else { unreachable!() };
     for (name, image) in tags {
@@ -200,10 +208,10 @@ fn release(package: &mut Package, tags: &[(&str, &str)]) {
 }
 
 #[test]
-fn provenance_must_be_about_the_image_and_its_commit() {
+fn provenance_must_describe_the_image_and_commit() {
     check(
         |package| edit(package, "statement", |value| value["subject"] = json!([])),
-        &["provenance: the provenance is not about 696d61676500"],
+        &["provenance: the provenance does not describe 696d61676500"],
     );
     check(
         |package| {
@@ -212,35 +220,35 @@ fn provenance_must_be_about_the_image_and_its_commit() {
             });
         },
         &[
-            "provenance: the provenance says other, and the image says 1111111111111111111111111111111111111111",
+            "provenance: the provenance names commit other, but the image names 1111111111111111111111111111111111111111",
         ],
     );
     check(
         |package| {
             edit(package, "index", |value| drop(value["manifests"].as_array_mut().unwrap().pop()));
         },
-        &["provenance: nothing says how 696d61676500 was built"],
+        &["provenance: 696d61676500 has no provenance"],
     );
 }
 
 #[test]
-fn what_is_configured_must_be_there() {
-    check_in("sbom = true\n", |_| {}, &["sbom: configured, and not there for 696d61676500"]);
-    // An image without an index has nothing beside it.
+fn configured_attestations_must_exist() {
+    check_in("sbom = true\n", |_| {}, &["sbom: configured, but missing for 696d61676500"]);
+    // Without an index there is no place for attestations.
     check_in(
         "sbom = true\nsigned = \"cosign\"\n",
         |package| package.points.values_mut().for_each(|point| *point = digest("image")),
         &[
-            "provenance: nothing says how 696d61676500 was built",
-            "sbom: configured, and not there for 696d61676500",
-            "signature: configured, and not there",
+            "provenance: 696d61676500 has no provenance",
+            "sbom: configured, but missing for 696d61676500",
+            "signature: configured, but missing",
         ],
     );
 }
 
 #[test]
-fn a_signature_passes_only_when_somebody_has_verified_it() {
-    let said = |signature: Signature| {
+fn only_a_verified_signature_passes() {
+    let result = |signature: Signature| {
         move |package: &mut Package| drop(package.signatures.insert(digest("index"), signature))
     };
     let tagged = |suffix: &'static str| {
@@ -250,37 +258,37 @@ fn a_signature_passes_only_when_somebody_has_verified_it() {
         }
     };
     let (cosign, github) = ("signed = \"cosign\"\n", "signed = \"github\"\n");
-    check_in(cosign, |_| {}, &["signature: configured, and not there"]);
-    let unverified = "signature: nobody has verified it: there is no `cosign`";
+    check_in(cosign, |_| {}, &["signature: configured, but missing"]);
+    let unverified = "signature: not verified: `cosign` is not installed";
     check_in(cosign, tagged(".sig"), &[unverified]);
     check_in(cosign, tagged(""), &[unverified]);
-    check_in(cosign, tagged(".att"), &["signature: configured, and not there"]);
-    check_in(cosign, said(Signature::Verified), &[]);
-    let refused = || Signature::Refused { said: "no matching signatures".to_owned() };
-    let why = "does not verify it: no matching signatures";
-    check_in(cosign, said(refused()), &[&format!("signature: cosign {why}")]);
-    check_in(github, said(refused()), &[&format!("signature: gh {why}")]);
-    check_in(github, said(Signature::Verified), &[]);
+    check_in(cosign, tagged(".att"), &["signature: configured, but missing"]);
+    check_in(cosign, result(Signature::Verified), &[]);
+    let refused = || Signature::Refused { message: "no matching signatures".to_owned() };
+    let why = "rejects it: no matching signatures";
+    check_in(cosign, result(refused()), &[&format!("signature: cosign {why}")]);
+    check_in(github, result(refused()), &[&format!("signature: gh {why}")]);
+    check_in(github, result(Signature::Verified), &[]);
     check_in(
         github,
-        said(Signature::NoProgram),
-        &["signature: nobody has verified it: there is no `gh`"],
+        result(Signature::NoProgram),
+        &["signature: not verified: `gh` is not installed"],
     );
 }
 
 #[test]
-fn a_cache_or_nothing_in_place_of_the_image_is_found() {
+fn a_cache_in_place_of_the_image_fails() {
     check(
         |package| {
             let config = entry("application/vnd.buildkit.cacheconfig.v0", "void", 2);
             let cache = json!({ "schemaVersion": 2, "config": config, "layers": [] });
             set(package, "index", manifest(OCI_MANIFEST, &cache));
         },
-        &["kind: a cache stands where the image should be"],
+        &["kind: the tag points to a cache instead of an image"],
     );
     check(
         |package| package.listing = Listing::NotThere,
-        &["published: nothing at ghcr.io/o/r/web"],
+        &["published: nothing is published at ghcr.io/o/r/web"],
     );
 }
 

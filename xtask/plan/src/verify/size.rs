@@ -1,45 +1,45 @@
-//! How large a published image is: the whole of it, its own layers, and what it has grown by. All sizes
-//! are compressed bytes, which are the same everywhere.
+//! Judges the size of a published image: in total, without its base, and its growth. All sizes are
+//! compressed bytes, which are the same on every machine.
 
-use std::cmp::Reverse;
+use std::cmp::{Ordering, Reverse};
 
 use xtask_model::image_configuration::ImageConfiguration;
 use xtask_model::inspection::{BASE_NAME, Package};
 use xtask_model::quantity::bytes;
 use xtask_model::reference::{Digest, Tag};
 
-use super::package::Subject;
-use super::{Finding, Level};
+use super::review::Review;
+use crate::finding::{Finding, Level};
 
-/// The size against its limit, with the largest layers.
-pub(super) fn whole(subject: &Subject<'_>, tag: &Tag, digest: &Digest) -> Finding {
-    let own = subject.config().service(&subject.service.name);
-    let limit = own.size_limit.or(subject.config().size_limit).map(|limit| limit.0);
-    let layers = layers(subject.package, digest);
-    judged(subject, tag, ("size", limit), subject.package.size(digest), layers)
+/// The total size against its limit, with the largest layers.
+pub(super) fn whole(review: &Review<'_>, tag: &Tag, digest: &Digest) -> Finding {
+    let own = review.config().service(&review.service.name);
+    let limit = own.size_limit.or(review.config().size_limit).map(|limit| limit.0);
+    let layers = layers(review.package, digest);
+    compared(review, tag, ("size", limit), review.package.size(digest), layers)
 }
 
-/// The size without the layers of the base, where there is a limit for it.
-pub(super) fn own(subject: &Subject<'_>, tag: &Tag, digest: &Digest) -> Option<Finding> {
-    let own = subject.config().service(&subject.service.name);
-    let limit = own.own_size_limit.or(subject.config().own_size_limit)?.0;
-    let base = subject.package.said(digest, BASE_NAME);
-    let Some(of_base) = subject.package.base_layers.get(digest) else {
+/// The size without the layers of the base image, if a limit is configured for it.
+pub(super) fn own(review: &Review<'_>, tag: &Tag, digest: &Digest) -> Option<Finding> {
+    let own = review.config().service(&review.service.name);
+    let limit = own.own_size_limit.or(review.config().own_size_limit)?.0;
+    let base = review.package.label(digest, BASE_NAME);
+    let Some(of_base) = review.package.base_layers.get(digest) else {
         let detail = match base {
-            Some(base) => format!("the layers of {base} cannot be looked at"),
-            None => "it does not tell its base".to_owned(),
+            Some(base) => format!("cannot read the layers of {base}"),
+            None => "the image does not name its base image".to_owned(),
         };
-        let unknown = subject.of(tag, "own size", Level::Unknown, detail);
+        let unknown = review.of_tag(tag, "own size", Level::Unknown, detail);
         return Some(unknown.remedy("cargo xtask doctor"));
     };
-    let mut layers = layers(subject.package, digest);
+    let mut layers = layers(review.package, digest);
     layers.retain(|layer| !of_base.contains(&layer.digest));
     let size = layers.iter().map(|layer| layer.size).sum();
-    Some(judged(subject, tag, ("own size", Some(limit)), size, layers))
+    Some(compared(review, tag, ("own size", Some(limit)), size, layers))
 }
 
-fn judged(
-    subject: &Subject<'_>,
+fn compared(
+    review: &Review<'_>,
     tag: &Tag,
     (check, limit): (&'static str, Option<u64>),
     size: u64,
@@ -48,18 +48,24 @@ fn judged(
     let largest = largest(layers);
     match limit {
         Some(limit) if size > limit => {
-            let detail = format!("{}, more than {}{largest}", bytes(size), bytes(limit));
-            let image = subject.package.repository.with_tag(tag.clone());
-            subject
-                .of(tag, check, Level::Fail, detail)
-                .remedy(format!("docker pull {image} && docker history {image}"))
-                .hint("move build tools to another stage and install with recommends off, or raise the limit")
+            let (size, limit) = (bytes(size), bytes(limit));
+            let detail = format!("{size} exceeds the limit of {limit}{largest}");
+            review.of_tag(tag, check, Level::Fail, detail).remedy(show_layers(review, tag)).hint(
+                "move build tools to another stage, install without recommended packages, or raise \
+                 the limit",
+            )
         }
-        _ => subject.of(tag, check, Level::Pass, format!("{}{largest}", bytes(size))),
+        _ => review.of_tag(tag, check, Level::Pass, format!("{}{largest}", bytes(size))),
     }
 }
 
-/// One layer of an image, with the step of a Dockerfile that made it.
+/// The command that shows the layers of a published image.
+fn show_layers(review: &Review<'_>, tag: &Tag) -> String {
+    let image = review.package.repository.with_tag(tag.clone());
+    format!("docker pull {image} && docker history {image}")
+}
+
+/// One layer of an image, and the Dockerfile step that made it.
 struct Layer {
     digest: Digest,
     step: String,
@@ -71,19 +77,19 @@ fn layers(package: &Package, digest: &Digest) -> Vec<Layer> {
     for (.., image) in package.images(digest) {
         let configuration = package.configuration(&image);
         let steps = configuration.iter().flat_map(ImageConfiguration::layer_steps);
-        // Where the history is shorter than the layers, nobody tells the step.
+        // The history may have fewer entries than there are layers.
         let steps =
             steps.map(|entry| step(&entry.created_by)).map(Some).chain(std::iter::repeat(None));
-        layers.extend(image.layers.iter().zip(steps).map(|(layer, told)| Layer {
+        layers.extend(image.layers.iter().zip(steps).map(|(layer, named)| Layer {
             digest: layer.digest.clone(),
-            step: told.unwrap_or_else(|| step("")),
+            step: named.unwrap_or_else(|| step("")),
             size: layer.size,
         }));
     }
     layers
 }
 
-/// How many of the largest layers are named.
+/// The number of layers to name.
 const NAMED: usize = 3;
 
 /// The largest layers, as the end of a sentence.
@@ -91,20 +97,20 @@ fn largest(mut layers: Vec<Layer>) -> String {
     layers.sort_by_key(|layer| Reverse(layer.size));
     let mut named: Vec<&Layer> = Vec::new();
     for layer in &layers {
-        // Each platform has the same step.
+        // Every platform has the same steps.
         if named.len() < NAMED && layer.size > 0 && named.iter().all(|one| one.step != layer.step) {
             named.push(layer);
         }
     }
-    let named = named.iter().map(|layer| format!("{} are {}", bytes(layer.size), layer.step));
+    let named = named.iter().map(|layer| format!("{} {}", bytes(layer.size), layer.step));
     let named = named.collect::<Vec<_>>().join(", ");
-    if named.is_empty() { named } else { format!("; {named}") }
+    if named.is_empty() { named } else { format!("; largest layers: {named}") }
 }
 
-/// A step as the Dockerfile has it, without what the builder writes around it.
+/// A step as the Dockerfile has it, without what the builder adds.
 fn step(created_by: &str) -> String {
     if created_by.is_empty() {
-        return "a layer whose step the base does not tell".to_owned();
+        return "(step not recorded)".to_owned();
     }
     let text = created_by.trim_end_matches(" # buildkit");
     let text =
@@ -114,24 +120,21 @@ fn step(created_by: &str) -> String {
     if short.len() < text.len() { format!("`{short}…`") } else { format!("`{short}`") }
 }
 
-/// How much larger `dev` is than the image before it.
-pub(super) fn growth(subject: &Subject<'_>, tag: &Tag, digest: &Digest) -> Option<Finding> {
-    let previous = subject.package.previous.as_ref()?;
-    let before = subject.package.size(subject.package.points.get(previous)?);
-    let now = subject.package.size(digest);
+/// The size of `dev` against the previous published image.
+pub(super) fn growth(review: &Review<'_>, tag: &Tag, digest: &Digest) -> Option<Finding> {
+    let previous = review.package.previous.as_ref()?;
+    let before = review.package.size(review.package.points.get(previous)?);
+    let now = review.package.size(digest);
     let change = match now.cmp(&before) {
-        std::cmp::Ordering::Equal => "as large".to_owned(),
-        std::cmp::Ordering::Less => format!("{} smaller", bytes(before - now)),
-        std::cmp::Ordering::Greater => format!("{} larger", bytes(now - before)),
+        Ordering::Equal => "the same size as".to_owned(),
+        Ordering::Less => format!("{} smaller than", bytes(before - now)),
+        Ordering::Greater => format!("{} larger than", bytes(now - before)),
     };
-    let detail = format!("{change} than the published commit before");
-    // A tenth more at once is seldom meant.
-    let level = if before > 0 && now > before + before / 10 { Level::Warn } else { Level::Pass };
-    let finding = subject.of(tag, "growth", level, detail);
-    Some(if level == Level::Warn {
-        let image = subject.package.repository.with_tag(tag.clone());
-        finding.remedy(format!("docker pull {image} && docker history {image}"))
+    let detail = format!("{change} the previous published commit");
+    // Growth of more than a tenth is rarely intended.
+    Some(if before > 0 && now > before.saturating_add(before / 10) {
+        review.of_tag(tag, "growth", Level::Warn, detail).remedy(show_layers(review, tag))
     } else {
-        finding
+        review.of_tag(tag, "growth", Level::Pass, detail)
     })
 }

@@ -1,19 +1,19 @@
-//! Tests of what is said about the tags of a package.
+//! Tests of the findings about the tags of a package.
 
 use super::*;
 
 #[test]
-fn a_tag_that_moved_is_found() {
+fn dev_must_match_the_tag_of_its_commit() {
     check(
         |package| {
             let exact = Tag::new(format!("dev-{REVISION}")).unwrap();
             package.points.insert(exact, digest("image"));
         },
-        &["tags agree: it is not the image of `dev-1111111111111111111111111111111111111111`"],
+        &["tags agree: not the same image as `dev-1111111111111111111111111111111111111111`"],
     );
 }
 
-/// A newer commit is published, whose tag points there.
+/// Publishes a newer commit, whose tag points to the image `there`.
 fn with_newer(package: &mut Package, there: Option<&str>) {
     let newer = Tag::new("dev-2222222222222222222222222222222222222222").unwrap();
     package.points.extend(there.map(|name| (newer.clone(), digest(name))));
@@ -21,17 +21,17 @@ fn with_newer(package: &mut Package, there: Option<&str>) {
 }
 
 #[test]
-fn dev_is_older_only_if_a_newer_commit_has_another_image() {
-    let older = "tags agree: `dev` is older than `dev-2222222222222222222222222222222222222222`, which is \
-                 published too";
+fn dev_is_outdated_if_a_newer_commit_differs() {
+    let older = "tags agree: `dev` is older than the published \
+                 `dev-2222222222222222222222222222222222222222`";
     check(|package| with_newer(package, Some("image")), &[older]);
-    // An unchanged service keeps its image, and gets a tag.
+    // An unchanged service keeps its image and gets another tag.
     check(|package| with_newer(package, Some("index")), &[]);
     check(|package| with_newer(package, None), &[]);
 }
 
 #[test]
-fn a_tag_that_cannot_be_looked_up_is_unknown_and_all_else_is_judged() {
+fn an_unreadable_tag_is_unknown() {
     check(
         |package| {
             let dev = dev().unwrap();
@@ -43,8 +43,8 @@ fn a_tag_that_cannot_be_looked_up_is_unknown_and_all_else_is_judged() {
 }
 
 #[test]
-fn every_floating_tag_is_the_highest_version_of_its_line() {
-    // `index` is the image that is judged; of the others only their places matter.
+fn floating_tags_point_to_their_highest_version() {
+    // Only the image `index` exists; the others are just names.
     let whole = [
         ("v1.0.0", "old"),
         ("1.0", "old"),
@@ -60,28 +60,28 @@ fn every_floating_tag_is_the_highest_version_of_its_line() {
     };
     check(
         |package| release(package, &without("1").collect::<Vec<_>>()),
-        &["tags agree: `1` is missing, and should be v1.1.0"],
+        &["tags agree: `1` is missing and should point to v1.1.0"],
     );
     check(
         |package| release(package, &with("latest", "old")),
-        &["tags agree: `latest` is 6f6c64000000, and not v1.1.0"],
+        &["tags agree: `latest` points to 6f6c64000000, not to v1.1.0"],
     );
-    // A line that is not the highest.
+    // An older line.
     check(
         |package| release(package, &with("1.0", "image")),
-        &["tags agree: `1.0` is 696d61676500, and not v1.0.0"],
+        &["tags agree: `1.0` points to 696d61676500, not to v1.0.0"],
     );
 }
 
 #[test]
-fn a_version_of_git_without_an_image_or_without_the_tag_of_its_commit_is_told() {
+fn every_version_in_git_needs_its_tags() {
     let tagged = |package: &mut Package, names: &[&str]| {
         let all = ["v1.0.0", "1.0", "1", "latest"].map(|name| (name, "index"));
         release(package, &all);
         let commit = |name: &&str| (Tag::new(*name).unwrap(), "c".repeat(40));
         package.releases = names.iter().map(commit).collect();
     };
-    let no_commit = "tags agree: `cccccccccccc` is missing, and should be v1.0.0";
+    let no_commit = "tags agree: `cccccccccccc` is missing and should point to v1.0.0";
     check(|package| tagged(package, &[]), &[]);
     check(|package| tagged(package, &["v1.0.0"]), &[no_commit]);
     check(
@@ -91,19 +91,19 @@ fn a_version_of_git_without_an_image_or_without_the_tag_of_its_commit_is_told() 
         },
         &[],
     );
-    // Before the first image there was none to publish.
+    // Versions older than the first published one are not expected.
     check(|package| tagged(package, &["v0.9.0"]), &[]);
     check(
         |package| tagged(package, &["v1.1.0", "v1.2.0"]),
-        &["release: 2 versions are tagged in git and have no image, such as v1.2.0"],
+        &["release: 2 versions are tagged in git but have no image, such as v1.2.0"],
     );
 }
 
 #[test]
-fn what_has_no_tag_is_counted() {
+fn untagged_versions_are_counted() {
     check(
         |package| package.untagged = Untagged::Count(3),
-        &["untagged: 3 versions without a tag are needed by nothing"],
+        &["untagged: untagged versions to delete: 3"],
     );
     check(|package| package.untagged = Untagged::Count(0), &[]);
     let message = "error 500".to_owned();
@@ -111,13 +111,13 @@ fn what_has_no_tag_is_counted() {
 }
 
 #[test]
-fn a_tag_that_nobody_knows_is_told() {
+fn an_unrecognized_tag_is_a_warning() {
     check(
         |package| {
             if let Listing::Tags(tags) = &mut package.listing {
                 tags.push(Tag::new("test-of-mine").unwrap());
             }
         },
-        &["stray tags: nobody knows `test-of-mine`; it is kept for ever"],
+        &["stray tags: unrecognized tag `test-of-mine`, kept forever"],
     );
 }

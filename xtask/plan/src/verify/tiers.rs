@@ -1,19 +1,19 @@
-//! The cache: each tier can be imported, and is not old.
+//! Judges the cache tiers: each can be imported and is recent, and `:cache` is complete.
 
 use crate::cache::{self, TierPlan, sources};
 use xtask_model::facts::{Facts, ServiceFacts};
 use xtask_model::inspection::{Absent, Package, Why};
 use xtask_model::tier::{CacheTier, Seen, TierLook, TierOutcome};
 
-use super::{Finding, Level};
+use crate::finding::{Finding, Level};
 
-/// What makes `:cache` anew, whatever stands there.
+/// Replaces `:cache`, even if the tag points to an image.
 const RENEW: &str = "cargo xtask cache invalidate && cargo xtask push --rebuild";
 
-/// Days after which a cache that nobody has written looks forgotten.
+/// A cache without an update for this many days looks forgotten.
 const OLD: u64 = 30;
 
-/// Judges the tiers of some services. `now` is in seconds since 1970.
+/// Judges the tiers of these services. `now` is in seconds since 1970.
 pub fn tiers(facts: &Facts, services: &[&ServiceFacts], now: u64) -> Vec<Finding> {
     let mut findings = Vec::new();
     for service in services {
@@ -29,8 +29,9 @@ pub fn tiers(facts: &Facts, services: &[&ServiceFacts], now: u64) -> Vec<Finding
                 None => level(&plan),
             };
             let remedy = remedy(look, looks, plan.outcome, about.is_some());
-            let detail = about.unwrap_or(plan.reason);
-            findings.push(Finding::new(subject, "cache", level, detail).remedy(remedy));
+            let finding = Finding::new(subject, "cache", level, about.unwrap_or(plan.reason));
+            let needs_action = level > Level::Skip;
+            findings.push(if needs_action { finding.remedy(remedy) } else { finding });
         }
     }
     findings
@@ -51,16 +52,16 @@ fn remedy(
     look: &TierLook,
     looks: &[TierLook],
     outcome: TierOutcome,
-    to_be_renewed: bool,
+    needs_renewal: bool,
 ) -> &'static str {
     let dev = looks.iter().find(|look| look.tier == CacheTier::Dev);
     let is_published = dev.is_some_and(|dev| !matches!(dev.seen, Seen::NotThere));
     match (&look.seen, outcome) {
-        _ if to_be_renewed => RENEW,
+        _ if needs_renewal => RENEW,
         (Seen::ImageInsteadOfCache { .. }, _) => RENEW,
         (Seen::PlainImage { .. }, _) => "cargo xtask push --rebuild",
         (_, TierOutcome::Denied) => "docker login",
-        // What is published and has not changed is not built again, and so exports no cache.
+        // A plain push does not rebuild a published, unchanged service, so it exports no cache.
         (_, TierOutcome::NotThere | TierOutcome::Empty) if is_published => {
             "cargo xtask push --rebuild"
         }
@@ -72,7 +73,7 @@ fn remedy(
 fn aged(seen: &Seen, now: u64) -> Option<String> {
     let Seen::Cache { created: Some(created), .. } = seen else { return None };
     let days = now.saturating_sub(*created) / 86_400;
-    (days > OLD).then(|| format!("nobody has written it for {days} days"))
+    (days > OLD).then(|| format!("not updated for {days} days"))
 }
 
 fn nearly_full(seen: &Seen) -> Option<String> {
@@ -80,20 +81,20 @@ fn nearly_full(seen: &Seen) -> Option<String> {
     cache::nearly_full(*config_bytes)
 }
 
-/// What the cache of a package leads to.
+/// Everything `:cache` refers to must exist.
 pub fn closure(service: &ServiceFacts, package: &Package) -> Option<Finding> {
     let (_, digest) = package.points.iter().find(|(tag, _)| tag.as_str() == "cache")?;
     let subject = format!("{}:cache", service.name);
     let absent = package.absent(digest);
     let Some(first) = absent.first() else {
-        return Some(Finding::new(subject, "closure", Level::Pass, "all it leads to is there"));
+        return Some(Finding::new(subject, "closure", Level::Pass, "complete"));
     };
-    // What is proven weighs more than what nobody knows.
+    // A proven fault comes before an unknown one.
     let proven = |absent: &&Absent| !matches!(absent.why, Why::Unknown(_));
-    let told = absent.iter().find(proven).unwrap_or(first).text();
+    let worst = absent.iter().find(proven).unwrap_or(first).text();
     let detail = match absent.len() {
-        1 => told,
-        count => format!("{told}, and {} more", count - 1),
+        1 => worst,
+        count => format!("{worst}, and {} more", count - 1),
     };
     Some(if absent.iter().any(|absent| proven(&absent)) {
         Finding::new(subject, "closure", Level::Fail, detail).remedy(RENEW)
@@ -107,7 +108,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::verify::tests::facts;
+    use crate::verify::sample::facts;
     use xtask_model::cache_records::CacheRecords;
     use xtask_model::reference::Digest;
     use xtask_model::service::ServiceName;
@@ -128,7 +129,7 @@ mod tests {
         Seen::Cache { digest, records, config_bytes, layers_bytes: 9, created }
     }
 
-    /// What is said of `:cache` a hundred days after the epoch, `:dev` being as it is.
+    /// The finding about `:cache` a hundred days after the epoch, next to this `:dev`.
     #[track_caller]
     fn check(seen: Seen, dev: Seen, expected: &str) {
         let mut facts = facts("");
@@ -142,19 +143,18 @@ mod tests {
         let services: Vec<_> = facts.services.iter().collect();
         let found = tiers(&facts, &services, 100 * DAY);
         let [cache, _] = &found[..] else { unreachable!("{found:#?}") };
-        let remedy = cache.remedy.as_deref().filter(|_| cache.level > Level::Skip);
-        let remedy = remedy.map(|text| format!(" → {text}")).unwrap_or_default();
+        let remedy = cache.remedy.as_deref().map(|text| format!(" → {text}")).unwrap_or_default();
         assert_eq!(format!("{:?}: {}{remedy}", cache.level, cache.detail), expected);
     }
 
     #[test]
-    fn a_cache_is_good_until_it_is_old_or_nearly_full() {
+    fn an_old_or_full_cache_is_a_warning() {
         check(cache(2, 70 * DAY, 1000), Seen::NotThere, "Pass: 2 results");
         let renew = RENEW;
         check(
             cache(2, 69 * DAY, 1000),
             Seen::NotThere,
-            &format!("Warn: nobody has written it for 31 days → {renew}"),
+            &format!("Warn: not updated for 31 days → {renew}"),
         );
         check(
             cache(2, 99 * DAY, cache::NEARLY_FULL + 1),
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_a_missing_cache_depends_on_whether_the_image_is_there() {
+    fn the_remedy_rebuilds_when_the_image_is_published() {
         let image = || Seen::PlainImage { digest: digest() };
         let missing = "Warn: nothing is published there → cargo xtask push";
         check(Seen::NotThere, Seen::NotThere, missing);
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tier_that_could_not_be_looked_at_is_unknown_and_never_passes() {
+    fn an_unreadable_tier_is_unknown_and_never_passes() {
         let denied = Seen::Denied { message: "no read".to_owned() };
         check(denied, Seen::NotThere, "Fail: no read → docker login");
         let hung = Seen::Hung { after_seconds: 3.0 };

@@ -32,7 +32,7 @@ fn verify_tells_every_kind_of_damage_apart() {
     let label = |key, value| label(&package, exact, key, value);
 
     let damages: Vec<Damage<'_>> = vec![
-        ("manifest child", Box::new(|| package.delete(&image)), "the platform's manifest"),
+        ("manifest child", Box::new(|| package.delete(&image)), "the platform manifest"),
         (
             "configuration",
             Box::new(|| package.delete(&text(&manifest["config"]))),
@@ -40,7 +40,7 @@ fn verify_tells_every_kind_of_damage_apart() {
         ),
         ("layer", Box::new(|| package.delete(&text(layers.last().unwrap()))), "the layer"),
         ("attestation", Box::new(|| package.delete(&attestation)), "the attestation "),
-        ("statement", Box::new(|| package.delete(&statement)), "the attestation's statement"),
+        ("statement", Box::new(|| package.delete(&statement)), "the attestation statement"),
         (
             "cache configuration",
             Box::new(|| package.delete(&text(&cache["config"]))),
@@ -73,17 +73,17 @@ fn verify_tells_every_kind_of_damage_apart() {
                 let (_, kind, bytes) = &package.objects[&package.tags[&old]];
                 package.put("manifests", kind, Some(exact), bytes);
             }),
-            "it is not the image of `dev-",
+            "not the same image as `dev-",
         ),
-        ("label wrong", label("revision", "x"), "the label says x"),
-        ("source wrong", label("source", "https://github.com/x/y"), "its source is"),
-        ("version wrong", label("version", "newest"), "it says that it is version newest"),
+        ("label wrong", label("revision", "x"), "revision labels disagree: x"),
+        ("source wrong", label("source", "https://github.com/x/y"), "the source label is"),
+        ("version wrong", label("version", "newest"), "the version label `newest`"),
         (
             "wrong platform",
             Box::new(|| {
                 package.changed(&["dev", exact], |value| value["architecture"] = "riscv64".into());
             }),
-            "and the image is for linux/riscv64",
+            "but the image is for linux/riscv64",
         ),
         ("cache layer", Box::new(|| package.delete(&only_cached)), "the cache layer"),
         ("dev gone", Box::new(|| package.delete(&package.tags["dev"])), "`dev` is not published"),
@@ -92,7 +92,10 @@ fn verify_tells_every_kind_of_damage_apart() {
     fixture.configure("size-limit = \"1MB\"\n");
     fixture.commit("smaller");
     let said = findings(&fixture, &[]);
-    assert!(said.iter().any(|line| line.contains("more than 1.00 MB")), "oversized: {said:#?}");
+    assert!(
+        said.iter().any(|line| line.contains("exceeds the limit of 1.00 MB")),
+        "oversized: {said:#?}"
+    );
     // Each was found and nothing else, or the test would have ended.
     println!("{} kinds tried, {} found, 0 false alarms", damages.len() + 1, found + 1);
 }
@@ -110,7 +113,7 @@ fn label<'d>(
     })
 }
 
-/// Each damage is found and named as itself, and once it is mended there is nothing to find.
+/// Each damage has its own finding, and after the repair there is none.
 fn tell_apart(fixture: &Fixture, package: &Package<'_>, damages: &[Damage<'_>]) -> usize {
     let mut found = 0;
     for (kind, damage, expected) in damages {
@@ -126,7 +129,7 @@ fn tell_apart(fixture: &Fixture, package: &Package<'_>, damages: &[Damage<'_>]) 
             assert!(!named || follows(kind, other), "{kind} was taken for {other}: {said:#?}");
         }
         package.restore();
-        assert_eq!(findings(fixture, &[]), [] as [&str; 0], "{kind} was mended");
+        assert_eq!(findings(fixture, &[]), [] as [&str; 0], "{kind} was repaired");
     }
     found
 }

@@ -86,7 +86,7 @@ fn verifying_both_services_takes_80_requests_at_most() {
 
 #[test]
 #[ignore = "needs the lab: cargo xtask test"]
-fn a_published_image_is_started_by_its_digest() {
+fn smoke_tests_start_the_published_digest() {
     let (fixture, lab) = published();
     lab.empty_engine();
     let smoked = |expected: &str| {
@@ -116,7 +116,7 @@ fn a_published_image_is_started_by_its_digest() {
         r#"["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.1; done"]"#,
     );
     let passed = smoked("pass: healthy after");
-    assert!(passed.ends_with("answers, runs as 1000, and stops"), "{passed}");
+    assert!(passed.ends_with("answers, runs as 1000, stops"), "{passed}");
     // The first program of a container gets no signal that it does not handle, and this one's own kills it.
     service("STOPSIGNAL SIGKILL", r#"["sleep", "60"]"#);
     smoked("fail: it did not stop within 2 s of SIGTERM");
@@ -126,7 +126,7 @@ fn a_published_image_is_started_by_its_digest() {
     lab.fault(
         &json!({"match": {"path": manifest, "method": "HEAD"}, "action": {"kind": "denied"}}),
     );
-    smoked("unknown: it cannot be pulled");
+    smoked("unknown: cannot pull the image");
     lab.no_faults();
 }
 
@@ -144,7 +144,7 @@ fn verify_counts_untagged_versions_on_github() {
     assert_eq!(findings(&fixture, &[]), [] as [&str; 0]);
     lab.age_all(&repository, [digest.as_str()].into_iter(), "2025-01-01T00:00:00Z");
     let said = findings(&fixture, &[]);
-    let counted = "warn web untagged: 1 versions without a tag are needed by nothing";
+    let counted = "warn web untagged: untagged versions to delete: 1";
     assert_eq!(said, [counted]);
 }
 
@@ -175,11 +175,11 @@ fn verify_believes_cosign_and_gh_about_signatures() {
     let (_, digest) = lab.manifest(&format!("{}/web", fixture.repository), "dev").unwrap();
     let image = format!("{}/{}/web@{digest}", lab.registry(), fixture.repository);
     signed("cosign");
-    assert_eq!(signature("cosign", 0), "pass: cosign has verified it");
-    let refused = "does not verify it: no matching signatures";
+    assert_eq!(signature("cosign", 0), "pass: verified by cosign");
+    let refused = "rejects it: no matching signatures";
     assert_eq!(signature("cosign", 1), format!("fail: cosign {refused}"));
     signed("github");
-    assert_eq!(signature("gh", 0), "pass: gh has verified it");
+    assert_eq!(signature("gh", 0), "pass: verified by gh");
     assert_eq!(signature("gh", 1), format!("fail: gh {refused}"));
     let calls = std::fs::read_to_string(&calls).unwrap();
     let identity = format!(
@@ -203,7 +203,7 @@ fn label_control_sequences_never_reach_the_terminal() {
         value["config"]["Labels"]["org.opencontainers.image.revision"] = "\u{1b}[2J\u{7}x".into();
     });
     let shown = fixture.xtask(&["verify", "--lab"]);
-    assert!(shown.stdout.contains("the label says"), "{}", shown.stdout);
+    assert!(shown.stdout.contains("revision labels disagree"), "{}", shown.stdout);
     let control = shown.stdout.chars().find(|c| c.is_control() && *c != '\n');
     assert_eq!(control, None, "{:?}", shown.stdout);
 }

@@ -1,5 +1,5 @@
-//! What stands in a package under no tag and would be deleted, for `verify`. Only GitHub lists it; what
-//! the list means is decided where `prune` decides it.
+//! Counts the untagged versions that `prune` would delete, for `verify`. Only GitHub lists untagged
+//! versions; `plan::retention` decides which of them would be deleted.
 
 use anyhow::{Context, Result};
 
@@ -14,13 +14,13 @@ use crate::outside::registry::Client;
 use crate::outside::{clock, inventory};
 use crate::plan::retention;
 
-use super::Start;
+use crate::command::Command as Start;
 use crate::publish::PATIENCE;
 
-/// The most requests to GitHub for the packages of one repository: a list has a hundred versions each.
+/// The most requests to GitHub for one repository's packages; a request lists a hundred versions.
 const BUDGET: u64 = 100;
 
-/// Where versions are listed; `None` for another registry than GitHub's, and without a token.
+/// GitHub's API; `None` for another registry, or without a token.
 pub(super) fn api(start: &Start, facts: &Facts) -> Result<Option<GitHubApi>> {
     if facts.lab.is_none() && facts.registry().as_str() != "ghcr.io" {
         return Ok(None);
@@ -28,7 +28,7 @@ pub(super) fn api(start: &Start, facts: &Facts) -> Result<Option<GitHubApi>> {
     Ok(Some(crate::github::api(start, facts)?).filter(|api| api.token.is_some()))
 }
 
-/// How many versions of a package have no tag and would be deleted.
+/// The number of untagged versions that `prune` would delete.
 pub(super) fn count(
     start: &Start,
     facts: &Facts,
@@ -52,7 +52,7 @@ pub(super) fn count(
         let now = clock::now() as f64;
         let plan = retention::plan(&Inventory { now, policy, versions, complete });
         if let Some(why) = plan.refuse_detail.or(plan.refuse.map(str::to_owned)) {
-            anyhow::bail!("nothing can be said of what has no tag: {why}");
+            anyhow::bail!("cannot count untagged versions: {why}");
         }
         let untagged =
             plan.verdicts.iter().filter(|verdict| !verdict.keep && verdict.tags.is_empty());

@@ -1,4 +1,5 @@
-//! `cargo xtask verify --smoke`: published images are started by their digests, asked and stopped.
+//! `cargo xtask verify --smoke`: starts each published image by its digest, checks its answers and stops
+//! it.
 
 use std::collections::BTreeMap;
 
@@ -6,12 +7,12 @@ use crate::model::facts::{Facts, ServiceFacts};
 use crate::model::inspection::Package;
 use crate::model::reference::{Digest, Tag};
 use crate::outside::smoke::{self, Passed};
-use crate::plan::verify::{Finding, Level, tags};
+use crate::plan::finding::{Finding, Level};
+use crate::plan::verify::tags;
 use crate::report;
+use crate::task::Start;
 
-use super::Start;
-
-/// Starts each image that is judged, once for all of its tags.
+/// Starts each judged image once, however many tags it has.
 pub(super) fn findings(
     start: &Start,
     facts: &Facts,
@@ -25,7 +26,7 @@ pub(super) fn findings(
         }
     }
     if images.is_empty() {
-        let detail = "there is no image to start";
+        let detail = "no image to start";
         return vec![Finding::new(service.name.as_str(), "smoke", Level::Skip, detail)];
     }
     let of = |(digest, tag): (&Digest, Tag)| one(start, facts, service, package, digest, &tag);
@@ -44,9 +45,9 @@ fn one(
         Finding::new(format!("{}:{tag}", service.name), "smoke", level, detail)
     };
     let image = package.repository.at(digest.clone()).to_string();
-    // An engine that does not answer or a pull that fails says nothing about the image.
+    // A failed pull proves nothing about the image.
     if let Err(error) = smoke::pull(&start.runner, &image) {
-        let detail = format!("it cannot be pulled: {}", causes(&error));
+        let detail = format!("cannot pull the image: {}", causes(&error));
         return finding(Level::Unknown, detail).remedy("cargo xtask doctor");
     }
     let contract = facts.config.service(&service.name).smoke_test.unwrap_or_default();
@@ -54,14 +55,14 @@ fn one(
         Ok(Passed { seconds_to_healthy, user }) => {
             let time = report::quantity::seconds(seconds_to_healthy);
             let user = user.map(|user| format!(", runs as {user}")).unwrap_or_default();
-            finding(Level::Pass, format!("healthy after {time}, answers{user}, and stops"))
+            finding(Level::Pass, format!("healthy after {time}, answers{user}, stops"))
         }
         Err(error) => finding(Level::Fail, causes(&error))
             .remedy(format!("cargo xtask build {} --test", service.name)),
     }
 }
 
-/// What went wrong, the cause before what came of it.
+/// The error with its root cause first.
 fn causes(error: &anyhow::Error) -> String {
     let texts: Vec<String> = error.chain().map(ToString::to_string).collect();
     texts.into_iter().rev().collect::<Vec<_>>().join("; ")

@@ -1,4 +1,8 @@
-//! `cargo xtask verify`: is what is published, and what is in the repository, what we think it is?
+//! `cargo xtask verify`: checks the published images, the Dockerfiles and the hit rate of past builds.
+
+mod linters;
+mod smoke_test;
+mod untagged;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -15,10 +19,11 @@ use crate::outside::gather::{self, Wanted};
 use crate::outside::github_api::GitHubApi;
 use crate::outside::inspect::Inspector;
 use crate::outside::registry::{Client, Options, Source};
-use crate::outside::{clock, context, environment, parallel, records, signature, terminal};
+use crate::outside::{clock, environment, parallel, records, signature, terminal};
+use crate::plan::finding::{Finding, Level, exit};
 use crate::plan::rules;
 use crate::plan::selection::select;
-use crate::plan::verify::{Finding, Level, builds, exit, package, tags, tiers};
+use crate::plan::verify::{builds, package, tags, tiers};
 use crate::report::{self, WIDTH};
 
 use super::Start;
@@ -30,24 +35,24 @@ pub fn run(mut start: Start, options: &Verify) -> Result<Exit> {
     let chosen = select(&facts, &options.services)?.chosen;
     let services: Vec<&ServiceFacts> = chosen.iter().map(|(service, _)| *service).collect();
     let mut findings: Vec<Finding> =
-        services.iter().flat_map(|service| of_dockerfile(&start, &facts, service)).collect();
-    // Programs and the network are waited for side by side.
-    let (linted, seen) = std::thread::scope(|scope| {
-        let linters = scope.spawn(|| super::linters::findings(&start, &facts, &services));
-        let seen = if options.local {
+        services.iter().flat_map(|service| dockerfile_findings(&facts, service)).collect();
+    // The linters run while the registry answers.
+    let (linted, published) = std::thread::scope(|scope| {
+        let linters = scope.spawn(|| linters::findings(&start, &facts, &services));
+        let published = if options.local {
             Ok(Vec::new())
         } else {
-            published(&start, &facts, &services, options.smoke)
+            published_findings(&start, &facts, &services, options.smoke)
         };
-        (linters.join(), seen)
+        (linters.join(), published)
     });
-    findings.extend(linted.map_err(|_| anyhow!("a linter's output could not be read"))??);
-    findings.extend(seen?);
-    findings.extend(of_records(&start, &facts, &services));
+    findings.extend(linted.map_err(|_| anyhow!("the thread that ran the linters panicked"))??);
+    findings.extend(published?);
+    findings.extend(services.iter().map(|service| hit_rate(&start, &facts, service)));
     show(&findings, format, options.strict)
 }
 
-/// Prints findings, the worst first, and tells the exit code.
+/// Prints the findings, the worst first, and returns the exit code.
 pub(super) fn show(findings: &[Finding], format: Format, strict: bool) -> Result<Exit> {
     let text = match format {
         Format::Json => format!("{}\n", serde_json::to_string_pretty(findings)?),
@@ -57,30 +62,26 @@ pub(super) fn show(findings: &[Finding], format: Format, strict: bool) -> Result
     Ok(exit(findings, strict))
 }
 
-/// What the last warm build here says of the cache.
-fn of_records(start: &Start, facts: &Facts, services: &[&ServiceFacts]) -> Vec<Finding> {
-    let of = |service: &&ServiceFacts| {
-        let kept = records::newest(&start.target, &start.root, &service.name, usize::MAX);
-        builds::hit_rate(facts, service, &kept)
-    };
-    services.iter().map(of).collect()
+/// The hit rate of the service's last warm build on this machine.
+fn hit_rate(start: &Start, facts: &Facts, service: &ServiceFacts) -> Finding {
+    let records = records::newest(&start.target, &start.root, &service.name, usize::MAX);
+    builds::hit_rate(facts, service, &records)
 }
 
-/// What our own rules say about a service's Dockerfile.
-fn of_dockerfile(start: &Start, facts: &Facts, service: &ServiceFacts) -> Vec<Finding> {
+/// The findings of our own Dockerfile rules.
+fn dockerfile_findings(facts: &Facts, service: &ServiceFacts) -> Vec<Finding> {
     let own = facts.config.service(&service.name);
-    rules::findings(&rules::Subject {
+    rules::findings(&rules::Input {
         file: &format!("{}/Dockerfile", service.folder),
         text: &service.dockerfile,
         arguments: &own.build_args,
         target: own.target.as_deref(),
-        context: &context::read(&start.root.join(&service.folder), rules::is_private),
     })
 }
 
-/// What is published of the services: each package is read once, and then judged. One that cannot be
-/// read is told, and does not keep the others from being judged.
-fn published(
+/// Reads the package of each service once and judges it. A package that cannot be read is a finding of
+/// its own and does not stop the others.
+fn published_findings(
     start: &Start,
     facts: &Facts,
     services: &[&ServiceFacts],
@@ -88,13 +89,13 @@ fn published(
 ) -> Result<Vec<Finding>> {
     let begun = Instant::now();
     let client = gather::client(facts);
-    let nobody = Client::new(Options { credentials: Source::Anonymous, ..Options::default() });
+    let anonymous = Client::new(Options { credentials: Source::Anonymous, ..Options::default() });
     let reader = Reader {
         start,
         facts,
         inspector: Inspector {
             client: &client,
-            nobody: &nobody,
+            nobody: &anonymous,
             runner: &start.runner,
             lab: facts.lab.as_ref(),
             head: facts.git.as_ref().map(|git| git.revision.as_str()),
@@ -102,52 +103,49 @@ fn published(
             judged: tags::read,
             tags_of: tags::of_commit,
         },
-        api: super::untagged::api(start, facts)?,
+        api: untagged::api(start, facts)?,
     };
     let packages = parallel::each(services, |service| reader.package(service));
     let names: Vec<_> = services.iter().map(|service| service.name.clone()).collect();
-    let looked = gather::tiers(facts, &client, &names, &BTreeMap::new())?;
-    let facts = Facts { tiers: looked, ..facts.clone() };
+    let looks = gather::tiers(facts, &client, &names, &BTreeMap::new())?;
+    let facts = Facts { tiers: looks, ..facts.clone() };
     let own_platform = environment::own_platform();
     let mut findings = Vec::new();
-    for (service, seen) in services.iter().zip(packages) {
-        match seen {
-            Ok(seen) => {
-                findings.extend(package(&facts, service, &seen, own_platform.as_ref()));
-                findings.extend(tiers::closure(service, &seen));
+    for (service, package) in services.iter().zip(packages) {
+        match package {
+            Ok(package) => {
+                let judged = package::findings(&facts, service, &package, own_platform.as_ref());
+                findings.extend(judged);
+                findings.extend(tiers::closure(service, &package));
                 if smoke {
-                    findings.extend(super::smoked::findings(start, &facts, service, &seen));
+                    findings.extend(smoke_test::findings(start, &facts, service, &package));
                 }
             }
-            Err(error) if stops(&error) => return Err(error),
-            Err(error) => findings.push(
-                Finding::new(
-                    service.name.as_str(),
-                    "published",
-                    Level::Unknown,
-                    format!("{error:#}"),
-                )
-                .remedy("cargo xtask doctor"),
-            ),
+            Err(error) if ends_the_run(&error) => return Err(error),
+            Err(error) => {
+                let (subject, detail) = (service.name.as_str(), format!("{error:#}"));
+                let unknown = Finding::new(subject, "published", Level::Unknown, detail);
+                findings.push(unknown.remedy("cargo xtask doctor"));
+            }
         }
     }
     findings.extend(tiers::tiers(&facts, services, clock::now()));
-    let (requests, seconds) = (client.requests() + nobody.requests(), begun.elapsed());
+    let (requests, seconds) = (client.requests() + anonymous.requests(), begun.elapsed());
     start.say(&format!("{requests} requests in {:.2} s", seconds.as_secs_f64()));
     Ok(findings)
 }
 
-/// Whether there is no use in going on: the user interrupts, or the configuration is wrong.
-fn stops(error: &anyhow::Error) -> bool {
+/// Whether the error ends the whole run: an interrupt, or a wrong configuration.
+fn ends_the_run(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| cause.is::<Interrupted>() || cause.is::<Failure>())
 }
 
-/// Reads packages with all that is asked about them.
+/// Reads packages with everything that their findings need.
 struct Reader<'r> {
     start: &'r Start,
     facts: &'r Facts,
     inspector: Inspector<'r>,
-    /// Where GitHub lists versions.
+    /// GitHub's API, if it lists the versions of these packages.
     api: Option<GitHubApi>,
 }
 
@@ -156,31 +154,30 @@ impl Reader<'_> {
         let Self { start, facts, inspector, api } = self;
         let repository =
             facts.published(&service.name).ok_or_else(crate::model::facts::no_repository)?;
-        let mut seen = inspector.package(&repository, service, &bases(facts, service))?;
-        let judged = tags::judged(seen.listing.tags());
+        let mut package = inspector.package(&repository, service, &bases(facts, service))?;
+        let judged = tags::judged(package.listing.tags());
         let digests: BTreeSet<Digest> =
-            judged.iter().filter_map(|tag| seen.points.get(tag).cloned()).collect();
+            judged.iter().filter_map(|tag| package.points.get(tag).cloned()).collect();
         let digests: Vec<Digest> = digests.into_iter().collect();
         let own = facts.config.service(&service.name);
         if own.own_size_limit.or(facts.config.own_size_limit).is_some() {
-            seen.base_layers = inspector.base_layers(&seen, &digests);
+            package.base_layers = inspector.base_layers(&package, &digests);
         }
         if let (Some(signed), Some((owner, _))) = (facts.config.signed, facts.repository()) {
             for digest in digests {
                 let image = repository.at(digest.clone());
                 let verified = signature::verified(&start.runner, signed, &image, &owner)?;
-                seen.signatures.insert(digest, verified);
+                package.signatures.insert(digest, verified);
             }
         }
-        if let (Some(api), false) = (api, seen.listing.tags().is_empty()) {
-            seen.untagged =
-                super::untagged::count(start, facts, inspector.client, api, &repository);
+        if let (Some(api), false) = (api, package.listing.tags().is_empty()) {
+            package.untagged = untagged::count(start, facts, inspector.client, api, &repository);
         }
-        Ok(seen)
+        Ok(package)
     }
 }
 
-/// The bases of a service, as its configuration resolves them.
+/// The base images of a service, as its configuration resolves them.
 pub(super) fn bases(facts: &Facts, service: &ServiceFacts) -> Vec<String> {
     let own = facts.config.service(&service.name);
     Dockerfile::parse(&service.dockerfile)
