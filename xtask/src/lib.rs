@@ -1,7 +1,6 @@
 //! `cargo xtask`: builds, publishes and keeps the container images of a repository.
 //!
-//! The one idea is gather → plan → apply; `docs/architecture.md` draws the map. `task` tells the
-//! story of each command. What is known, decided, shown and touched are crates of their own.
+//! The one idea is gather → plan → apply; `docs/architecture.md` draws the map.
 
 use std::process::ExitCode;
 
@@ -10,11 +9,13 @@ use clap::Parser;
 pub mod build;
 pub mod cli;
 pub mod command;
+mod findings;
 mod github;
 pub mod lab;
 pub mod options;
 pub mod publish;
 pub mod task;
+pub mod tools;
 
 pub use {
     xtask_model as model, xtask_outside as outside, xtask_plan as plan, xtask_report as report,

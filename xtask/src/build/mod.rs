@@ -4,6 +4,7 @@
 mod attempts;
 mod builds;
 mod cache_export;
+pub mod checks;
 mod explanation;
 mod run;
 

@@ -1,31 +1,8 @@
-//! What the commands take that look at what is published, and keep it in order.
+//! The arguments of `prune`.
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
-
-#[derive(Debug, Clone, Args)]
-pub struct Verify {
-    /// Services to check [default: all]
-    #[arg(value_name = "SERVICE")]
-    pub services: Vec<String>,
-    /// Check only the repository, not the registry
-    #[arg(long)]
-    pub local: bool,
-    /// Start each published image, check its answers and stop it
-    #[arg(long, conflicts_with = "local")]
-    pub smoke: bool,
-    /// Make warnings fail
-    #[arg(long)]
-    pub strict: bool,
-}
-
-#[derive(Debug, Clone, Args)]
-pub struct Doctor {
-    /// Make warnings fail
-    #[arg(long)]
-    pub strict: bool,
-}
 
 #[derive(Debug, Clone, Args)]
 #[command(subcommand_precedence_over_arg = true)]

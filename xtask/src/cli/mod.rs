@@ -1,17 +1,21 @@
-//! The command line: what can be typed, and nothing of what it does.
+//! The command line: the tasks and the options of all of them.
 
 mod keeping;
 
 use clap::{Parser, Subcommand};
 
-pub use crate::options::{Format, Global};
-pub use crate::task::build::Build;
-pub use crate::task::cache::Cache;
-pub use crate::task::lab::Lab;
-pub use crate::task::push::Push;
-pub use crate::task::release::Release;
-pub use crate::task::tools::{Bench, Part, Test};
-pub use keeping::{Backend, Doctor, Prune, PruneCommand, Verify};
+use crate::options::Global;
+use crate::task::build::Build;
+use crate::task::cache::Cache;
+use crate::task::doctor::Doctor;
+use crate::task::lab::Lab;
+use crate::task::push::Push;
+use crate::task::release::Release;
+use crate::task::test::Test;
+use crate::task::verify::Verify;
+
+pub use crate::options::Format;
+pub use keeping::{Backend, Prune, PruneCommand};
 
 /// Builds, publishes and keeps the container images of this repository.
 #[derive(Debug, Parser)]
@@ -20,41 +24,42 @@ pub use keeping::{Backend, Doctor, Prune, PruneCommand, Verify};
     bin_name = "cargo xtask",
     max_term_width = 80,
     disable_help_subcommand = true,
-    after_help = "Exit codes: 0 done · 1 failed · 2 wrong usage or configuration · \
-                  3 refused, to keep something safe · 4 stopped early, run again"
+    after_help = "Exit codes: 0 done · 1 failed, or a finding failed · 2 wrong usage or \
+                  configuration · 3 refused, to keep something safe · 4 stopped early or could not \
+                  look, run it again"
 )]
 pub struct Cli {
     #[command(flatten)]
     pub global: Global,
     #[command(subcommand)]
-    pub command: Command,
+    pub task: Task,
 }
 
 #[derive(Debug, Subcommand)]
-pub enum Command {
-    /// Build services, and with --test also start them
+pub enum Task {
+    /// Build services, and with --test start them
     Build(Build),
-    /// Build and publish the dev channel; what did not change is only tagged
+    /// Build and publish the dev channel; an unchanged service is only tagged
     Push(Push),
     /// Publish a version under its tags, and create the GitHub release
     Release(Release),
-    /// Check published images, Dockerfiles and the hit rate of past builds
+    /// Check published images and repository files
     Verify(Verify),
-    /// Find out why a build here would be slow, denied or impossible
+    /// Explain why a build here would be slow, denied or impossible, and what to do
     Doctor(Doctor),
-    /// Delete old images, and never one that is needed; plans unless --apply
+    /// Plan which old images to delete, and with --apply delete them
     Prune(Prune),
-    /// Look at the cache tiers, or make the next build cold
+    /// Show the cache tiers, or make the next build cold
     Cache {
         #[command(subcommand)]
         command: Cache,
     },
-    /// Bring up, look at or take down the lab
+    /// Start, show or stop the lab
     Lab {
         #[command(subcommand)]
         command: Lab,
     },
-    /// Check everything that CI checks
+    /// Run everything that CI checks
     Test(Test),
 }
 

@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::Args;
 use serde_json::json;
 
-use crate::build::Builds;
+use crate::build::{Builds, checks};
 use crate::command::Command;
 use crate::lab;
 use crate::model::channel::Channel;
@@ -21,8 +21,6 @@ use crate::outside::{github, interrupt, terminal};
 use crate::plan::build::{BuildOptions, BuildPlan, Purpose, plan};
 use crate::report;
 use crate::report::plan::Place;
-
-use super::check;
 
 #[derive(Debug, Clone, Args)]
 pub struct Build {
@@ -101,7 +99,7 @@ pub fn run(mut command: Command, options: &Build) -> Result<Exit> {
         return Ok(Exit::Done);
     }
     if options.check {
-        return check::run(&command, &facts, &plan);
+        return checks::run(&command, &facts, &plan);
     }
     if plan.channel.publishes() {
         let channel = plan.channel;

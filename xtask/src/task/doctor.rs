@@ -1,8 +1,11 @@
 //! `cargo xtask doctor`: why a build here would be slow, denied or impossible, and how to fix it.
 
 use anyhow::Result;
+use clap::Args;
 
-use crate::cli::Doctor;
+use crate::command::Command;
+use crate::findings::show;
+use crate::lab;
 use crate::model::facts::{Facts, ServiceFacts};
 use crate::model::failure::Exit;
 use crate::model::invocation::Invocation;
@@ -14,27 +17,31 @@ use crate::outside::{clock, docker, git, parallel, records};
 use crate::plan::verify::machine::{Disk, Probes, Push, machine};
 use crate::plan::verify::{builds, tiers};
 
-use super::Start;
-use super::verify::show;
+#[derive(Debug, Clone, Args)]
+pub struct Doctor {
+    /// Make warnings fail
+    #[arg(long)]
+    pub strict: bool,
+}
 
-pub fn run(mut start: Start, options: &Doctor) -> Result<Exit> {
-    let format = start.human_or_json()?;
-    crate::lab::enter(&mut start)?;
-    let mut facts = start.facts(&Wanted { tiers: true, ..Wanted::default() })?;
-    facts.engine = docker::read(&start.runner)?;
+pub fn run(mut command: Command, options: &Doctor) -> Result<Exit> {
+    let format = command.human_or_json()?;
+    lab::enter(&mut command)?;
+    let mut facts = command.facts(&Wanted { tiers: true, ..Wanted::default() })?;
+    facts.engine = docker::read(&command.runner)?;
     let client = gather::client(&facts);
     let probes = Probes {
-        disk: disk(&start),
-        pushes: pushes(&start, &facts, &client),
+        disk: disk(&command),
+        pushes: pushes(&command, &facts, &client),
         clock_ahead: clock_ahead(&facts, &client),
     };
     let services: Vec<&ServiceFacts> = facts.services.iter().collect();
-    let mut findings = machine(&facts, &probes, start.global.builder.as_deref());
+    let mut findings = machine(&facts, &probes, command.global.builder.as_deref());
     findings.extend(tiers::tiers(&facts, &services, clock::now()));
     for service in services {
-        let records = records::newest(&start.target, &start.root, &service.name, 2);
+        let records = records::newest(&command.target, &command.root, &service.name, 2);
         let files = match builds::trees(&records) {
-            Some((before, now)) => git::changed_files(&start.runner, &before, &now)?,
+            Some((before, now)) => git::changed_files(&command.runner, &before, &now)?,
             None => Vec::new(),
         };
         findings.push(builds::last_build(&facts, service, &records, &files));
@@ -43,12 +50,12 @@ pub fn run(mut start: Start, options: &Doctor) -> Result<Exit> {
 }
 
 /// The disk that holds the engine's data; `None` if `df` gives no answer.
-fn disk(start: &Start) -> Option<Disk> {
+fn disk(command: &Command) -> Option<Disk> {
     let info = Invocation::new("docker", ["info", "--format={{.DockerRootDir}}"]);
-    let folder = start.runner.finish(&info).ok()?.stdout.trim().to_owned();
+    let folder = command.runner.finish(&info).ok()?.stdout.trim().to_owned();
     let folder = if folder.is_empty() { ".".to_owned() } else { folder };
     let call = Invocation::new("df", ["--output=pcent,avail", "--block-size=1", &folder]);
-    let printed = start.runner.finish(&call).ok()?.stdout;
+    let printed = command.runner.finish(&call).ok()?.stdout;
     let mut words = printed.lines().nth(1)?.split_whitespace();
     let used_percent = words.next()?.trim_end_matches('%').parse().ok()?;
     let free = words.next()?.parse().ok()?;
@@ -56,11 +63,11 @@ fn disk(start: &Start) -> Option<Disk> {
 }
 
 /// Starts an upload for each service and abandons it: each package has its own permissions.
-fn pushes(start: &Start, facts: &Facts, client: &Client) -> Vec<(ServiceName, Push)> {
+fn pushes(command: &Command, facts: &Facts, client: &Client) -> Vec<(ServiceName, Push)> {
     let of = |service: &ServiceFacts| Some((service.name.clone(), facts.published(&service.name)?));
     let wanted: Vec<(ServiceName, Reference)> = facts.services.iter().filter_map(of).collect();
     parallel::each(&wanted, |(service, repository)| {
-        let push = if start.global.dry_run { Push::NotTried } else { push(client, repository) };
+        let push = if command.global.dry_run { Push::NotTried } else { push(client, repository) };
         (service.clone(), push)
     })
 }

@@ -1,7 +1,7 @@
 //! `cargo xtask lab`: starts, shows and stops the lab on this machine.
 
 use anyhow::Result;
-use clap::Subcommand;
+use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
 use crate::command::Command;
@@ -16,7 +16,7 @@ use crate::outside::lab::{Place, down, runner_for, world};
 use crate::outside::terminal;
 use crate::report;
 
-use super::tools::{self, Bench};
+use crate::tools;
 
 #[derive(Debug, Clone, Subcommand)]
 pub enum Lab {
@@ -36,6 +36,28 @@ pub enum Lab {
     Status,
     /// Measure pushes and releases against the commands that people type today; writes docs/performance.md
     Bench(Bench),
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Bench {
+    /// Measure everything N times
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub rounds: u32,
+    /// Put the registry behind a link of this rate, such as 100mbit
+    #[arg(long, value_name = "RATE")]
+    pub bandwidth: Option<String>,
+    /// Measure only this part; the page keeps its figures of the other part
+    #[arg(long, value_enum, value_name = "PART")]
+    pub only: Option<Part>,
+}
+
+/// What the benchmark measures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Part {
+    /// Pushes and releases, in the lab
+    Publish,
+    /// A cold compile of xtask, in turns with its nine oldest crates
+    Compile,
 }
 
 pub fn run(command: &Command, options: &Lab) -> Result<Exit> {

@@ -8,9 +8,10 @@ mod test;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use xtask::cli::{Cli, Command, Lab};
+use xtask::cli::{Cli, Task};
 use xtask::command::Command as Start;
 use xtask::model::failure::{Exit, Failure};
+use xtask::task::lab::Lab;
 
 fn main() -> ExitCode {
     xtask::main(run)
@@ -18,9 +19,9 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<Exit> {
     let start = Start::new(cli.global)?;
-    match cli.command {
-        Command::Test(options) => test::run(&start, &options),
-        Command::Lab { command: Lab::Bench(options) } => bench::run(start, &options),
+    match cli.task {
+        Task::Test(options) => test::run(&start, &options),
+        Task::Lab { command: Lab::Bench(options) } => bench::run(start, &options),
         _ => {
             let message = "`xtask-tools` has only `test` and `lab bench`";
             Err(Failure::usage(message).hint("cargo xtask --help").into())

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use serde::Deserialize;
 
+use crate::build::checks;
+use crate::command::Command;
 use crate::model::channel::Channel;
 use crate::model::facts::{Facts, ServiceFacts};
 use crate::model::failure::Interrupted;
@@ -13,22 +15,21 @@ use crate::model::invocation::Invocation;
 use crate::outside::parallel;
 use crate::plan::build::{self, BuildOptions, Purpose};
 use crate::plan::finding::{Finding, Level};
-use crate::task::{Start, check};
 
 /// Installs hadolint and runs it on every Dockerfile.
 const INSTALL_HADOLINT: &str = "cargo xtask test dockerfiles";
 
 /// The findings of both linters. A linter without findings passes.
 pub(super) fn findings(
-    start: &Start,
+    command: &Command,
     facts: &Facts,
     services: &[&ServiceFacts],
 ) -> Result<Vec<Finding>> {
     if services.is_empty() {
         return Ok(Vec::new());
     }
-    let mut findings = hadolint(start, services)?;
-    findings.extend(buildkit(start, facts, services)?);
+    let mut findings = hadolint(command, services)?;
+    findings.extend(buildkit(command, facts, services)?);
     Ok(findings)
 }
 
@@ -47,16 +48,16 @@ struct HadolintFinding {
     message: String,
 }
 
-fn hadolint(start: &Start, services: &[&ServiceFacts]) -> Result<Vec<Finding>> {
+fn hadolint(command: &Command, services: &[&ServiceFacts]) -> Result<Vec<Finding>> {
     let one = |level, detail: String| about_all("hadolint", level, detail);
-    let Some(program) = hadolint_path(&start.target) else {
+    let Some(program) = hadolint_path(&command.target) else {
         let skipped = one(Level::Skip, "hadolint is not installed".to_owned());
         return Ok(vec![skipped.remedy(INSTALL_HADOLINT)]);
     };
     let files = services.iter().map(|service| format!("{}/Dockerfile", service.folder));
     let options = ["--no-fail", "--format=json"].map(str::to_owned);
     let call = Invocation::new(&program.to_string_lossy(), options.into_iter().chain(files));
-    let finished = start.runner.finish(&call)?;
+    let finished = command.runner.finish(&call)?;
     Ok(match serde_json::from_str::<Vec<HadolintFinding>>(&finished.stdout) {
         Ok(found) if found.is_empty() => vec![one(Level::Pass, "no findings".to_owned())],
         Ok(found) => found.iter().map(HadolintFinding::finding).collect(),
@@ -83,7 +84,7 @@ impl HadolintFinding {
     }
 }
 
-fn buildkit(start: &Start, facts: &Facts, services: &[&ServiceFacts]) -> Result<Vec<Finding>> {
+fn buildkit(command: &Command, facts: &Facts, services: &[&ServiceFacts]) -> Result<Vec<Finding>> {
     let unknown = |why: String| {
         let detail = format!("BuildKit's checks failed: {why}");
         about_all("buildkit", Level::Unknown, detail).remedy("cargo xtask build --check")
@@ -91,7 +92,7 @@ fn buildkit(start: &Start, facts: &Facts, services: &[&ServiceFacts]) -> Result<
     let options = BuildOptions {
         services: services.iter().map(|service| service.name.to_string()).collect(),
         channel: Some(Channel::Local),
-        builder: start.global.builder.clone(),
+        builder: command.global.builder.clone(),
         purpose: Purpose::Check,
         only_shown: true,
         ..BuildOptions::default()
@@ -101,13 +102,13 @@ fn buildkit(start: &Start, facts: &Facts, services: &[&ServiceFacts]) -> Result<
         Ok(plan) => plan,
         Err(failure) => return Ok(vec![unknown(failure.to_string())]),
     };
-    let checked = parallel::each(&plan.services, |service| check::check(start, &service.build));
+    let checked = parallel::each(&plan.services, |service| checks::check(command, &service.build));
     let mut findings = Vec::new();
     for checked in checked {
         match checked {
-            Ok(found) => findings.extend(found.iter().map(check::Warning::finding)),
+            Ok(found) => findings.extend(found.iter().map(checks::Warning::finding)),
             Err(error) if error.is::<Interrupted>() => return Err(error),
-            Err(error) => match check::problem(start, facts)? {
+            Err(error) => match checks::problem(command, facts)? {
                 Some(mut problem) => {
                     problem.message = format!("BuildKit's checks cannot run: {}", problem.message);
                     let skipped =

@@ -8,8 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use anyhow::{Result, anyhow};
+use clap::Args;
 
-use crate::cli::{Format, Verify};
+use crate::command::Command;
+use crate::findings::show;
+use crate::lab;
 use crate::model::dockerfile::Dockerfile;
 use crate::model::facts::{Facts, ServiceFacts};
 use crate::model::failure::{Exit, Failure, Interrupted};
@@ -19,52 +22,55 @@ use crate::outside::gather::{self, Wanted};
 use crate::outside::github_api::GitHubApi;
 use crate::outside::inspect::Inspector;
 use crate::outside::registry::{Client, Options, Source};
-use crate::outside::{clock, environment, parallel, records, signature, terminal};
-use crate::plan::finding::{Finding, Level, exit};
+use crate::outside::{clock, environment, parallel, records, signature};
+use crate::plan::finding::{Finding, Level};
 use crate::plan::rules;
 use crate::plan::selection::select;
 use crate::plan::verify::{builds, package, tags, tiers};
-use crate::report::{self, WIDTH};
 
-use super::Start;
+#[derive(Debug, Clone, Args)]
+pub struct Verify {
+    /// Services to check [default: all]
+    #[arg(value_name = "SERVICE")]
+    pub services: Vec<String>,
+    /// Check only the repository, not the registry
+    #[arg(long)]
+    pub local: bool,
+    /// Start each published image, check its answers and stop it
+    #[arg(long, conflicts_with = "local")]
+    pub smoke: bool,
+    /// Make warnings fail
+    #[arg(long)]
+    pub strict: bool,
+}
 
-pub fn run(mut start: Start, options: &Verify) -> Result<Exit> {
-    let format = start.human_or_json()?;
-    crate::lab::enter(&mut start)?;
-    let facts = start.facts(&Wanted::default())?;
+pub fn run(mut command: Command, options: &Verify) -> Result<Exit> {
+    let format = command.human_or_json()?;
+    lab::enter(&mut command)?;
+    let facts = command.facts(&Wanted::default())?;
     let chosen = select(&facts, &options.services)?.chosen;
     let services: Vec<&ServiceFacts> = chosen.iter().map(|(service, _)| *service).collect();
     let mut findings: Vec<Finding> =
         services.iter().flat_map(|service| dockerfile_findings(&facts, service)).collect();
     // The linters run while the registry answers.
     let (linted, published) = std::thread::scope(|scope| {
-        let linters = scope.spawn(|| linters::findings(&start, &facts, &services));
+        let linters = scope.spawn(|| linters::findings(&command, &facts, &services));
         let published = if options.local {
             Ok(Vec::new())
         } else {
-            published_findings(&start, &facts, &services, options.smoke)
+            published_findings(&command, &facts, &services, options.smoke)
         };
         (linters.join(), published)
     });
     findings.extend(linted.map_err(|_| anyhow!("the thread that ran the linters panicked"))??);
     findings.extend(published?);
-    findings.extend(services.iter().map(|service| hit_rate(&start, &facts, service)));
+    findings.extend(services.iter().map(|service| hit_rate(&command, &facts, service)));
     show(&findings, format, options.strict)
 }
 
-/// Prints the findings, the worst first, and returns the exit code.
-pub(super) fn show(findings: &[Finding], format: Format, strict: bool) -> Result<Exit> {
-    let text = match format {
-        Format::Json => format!("{}\n", serde_json::to_string_pretty(findings)?),
-        _ => report::verify::text(findings, terminal::width().unwrap_or(WIDTH)),
-    };
-    terminal::data(&terminal::printable(&text));
-    Ok(exit(findings, strict))
-}
-
 /// The hit rate of the service's last warm build on this machine.
-fn hit_rate(start: &Start, facts: &Facts, service: &ServiceFacts) -> Finding {
-    let records = records::newest(&start.target, &start.root, &service.name, usize::MAX);
+fn hit_rate(command: &Command, facts: &Facts, service: &ServiceFacts) -> Finding {
+    let records = records::newest(&command.target, &command.root, &service.name, usize::MAX);
     builds::hit_rate(facts, service, &records)
 }
 
@@ -82,7 +88,7 @@ fn dockerfile_findings(facts: &Facts, service: &ServiceFacts) -> Vec<Finding> {
 /// Reads the package of each service once and judges it. A package that cannot be read is a finding of
 /// its own and does not stop the others.
 fn published_findings(
-    start: &Start,
+    command: &Command,
     facts: &Facts,
     services: &[&ServiceFacts],
     smoke: bool,
@@ -91,19 +97,19 @@ fn published_findings(
     let client = gather::client(facts);
     let anonymous = Client::new(Options { credentials: Source::Anonymous, ..Options::default() });
     let reader = Reader {
-        start,
+        command,
         facts,
         inspector: Inspector {
             client: &client,
             nobody: &anonymous,
-            runner: &start.runner,
+            runner: &command.runner,
             lab: facts.lab.as_ref(),
             head: facts.git.as_ref().map(|git| git.revision.as_str()),
             tags: tags::wanted,
             judged: tags::read,
             tags_of: tags::of_commit,
         },
-        api: untagged::api(start, facts)?,
+        api: untagged::api(command, facts)?,
     };
     let packages = parallel::each(services, |service| reader.package(service));
     let names: Vec<_> = services.iter().map(|service| service.name.clone()).collect();
@@ -118,7 +124,7 @@ fn published_findings(
                 findings.extend(judged);
                 findings.extend(tiers::closure(service, &package));
                 if smoke {
-                    findings.extend(smoke_test::findings(start, &facts, service, &package));
+                    findings.extend(smoke_test::findings(command, &facts, service, &package));
                 }
             }
             Err(error) if ends_the_run(&error) => return Err(error),
@@ -131,7 +137,7 @@ fn published_findings(
     }
     findings.extend(tiers::tiers(&facts, services, clock::now()));
     let (requests, seconds) = (client.requests() + anonymous.requests(), begun.elapsed());
-    start.say(&format!("{requests} requests in {:.2} s", seconds.as_secs_f64()));
+    command.say(&format!("{requests} requests in {:.2} s", seconds.as_secs_f64()));
     Ok(findings)
 }
 
@@ -142,7 +148,7 @@ fn ends_the_run(error: &anyhow::Error) -> bool {
 
 /// Reads packages with everything that their findings need.
 struct Reader<'r> {
-    start: &'r Start,
+    command: &'r Command,
     facts: &'r Facts,
     inspector: Inspector<'r>,
     /// GitHub's API, if it lists the versions of these packages.
@@ -151,7 +157,7 @@ struct Reader<'r> {
 
 impl Reader<'_> {
     fn package(&self, service: &ServiceFacts) -> Result<Package> {
-        let Self { start, facts, inspector, api } = self;
+        let Self { command, facts, inspector, api } = self;
         let repository =
             facts.published(&service.name).ok_or_else(crate::model::facts::no_repository)?;
         let mut package = inspector.package(&repository, service, &bases(facts, service))?;
@@ -166,12 +172,12 @@ impl Reader<'_> {
         if let (Some(signed), Some((owner, _))) = (facts.config.signed, facts.repository()) {
             for digest in digests {
                 let image = repository.at(digest.clone());
-                let verified = signature::verified(&start.runner, signed, &image, &owner)?;
+                let verified = signature::verified(&command.runner, signed, &image, &owner)?;
                 package.signatures.insert(digest, verified);
             }
         }
         if let (Some(api), false) = (api, package.listing.tags().is_empty()) {
-            package.untagged = untagged::count(start, facts, inspector.client, api, &repository);
+            package.untagged = untagged::count(command, facts, inspector.client, api, &repository);
         }
         Ok(package)
     }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::command::Command;
 use crate::model::facts::{Facts, ServiceFacts};
 use crate::model::inspection::Package;
 use crate::model::reference::{Digest, Tag};
@@ -10,11 +11,10 @@ use crate::outside::smoke::{self, Passed};
 use crate::plan::finding::{Finding, Level};
 use crate::plan::verify::tags;
 use crate::report;
-use crate::task::Start;
 
 /// Starts each judged image once, however many tags it has.
 pub(super) fn findings(
-    start: &Start,
+    command: &Command,
     facts: &Facts,
     service: &ServiceFacts,
     package: &Package,
@@ -29,12 +29,12 @@ pub(super) fn findings(
         let detail = "no image to start";
         return vec![Finding::new(service.name.as_str(), "smoke", Level::Skip, detail)];
     }
-    let of = |(digest, tag): (&Digest, Tag)| one(start, facts, service, package, digest, &tag);
+    let of = |(digest, tag): (&Digest, Tag)| one(command, facts, service, package, digest, &tag);
     images.into_iter().map(of).collect()
 }
 
 fn one(
-    start: &Start,
+    command: &Command,
     facts: &Facts,
     service: &ServiceFacts,
     package: &Package,
@@ -46,12 +46,12 @@ fn one(
     };
     let image = package.repository.at(digest.clone()).to_string();
     // A failed pull proves nothing about the image.
-    if let Err(error) = smoke::pull(&start.runner, &image) {
+    if let Err(error) = smoke::pull(&command.runner, &image) {
         let detail = format!("cannot pull the image: {}", causes(&error));
         return finding(Level::Unknown, detail).remedy("cargo xtask doctor");
     }
     let contract = facts.config.service(&service.name).smoke_test.unwrap_or_default();
-    match smoke::test(&start.runner, &service.name, &image, &contract, |_| ()) {
+    match smoke::test(&command.runner, &service.name, &image, &contract, |_| ()) {
         Ok(Passed { seconds_to_healthy, user }) => {
             let time = report::quantity::seconds(seconds_to_healthy);
             let user = user.map(|user| format!(", runs as {user}")).unwrap_or_default();

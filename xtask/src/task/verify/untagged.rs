@@ -14,23 +14,23 @@ use crate::outside::registry::Client;
 use crate::outside::{clock, inventory};
 use crate::plan::retention;
 
-use crate::command::Command as Start;
+use crate::command::Command;
 use crate::publish::PATIENCE;
 
 /// The most requests to GitHub for one repository's packages; a request lists a hundred versions.
 const BUDGET: u64 = 100;
 
 /// GitHub's API; `None` for another registry, or without a token.
-pub(super) fn api(start: &Start, facts: &Facts) -> Result<Option<GitHubApi>> {
+pub(super) fn api(command: &Command, facts: &Facts) -> Result<Option<GitHubApi>> {
     if facts.lab.is_none() && facts.registry().as_str() != "ghcr.io" {
         return Ok(None);
     }
-    Ok(Some(crate::github::api(start, facts)?).filter(|api| api.token.is_some()))
+    Ok(Some(crate::github::api(command, facts)?).filter(|api| api.token.is_some()))
 }
 
 /// The number of untagged versions that `prune` would delete.
 pub(super) fn count(
-    start: &Start,
+    command: &Command,
     facts: &Facts,
     client: &Client,
     api: &GitHubApi,
@@ -46,8 +46,8 @@ pub(super) fn count(
         let found = inventory::of_github(source, &packages, name)?;
         let Some(Found { versions, complete }) = found else { return Ok(0) };
         let mut policy = facts.config.retention.policy();
-        policy.in_use = inventory::pinned(&start.runner)?;
-        policy.commits = inventory::commits(&start.runner)?;
+        policy.in_use = inventory::pinned(&command.runner)?;
+        policy.commits = inventory::commits(&command.runner)?;
         #[expect(clippy::cast_precision_loss, reason = "seconds since 1970")]
         let now = clock::now() as f64;
         let plan = retention::plan(&Inventory { now, policy, versions, complete });

@@ -14,11 +14,12 @@ use std::path::Path;
 
 use anyhow::Result;
 use serde_json::json;
-use xtask::cli::{Bench, Format, Part};
 use xtask::command::Command as Start;
 use xtask::model::failure::{Exit, Failure};
 use xtask::model::lab::EngineChoice;
+use xtask::options::Format;
 use xtask::outside::{clock, files, terminal};
+use xtask::task::lab::{Bench, Part};
 
 use figures::{Engine, Measured};
 use rate::Rate;

@@ -12,7 +12,7 @@ use xtask::model::invocation::Invocation;
 use xtask::outside::lab::{Place, runner_for};
 use xtask::outside::process::Runner;
 use xtask::outside::{environment, files};
-use xtask::task::tools::OWN_PROGRAM;
+use xtask::tools::OWN_PROGRAM;
 
 use super::Skipped;
 use super::figures::{Engine, Figures, Measured, median};

@@ -17,11 +17,12 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 use xshell::{Cmd, Shell, cmd};
 
-use xtask::cli::{Format, Test};
 use xtask::command::Command as Start;
 use xtask::lab;
 use xtask::model::failure::{Exit, Failure};
+use xtask::options::Format;
 use xtask::outside::{environment, files, interrupt, terminal};
+use xtask::task::test::Test;
 
 use crate::install::Installable;
 use ground::Ground;

@@ -2,42 +2,12 @@
 //! images compiles them.
 
 use anyhow::{Context, Result};
-use clap::{Args, ValueEnum};
 use serde::Deserialize;
 
 use crate::command::Command;
 use crate::model::failure::{Exit, Failure};
 use crate::model::invocation::Invocation;
 use crate::outside::{environment, interrupt};
-
-#[derive(Debug, Clone, Args)]
-pub struct Test {
-    /// Checks to run; all by default, `--dry-run` lists them
-    #[arg(value_name = "CHECK")]
-    pub checks: Vec<String>,
-}
-
-#[derive(Debug, Clone, Args)]
-pub struct Bench {
-    /// Measure everything N times
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
-    pub rounds: u32,
-    /// Put the registry behind a link of this rate, such as 100mbit
-    #[arg(long, value_name = "RATE")]
-    pub bandwidth: Option<String>,
-    /// Measure only this part; the page keeps its figures of the other part
-    #[arg(long, value_enum, value_name = "PART")]
-    pub only: Option<Part>,
-}
-
-/// What the benchmark measures.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Part {
-    /// Pushes and releases, in the lab
-    Publish,
-    /// A cold compile of xtask, in turns with its nine oldest crates
-    Compile,
-}
 
 const PACKAGE: &str = "xtask-tools";
 

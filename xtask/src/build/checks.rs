@@ -5,21 +5,20 @@ use std::fmt::Write;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-use crate::cli::Format;
+use crate::command::Command;
 use crate::model::build::BuildSpec;
 use crate::model::facts::{Engine, Facts};
 use crate::model::failure::{Exit, Failure};
+use crate::options::Format;
 use crate::outside::{docker, terminal};
 use crate::plan::build::BuildPlan;
 use crate::plan::builder::problem_of_check;
 use crate::plan::finding::{Finding, Level};
 use crate::report::workflow;
 
-use super::Start;
-
 /// One warning or error of BuildKit about a Dockerfile.
 #[derive(Debug, Serialize)]
-pub(super) struct Warning {
+pub struct Warning {
     file: String,
     line: Option<usize>,
     rule: String,
@@ -27,20 +26,20 @@ pub(super) struct Warning {
     url: String,
 }
 
-pub fn run(start: &Start, facts: &Facts, plan: &BuildPlan) -> Result<Exit> {
+pub fn run(command: &Command, facts: &Facts, plan: &BuildPlan) -> Result<Exit> {
     let mut warnings = Vec::new();
     for service in &plan.services {
-        match check(start, &service.build) {
+        match check(command, &service.build) {
             Ok(found) => warnings.extend(found),
             Err(error) => {
-                if let Some(problem) = problem(start, facts)? {
+                if let Some(problem) = problem(command, facts)? {
                     return Err(problem.into());
                 }
                 return Err(error.context(format!("cannot check {}", service.build.dockerfile)));
             }
         }
     }
-    let text = match start.global.format {
+    let text = match command.global.format {
         Format::Json => format!("{}\n", serde_json::to_string_pretty(&warnings)?),
         _ => human(&warnings, plan.services.len()),
     };
@@ -54,8 +53,8 @@ pub fn run(start: &Start, facts: &Facts, plan: &BuildPlan) -> Result<Exit> {
 }
 
 /// Runs BuildKit's checks on one Dockerfile. An answer that is no JSON is an error.
-pub(super) fn check(start: &Start, build: &BuildSpec) -> Result<Vec<Warning>> {
-    let finished = start.runner.finish(&build.check_invocation())?;
+pub fn check(command: &Command, build: &BuildSpec) -> Result<Vec<Warning>> {
+    let finished = command.runner.finish(&build.check_invocation())?;
     let Ok(answer) = serde_json::from_str::<Answer>(&finished.stdout) else {
         let last_line = finished.stderr.trim().lines().next_back().unwrap_or("no answer");
         return Err(Failure::failed(last_line).into());
@@ -64,9 +63,9 @@ pub(super) fn check(start: &Start, build: &BuildSpec) -> Result<Vec<Warning>> {
 }
 
 /// Why no builder here can run the checks; `None` if one can.
-pub(super) fn problem(start: &Start, facts: &Facts) -> Result<Option<Failure>> {
+pub fn problem(command: &Command, facts: &Facts) -> Result<Option<Failure>> {
     let engine = match &facts.engine {
-        Engine::Unasked => docker::read(&start.runner)?,
+        Engine::Unasked => docker::read(&command.runner)?,
         known => known.clone(),
     };
     Ok(problem_of_check(&engine))
