@@ -10,9 +10,9 @@ pub mod build;
 pub mod cli;
 pub mod command;
 mod findings;
-mod github;
 pub mod lab;
 pub mod options;
+mod packages;
 pub mod publish;
 pub mod task;
 pub mod tools;
@@ -22,7 +22,6 @@ pub use {
 };
 
 use model::failure::Exit;
-use outside::registry::RegistryError;
 
 /// Parses the command line, does `work`, and turns a failure into its exit code.
 pub fn main(work: fn(cli::Cli) -> anyhow::Result<Exit>) -> ExitCode {
@@ -33,19 +32,8 @@ pub fn main(work: fn(cli::Cli) -> anyhow::Result<Exit>) -> ExitCode {
         Err(error) => {
             let (exit, text) = report::error::rendered(&error);
             outside::terminal::message(&text);
-            match exit {
-                Exit::Failed if may_pass(&error) => Exit::Unfinished,
-                exit => exit,
-            }
+            exit
         }
     };
     ExitCode::from(exit.code())
-}
-
-/// Whether a registry did not do what it was asked, and may do it another time.
-fn may_pass(error: &anyhow::Error) -> bool {
-    let of_registry = |cause: &(dyn std::error::Error + 'static)| {
-        cause.downcast_ref::<RegistryError>().is_some_and(RegistryError::may_pass)
-    };
-    error.chain().any(of_registry)
 }

@@ -138,9 +138,10 @@ fn an_artifact_and_an_index_have_subjects() {
         (artifact, vec![digest('c'), digest('1'), digest('2')]),
         (index(&[entry]), vec![digest('a')]),
     ] {
-        let told = Manifest::parse("", with_subject(text.clone()).as_bytes()).unwrap();
-        assert_eq!(told.subject().map(|subject| subject.digest.to_string()), Some(digest('f')));
-        let found: Vec<_> = told.children().iter().map(|child| child.digest.to_string()).collect();
+        let manifest = Manifest::parse("", with_subject(text.clone()).as_bytes()).unwrap();
+        assert_eq!(manifest.subject().map(|subject| subject.digest.to_string()), Some(digest('f')));
+        let found: Vec<_> =
+            manifest.children().iter().map(|child| child.digest.to_string()).collect();
         assert_eq!(found, children);
         assert_eq!(Manifest::parse("", text.as_bytes()).unwrap().subject(), None);
     }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cache_records::CacheRecords;
 use super::reference::{Digest, Reference, Tag};
+use super::remote::RemoteError;
 use super::service::ServiceName;
 use super::text::{TextError, checked_text};
 
@@ -172,6 +173,20 @@ pub enum Seen {
     GhaInert {
         why: GhaInert,
     },
+}
+
+impl Seen {
+    /// What a look saw that ended with an error.
+    pub fn of_error(error: RemoteError) -> Self {
+        match error {
+            RemoteError::NotFound => Self::NotThere,
+            RemoteError::Denied { message } | RemoteError::Unauthorized { message } => {
+                Self::Denied { message }
+            }
+            RemoteError::TimedOut { after } => Self::Hung { after_seconds: after.as_secs_f64() },
+            error => Self::Failed { message: error.to_string() },
+        }
+    }
 }
 
 /// The outcome of a tier in one word; the detail next to it gives the reason.

@@ -4,8 +4,10 @@
 use serde::Deserialize;
 use ureq::http::Method;
 
-use super::registry::{Call, Client, RegistryError};
+use super::environment::ActionsRuntime;
+use super::http::{Call, Http, expect};
 use xtask_model::reference::Digest;
+use xtask_model::remote::{RemoteError, Result};
 use xtask_model::tier::{CacheScope, GhaInert, Seen, ServiceUrl};
 use xtask_model::token::{Claims, Secret};
 
@@ -15,50 +17,42 @@ const GET_ENTRY: &str = "twirp/github.actions.results.api.v1.CacheService/GetCac
 /// seen in requests of BuildKit 0.25.
 const ENTRY_VERSION: &str = "693bb7016429d80366022f036f84856888c9f13e00145f5f6f4dce303a38d6f2";
 
-/// What the runner gave to this job, if it gave anything.
-#[derive(Debug, Clone, Default)]
-pub struct ActionsRuntime {
-    /// `ACTIONS_RUNTIME_TOKEN`.
-    pub token: Option<Secret>,
-    /// `ACTIONS_RESULTS_URL`.
-    pub url: Option<String>,
+/// Looks at the service for entries of `scope`; `now` in seconds since 1970.
+pub fn look(http: &Http, runtime: &ActionsRuntime, scope: &CacheScope, now: u64) -> Seen {
+    let (url, token, claims) = match usable(runtime, now) {
+        Ok(usable) => usable,
+        Err(why) => return Seen::GhaInert { why },
+    };
+    match has_index(http, &url, token, &claims, scope) {
+        Ok(has_index) => {
+            let (can_write, expires) = (claims.can_write(), claims.expires);
+            Seen::GhaUsable { url, can_write, expires, has_index }
+        }
+        Err(error) => Seen::of_error(error),
+    }
 }
 
-impl ActionsRuntime {
-    /// Looks at the service for entries of `scope`; `now` in seconds since 1970.
-    pub fn look(&self, client: &Client, scope: &CacheScope, now: u64) -> Seen {
-        let (url, token, claims) = match self.usable(now) {
-            Ok(usable) => usable,
-            Err(why) => return Seen::GhaInert { why },
-        };
-        match has_index(client, &url, token, &claims, scope) {
-            Ok(has_index) => {
-                let (can_write, expires) = (claims.can_write(), claims.expires);
-                Seen::GhaUsable { url, can_write, expires, has_index }
-            }
-            Err(error) => of_error(error),
-        }
+fn usable(
+    runtime: &ActionsRuntime,
+    now: u64,
+) -> std::result::Result<(ServiceUrl, &Secret, Claims), GhaInert> {
+    let malformed =
+        |problem: &dyn std::fmt::Display| GhaInert::Malformed { problem: problem.to_string() };
+    let given = |secret: &&Secret| !secret.reveal().is_empty();
+    let token = runtime.token.as_ref().filter(given).ok_or(GhaInert::NoToken)?;
+    let url = runtime.url.as_deref().filter(|url| !url.is_empty()).ok_or(GhaInert::NoUrl)?;
+    let url = ServiceUrl::new(url).map_err(|error| malformed(&error))?;
+    let claims = Claims::of(token).map_err(|problem| malformed(&problem))?;
+    if claims.expires <= now {
+        return Err(GhaInert::Expired { at: claims.expires });
     }
-
-    fn usable(&self, now: u64) -> Result<(ServiceUrl, &Secret, Claims), GhaInert> {
-        let malformed =
-            |problem: &dyn std::fmt::Display| GhaInert::Malformed { problem: problem.to_string() };
-        let given = |secret: &&Secret| !secret.reveal().is_empty();
-        let token = self.token.as_ref().filter(given).ok_or(GhaInert::NoToken)?;
-        let url = self.url.as_deref().filter(|url| !url.is_empty()).ok_or(GhaInert::NoUrl)?;
-        let url = ServiceUrl::new(url).map_err(|error| malformed(&error))?;
-        let claims = Claims::of(token).map_err(|problem| malformed(&problem))?;
-        if claims.expires <= now {
-            return Err(GhaInert::Expired { at: claims.expires });
-        }
-        if claims.not_before > now {
-            return Err(GhaInert::NotYet { at: claims.not_before });
-        }
-        if !claims.can_read() && !claims.can_write() {
-            return Err(GhaInert::NoScope);
-        }
-        Ok((url, token, claims))
+    if claims.not_before > now {
+        return Err(GhaInert::NotYet { at: claims.not_before });
     }
+    if !claims.can_read() && !claims.can_write() {
+        return Err(GhaInert::NoScope);
+    }
+    Ok((url, token, claims))
 }
 
 #[derive(Deserialize)]
@@ -69,12 +63,12 @@ struct Entry {
 /// Whether one of the token's refs has an index for `scope`. Its key is that of BuildKit:
 /// `index-SCOPE-1-` and the first eight digits of the ref's SHA-256.
 fn has_index(
-    client: &Client,
+    http: &Http,
     url: &ServiceUrl,
     token: &Secret,
     claims: &Claims,
     scope: &CacheScope,
-) -> Result<bool, RegistryError> {
+) -> Result<bool> {
     let address = format!("{}/{GET_ENTRY}", url.as_str().trim_end_matches('/'));
     for reference in &claims.scopes {
         let digest = super::registry::digest::sha256(reference.name.as_bytes())?;
@@ -85,11 +79,10 @@ fn has_index(
             .header("content-type", "application/json")
             .authorization(Some(Secret::new(format!("Bearer {}", token.reveal()))))
             .body(question.to_string());
-        let answer = super::registry::expected(client.plain(call)?)?;
+        let answer = expect(http.send(call)?, &[200])?;
         // The error of a reader could quote the signed address.
-        let entry: Entry = serde_json::from_slice(&answer.body).map_err(|_| {
-            RegistryError::Malformed { detail: "not an answer of a cache service".to_owned() }
-        })?;
+        let entry: Entry = serde_json::from_slice(&answer.body)
+            .map_err(|_| RemoteError::malformed("not an answer of a cache service"))?;
         if entry.ok {
             return Ok(true);
         }
@@ -99,16 +92,4 @@ fn has_index(
 
 fn first_eight(digest: &Digest) -> &str {
     digest.short().get(..8).unwrap_or_default()
-}
-
-/// What an error of a look amounts to.
-pub(super) fn of_error(error: RegistryError) -> Seen {
-    match error {
-        RegistryError::NotFound => Seen::NotThere,
-        RegistryError::Denied { message } | RegistryError::Unauthorized { message } => {
-            Seen::Denied { message }
-        }
-        RegistryError::TimedOut { after } => Seen::Hung { after_seconds: after.as_secs_f64() },
-        error => Seen::Failed { message: error.to_string() },
-    }
 }

@@ -12,7 +12,6 @@ use xtask_model::platform::Platform;
 use xtask_model::secret::looks_secret;
 use xtask_model::token::Secret;
 
-use super::actions_cache::ActionsRuntime;
 use super::process::Runner;
 
 /// What the environment says, as facts. Of the sources of secrets only whether they are there is
@@ -44,7 +43,16 @@ pub fn own_platform() -> Option<Platform> {
     Platform::new(format!("linux/{architecture}")).ok()
 }
 
-/// What the runner gave for the Actions cache service. The token stays hidden.
+/// What the runner gives a job to reach the Actions cache service, where it gives it.
+#[derive(Debug, Clone, Default)]
+pub struct ActionsRuntime {
+    /// `ACTIONS_RUNTIME_TOKEN`.
+    pub token: Option<Secret>,
+    /// `ACTIONS_RESULTS_URL`.
+    pub url: Option<String>,
+}
+
+/// Reads what the runner gave for the Actions cache service.
 pub fn actions_runtime() -> ActionsRuntime {
     ActionsRuntime {
         token: text("ACTIONS_RUNTIME_TOKEN").map(Secret::new),

@@ -15,8 +15,8 @@ use xtask_model::service::ServiceName;
 use xtask_model::tier::TierLook;
 
 use super::process::Runner;
-use super::registry::look::{self, Looker};
-use super::registry::{self, Client, Source};
+use super::registry::{Client, CredentialSource};
+use super::tiers::{self, Looker};
 use super::{clock, environment, files, git, records};
 
 /// What a command wants to know.
@@ -61,11 +61,11 @@ pub fn gather(
 pub fn client(facts: &Facts) -> Client {
     let credentials = match environment::job_login().filter(|_| is_job(facts)) {
         Some((user, password)) => {
-            Source::Given { registry: facts.registry().clone(), user, password }
+            CredentialSource::Given { registry: facts.registry().clone(), user, password }
         }
-        None => Source::Docker,
+        None => CredentialSource::Docker,
     };
-    Client::new(registry::Options { credentials, ..registry::Options::default() })
+    Client::new(credentials)
 }
 
 /// The token of a job is for GitHub's registry; the lab's wants none.
@@ -93,7 +93,7 @@ pub fn tiers(
         platforms: &platforms,
         now: clock::now(),
         made,
-        limit: look::LIMIT,
+        limit: tiers::LIMIT,
     };
     let mut tiers = Tiers::new();
     for look in looker.look(&places)? {

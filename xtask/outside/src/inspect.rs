@@ -13,9 +13,10 @@ use xtask_model::inspection::{
 use xtask_model::manifest::{Descriptor, Manifest, media_type};
 use xtask_model::published::Relation;
 use xtask_model::reference::{Digest, Reference, Tag};
+use xtask_model::remote::RemoteError;
 
 use super::process::Runner;
-use super::registry::{CONFIGURATION_LIMIT, Client, RegistryError};
+use super::registry::{CONFIGURATION_LIMIT, Client};
 use super::{git, parallel, published};
 
 /// Reads packages with one client.
@@ -84,9 +85,9 @@ impl Inspector<'_> {
     fn listing(&self, repository: &Reference) -> Result<Listing> {
         Ok(match self.client.tags_as_seen(repository) {
             Ok(tags) => Listing::Tags(tags),
-            Err(RegistryError::NotFound) => Listing::NotThere,
-            Err(RegistryError::Interrupted) => return Err(Interrupted.into()),
-            Err(error @ (RegistryError::Denied { .. } | RegistryError::Unauthorized { .. })) => {
+            Err(RemoteError::NotFound) => Listing::NotThere,
+            Err(RemoteError::Interrupted) => return Err(Interrupted.into()),
+            Err(error @ (RemoteError::Denied { .. } | RemoteError::Unauthorized { .. })) => {
                 Listing::Denied { message: error.to_string() }
             }
             Err(error) => Listing::Unknown { message: error.to_string() },
@@ -106,8 +107,8 @@ impl Inspector<'_> {
             match head {
                 Ok(head) => drop(package.points.insert(tag.clone(), head.digest)),
                 // Deleted since the tags were listed.
-                Err(RegistryError::NotFound) => {}
-                Err(RegistryError::Interrupted) => return Err(Interrupted.into()),
+                Err(RemoteError::NotFound) => {}
+                Err(RemoteError::Interrupted) => return Err(Interrupted.into()),
                 Err(error) => drop(package.unread.insert(tag.clone(), error.to_string())),
             }
         }
@@ -122,10 +123,10 @@ impl Inspector<'_> {
                 continue;
             };
             match published::image(self.client, &package.repository.at(digest.clone())) {
-                Ok((image, _)) => {
+                Ok(image) => {
                     revisions.extend(image.revision.map(|revision| (tag.clone(), revision)));
                 }
-                Err(RegistryError::Interrupted) => return Err(Interrupted.into()),
+                Err(RemoteError::Interrupted) => return Err(Interrupted.into()),
                 // What is missing is told by the look at everything below.
                 Err(_) => {}
             }
@@ -240,8 +241,8 @@ impl Inspector<'_> {
             }
         };
         read.unwrap_or_else(|error| match error {
-            RegistryError::NotFound => Object::Missing,
-            RegistryError::Corrupt { detail } => Object::Corrupt { detail },
+            RemoteError::NotFound => Object::Missing,
+            RemoteError::Corrupt { detail } => Object::Corrupt { detail },
             error => Object::Unknown { message: error.to_string() },
         })
     }
@@ -291,9 +292,9 @@ impl Inspector<'_> {
         match self.nobody.tags(repository) {
             Ok(_) => Some(true),
             Err(
-                RegistryError::NotFound
-                | RegistryError::Denied { .. }
-                | RegistryError::Unauthorized { .. },
+                RemoteError::NotFound
+                | RemoteError::Denied { .. }
+                | RemoteError::Unauthorized { .. },
             ) => Some(false),
             Err(_) => None,
         }

@@ -1,4 +1,4 @@
-//! What a package holds, read for `plan::retention`: from GitHub, which lists every version, or from any
+//! What a package contains, read for `plan::retention`: from GitHub, which lists every version, or from any
 //! registry, which lists tags only, so that all else is found below them.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,164 +10,119 @@ use xtask_model::inventory::{Readable, Version};
 use xtask_model::invocation::Invocation;
 use xtask_model::manifest::{Manifest, media_type};
 use xtask_model::reference::{Digest, Reference, Tag};
+use xtask_model::remote::{self, RemoteError, if_found};
 
-use super::packages::{PackageVersion, Packages};
+use super::github::Packages;
 use super::parallel;
-use super::patience::Patience;
 use super::process::Runner;
-use super::registry::{self, CONFIGURATION_LIMIT, Client, ManifestHead, RegistryError, exists};
+use super::registry::{CONFIGURATION_LIMIT, Client};
+use super::retry::retry;
 
-/// Where manifests are read, and how often that is tried.
-#[derive(Debug, Clone, Copy)]
-pub struct Source<'s> {
-    pub client: &'s Client,
-    pub repository: &'s Reference,
-    pub patience: Patience,
-}
-
-/// What a package was found to hold.
+/// What was found in a package.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Found {
     pub versions: Vec<Version>,
-    /// Whether nothing else can be there.
+    /// Whether all versions were listed.
     pub complete: bool,
 }
 
-/// The versions of a package on GitHub, each manifest read once; `None` where there is no package.
+/// The versions of a package on GitHub, each manifest read once; `None` if there is no package.
 pub fn of_github(
-    source: Source<'_>,
+    client: &Client,
+    repository: &Reference,
     packages: &Packages<'_>,
     package: &str,
 ) -> Result<Option<Found>> {
-    let Some(listing) = packages.versions(package)? else { return Ok(None) };
-    let listed = listing.versions;
-    let read = parallel::each(&listed, |version| or_unreadable(source.described(&version.name)));
-    let versions = listed.into_iter().zip(read).map(|(listed, read)| Ok(version(listed, read?)));
-    Ok(Some(Found { versions: versions.collect::<Result<_>>()?, complete: listing.complete }))
+    let Some(list) = packages.versions(package)? else { return Ok(None) };
+    let reader = Reader { client, repository };
+    let read = parallel::each(&list.versions, |version| {
+        readable(reader.manifest(&version.name).map(|manifest| Content::of(&manifest)))
+    });
+    let versions = list.versions.into_iter().zip(read).map(|(listed, read)| {
+        let version = read?.version(listed.name, listed.metadata.container.tags);
+        Ok(Version {
+            created: seconds(&listed.created_at),
+            updated: seconds(&listed.updated_at),
+            id: Some(listed.id),
+            ..version
+        })
+    });
+    Ok(Some(Found { versions: versions.collect::<Result<_>>()?, complete: list.complete }))
 }
 
-fn version(listed: PackageVersion, read: Read) -> Version {
-    Version {
-        created: seconds(&listed.created_at),
-        updated: seconds(&listed.updated_at),
-        digest: listed.name,
-        tags: listed.metadata.container.tags,
-        id: Some(listed.id),
-        ..read.into()
+/// The versions of a repository in any registry: its tags, and the manifests below them. Of those that
+/// are `unlisted`, with the times they were made, the ones that still exist.
+pub fn of_registry(
+    client: &Client,
+    repository: &Reference,
+    unlisted: &BTreeMap<Digest, Option<f64>>,
+) -> Result<Vec<Version>> {
+    let reader = Reader { client, repository };
+    let mut versions = Vec::new();
+    let mut seen: BTreeSet<Digest> = BTreeSet::new();
+    let mut open: Vec<(Digest, Vec<String>, Option<f64>)> =
+        reader.tagged()?.into_iter().map(|(digest, tags)| (digest, tags, None)).collect();
+    for (digest, created) in unlisted {
+        if reader.digest_at(&repository.at(digest.clone()))?.is_some() {
+            open.push((digest.clone(), Vec::new(), *created));
+        }
     }
+    while !open.is_empty() {
+        open.retain(|(digest, ..)| seen.insert(digest.clone()));
+        let read = parallel::each(&open, |(digest, ..)| readable(reader.dated(digest)));
+        let mut next = Vec::new();
+        for ((digest, tags, parent), read) in open.into_iter().zip(read) {
+            let read = read?;
+            // An attestation has no time; it was made with its image.
+            let created = read.created.or(parent);
+            next.extend(read.nested.iter().map(|child| (child.clone(), Vec::new(), created)));
+            versions.push(Version { created, ..read.version(digest, tags) });
+        }
+        open = next;
+    }
+    Ok(versions)
 }
 
 /// What a manifest says of itself.
 #[derive(Debug, Clone, Default)]
-struct Read {
+struct Content {
     readable: Readable,
     children: Vec<Digest>,
+    /// Those of its children that are manifests.
+    nested: Vec<Digest>,
     subject: Option<Digest>,
     blobs: Vec<(Digest, u64)>,
     created: Option<f64>,
 }
 
-impl From<Read> for (Read, Vec<Digest>) {
-    fn from(read: Read) -> Self {
-        (read, Vec::new())
-    }
-}
-
-impl From<Read> for Version {
-    fn from(read: Read) -> Self {
-        Self {
-            // Replaced by the caller, who knows it.
-            digest: Digest::nil(),
-            tags: Vec::new(),
-            created: read.created,
-            updated: None,
-            manifests: read.children,
-            subject: read.subject,
-            manifest: read.readable,
-            id: None,
-            blobs: read.blobs,
-        }
-    }
-}
-
-impl Source<'_> {
-    fn manifest(&self, digest: &Digest) -> registry::Result<Manifest> {
-        let reference = self.repository.at(digest.clone());
-        self.patience.with(|| self.client.manifest(&reference))?.parse()
-    }
-
-    fn described(&self, digest: &Digest) -> registry::Result<Read> {
-        self.manifest(digest).map(|manifest| described(&manifest))
-    }
-
-    /// A manifest with the time its image was made, and the manifests below it.
-    fn dated(&self, digest: &Digest) -> registry::Result<(Read, Vec<Digest>)> {
-        let manifest = self.manifest(digest)?;
-        let mut read = described(&manifest);
-        let mut below = Vec::new();
-        match &manifest {
-            Manifest::Image(image) if !image.is_attestation() => {
-                let blob = &image.config.digest;
-                let read_blob = || self.client.blob(self.repository, blob, CONFIGURATION_LIMIT);
-                let bytes = self.patience.with(read_blob)?;
-                let configuration = ImageConfiguration::parse(&bytes).ok();
-                read.created = configuration.and_then(|found| seconds(&found.created?));
-            }
-            Manifest::Index(index) => {
-                let nested = |media: &str| media_type::MANIFESTS.contains(&media);
-                let entries = index.manifests.iter().filter(|entry| nested(&entry.media_type));
-                below = entries.map(|entry| entry.digest.clone()).collect();
-                let created = index.annotations.get("org.opencontainers.image.created");
-                read.created = created.and_then(|text| seconds(text));
-            }
-            _ => {}
-        }
-        Ok((read, below))
-    }
-
-    /// What the tags lead to.
-    fn tagged(&self) -> registry::Result<BTreeMap<Digest, Vec<String>>> {
-        let mut by_digest: BTreeMap<Digest, Vec<String>> = BTreeMap::new();
-        let tags = match self.patience.with(|| self.client.tags(self.repository)) {
-            Err(RegistryError::NotFound) => return Ok(by_digest),
-            tags => tags?,
+impl Content {
+    fn of(manifest: &Manifest) -> Self {
+        let subject = manifest.subject().map(|subject| subject.digest.clone());
+        let Manifest::Index(index) = manifest else {
+            return Self { subject, blobs: blobs(manifest), ..Self::default() };
         };
-        let heads =
-            parallel::each(&tags, |tag: &Tag| self.head(&self.repository.with_tag(tag.clone())));
-        for (tag, head) in tags.iter().zip(heads) {
-            match head {
-                Ok(head) => by_digest.entry(head.digest).or_default().push(tag.to_string()),
-                Err(RegistryError::NotFound) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(by_digest)
-    }
-
-    fn head(&self, reference: &Reference) -> registry::Result<ManifestHead> {
-        self.patience.with(|| self.client.head_manifest(reference))
-    }
-}
-
-/// What cannot be read is told as that; an interrupt ends the run.
-fn or_unreadable<T: From<Read>>(read: registry::Result<T>) -> registry::Result<T> {
-    let unread = |readable| Ok(Read { readable, ..Read::default() }.into());
-    match read {
-        Err(RegistryError::NotFound) => unread(Readable::Missing),
-        Err(error) if error != RegistryError::Interrupted => unread(Readable::Error),
-        read => read,
-    }
-}
-
-fn described(manifest: &Manifest) -> Read {
-    let subject = manifest.subject().map(|subject| subject.digest.clone());
-    match manifest {
-        Manifest::Index(index) => Read {
+        let is_manifest = |media: &str| media_type::MANIFESTS.contains(&media);
+        let nested = index.manifests.iter().filter(|entry| is_manifest(&entry.media_type));
+        Self {
             children: index.manifests.iter().map(|entry| entry.digest.clone()).collect(),
+            nested: nested.map(|entry| entry.digest.clone()).collect(),
             subject,
-            ..Read::default()
-        },
-        _ => Read { subject, blobs: blobs(manifest), ..Read::default() },
+            ..Self::default()
+        }
+    }
+
+    fn version(self, digest: Digest, tags: Vec<String>) -> Version {
+        Version {
+            digest,
+            tags,
+            created: self.created,
+            updated: None,
+            manifests: self.children,
+            subject: self.subject,
+            manifest: self.readable,
+            id: None,
+            blobs: self.blobs,
+        }
     }
 }
 
@@ -177,35 +132,64 @@ fn blobs(manifest: &Manifest) -> Vec<(Digest, u64)> {
     blobs.collect::<BTreeMap<_, _>>().into_iter().collect()
 }
 
-/// The versions of a repository in any registry: its tags, and the manifests below them. Of those that
-/// are `unlisted`, with the times they were made, the ones that are still there.
-pub fn of_registry(
-    source: Source<'_>,
-    unlisted: &BTreeMap<Digest, Option<f64>>,
-) -> Result<Vec<Version>> {
-    let mut versions = Vec::new();
-    let mut seen: BTreeSet<Digest> = BTreeSet::new();
-    let mut open: Vec<(Digest, Vec<String>, Option<f64>)> =
-        source.tagged()?.into_iter().map(|(digest, tags)| (digest, tags, None)).collect();
-    for (digest, created) in unlisted {
-        if exists(source.head(&source.repository.at(digest.clone())))? {
-            open.push((digest.clone(), Vec::new(), *created));
-        }
+/// What cannot be read is marked as that; an interrupt ends the run.
+fn readable(read: remote::Result<Content>) -> remote::Result<Content> {
+    let unread = |readable| Ok(Content { readable, ..Content::default() });
+    match read {
+        Err(RemoteError::NotFound) => unread(Readable::Missing),
+        Err(error) if error != RemoteError::Interrupted => unread(Readable::Error),
+        read => read,
     }
-    while !open.is_empty() {
-        open.retain(|(digest, ..)| seen.insert(digest.clone()));
-        let read = parallel::each(&open, |(digest, ..)| or_unreadable(source.dated(digest)));
-        let mut next = Vec::new();
-        for ((digest, tags, parent), read) in open.into_iter().zip(read) {
-            let (read, manifests) = read?;
-            // An attestation does not tell its time; it was made with its image.
-            let created = read.created.or(parent);
-            next.extend(manifests.into_iter().map(|child| (child, Vec::new(), created)));
-            versions.push(Version { digest, tags, ..Version::from(Read { created, ..read }) });
-        }
-        open = next;
+}
+
+/// Reads one repository.
+struct Reader<'r> {
+    client: &'r Client,
+    repository: &'r Reference,
+}
+
+impl Reader<'_> {
+    fn manifest(&self, digest: &Digest) -> remote::Result<Manifest> {
+        let reference = self.repository.at(digest.clone());
+        retry(|| self.client.manifest(&reference))?.parse()
     }
-    Ok(versions)
+
+    fn digest_at(&self, reference: &Reference) -> remote::Result<Option<Digest>> {
+        retry(|| self.client.digest_at(reference))
+    }
+
+    /// A manifest with the time its image was made.
+    fn dated(&self, digest: &Digest) -> remote::Result<Content> {
+        let manifest = self.manifest(digest)?;
+        let created = match &manifest {
+            Manifest::Image(image) if !image.is_attestation() => {
+                let blob = &image.config.digest;
+                let bytes = retry(|| self.client.blob(self.repository, blob, CONFIGURATION_LIMIT))?;
+                ImageConfiguration::parse(&bytes).ok().and_then(|found| seconds(&found.created?))
+            }
+            Manifest::Index(index) => {
+                let created = index.annotations.get("org.opencontainers.image.created");
+                created.and_then(|text| seconds(text))
+            }
+            _ => None,
+        };
+        Ok(Content { created, ..Content::of(&manifest) })
+    }
+
+    /// The digests that tags point to.
+    fn tagged(&self) -> remote::Result<BTreeMap<Digest, Vec<String>>> {
+        let tags = retry(|| if_found(self.client.tags(self.repository)))?.unwrap_or_default();
+        let digests = parallel::each(&tags, |tag: &Tag| {
+            self.digest_at(&self.repository.with_tag(tag.clone()))
+        });
+        let mut by_digest: BTreeMap<Digest, Vec<String>> = BTreeMap::new();
+        for (tag, digest) in tags.iter().zip(digests) {
+            if let Some(digest) = digest? {
+                by_digest.entry(digest).or_default().push(tag.to_string());
+            }
+        }
+        Ok(by_digest)
+    }
 }
 
 /// Seconds since 1970 of an RFC 3339 time.

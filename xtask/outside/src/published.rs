@@ -5,28 +5,25 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 
 use xtask_model::facts::LabFacts;
+use xtask_model::image_configuration::ImageConfiguration;
 use xtask_model::inputs::{INPUTS, Inputs};
 use xtask_model::lab::STAND_IN_LABEL;
 use xtask_model::manifest::{Descriptor, Manifest, media_type};
 use xtask_model::published::{PublishedImage, PublishedState};
 use xtask_model::reference::{Digest, Reference, Tag};
+use xtask_model::remote::{self, RemoteError};
 
 use super::process::Runner;
-use super::registry::{self, CONFIGURATION_LIMIT, Client, RegistryError, StoredManifest};
+use super::registry::{CONFIGURATION_LIMIT, Client};
 use super::{git, parallel};
 
 const REVISION: &str = "org.opencontainers.image.revision";
 const CREATED: &str = "org.opencontainers.image.created";
 
-/// Manifests that were read on the way, by digest: what is to be published again need not be read
-/// again.
-pub type Manifests = BTreeMap<Digest, StoredManifest>;
-
 /// What was read of a repository.
 #[derive(Debug)]
 pub struct Read {
     pub state: PublishedState,
-    pub manifests: Manifests,
     /// Tags of published commits that this clone does not have.
     pub unknown: Vec<Tag>,
 }
@@ -42,26 +39,22 @@ pub fn read(
 ) -> Result<Read> {
     let tags = match client.tags_as_seen(repository) {
         Ok(tags) => tags,
-        Err(RegistryError::NotFound) => Vec::new(),
+        Err(RemoteError::NotFound) => Vec::new(),
         Err(error) => return Err(error.into()),
     };
     let there: Vec<&Tag> = wanted.iter().filter(|tag| tags.contains(tag)).collect();
     let looked = parallel::each(&there, |tag| image(client, &repository.with_tag((*tag).clone())));
     let mut images = BTreeMap::new();
-    let mut manifests = Manifests::new();
     for (tag, looked) in there.into_iter().zip(looked) {
         match looked {
-            Ok((image, stored)) => {
-                images.insert(tag.clone(), image);
-                manifests.insert(stored.digest.clone(), stored);
-            }
+            Ok(image) => drop(images.insert(tag.clone(), image)),
             // Deleted since the tags were listed.
-            Err(RegistryError::NotFound) => {}
+            Err(RemoteError::NotFound) => {}
             Err(error) => return Err(error.into()),
         }
     }
     let state = PublishedState { tags, images, ..PublishedState::default() };
-    let mut read = Read { state, manifests, unknown: Vec::new() };
+    let mut read = Read { state, unknown: Vec::new() };
     relate(runner, &mut read, revision)?;
     Ok(read)
 }
@@ -99,10 +92,7 @@ pub fn newer(runner: &Runner, tags: &[Tag], revision: &str) -> Result<Newer> {
 }
 
 /// The image at `reference`, by the annotations of its index, or else by its labels.
-pub fn image(
-    client: &Client,
-    reference: &Reference,
-) -> registry::Result<(PublishedImage, StoredManifest)> {
+pub fn image(client: &Client, reference: &Reference) -> remote::Result<PublishedImage> {
     let stored = client.manifest(reference)?;
     let digest = stored.digest.clone();
     let texts = match stored.parse()? {
@@ -116,27 +106,23 @@ pub fn image(
         },
         manifest => labels(client, reference, &manifest)?,
     };
-    let image = PublishedImage {
+    Ok(PublishedImage {
         digest,
         revision: texts.get(REVISION).cloned(),
         created: texts.get(CREATED).cloned(),
         inputs: texts.get(INPUTS).and_then(|text| Inputs::parse(text)),
         stand_in: texts.get(STAND_IN_LABEL).cloned(),
-    };
-    Ok((image, stored))
+    })
 }
 
 fn labels(
     client: &Client,
     reference: &Reference,
     manifest: &Manifest,
-) -> registry::Result<BTreeMap<String, String>> {
+) -> remote::Result<BTreeMap<String, String>> {
     let Manifest::Image(image) = manifest else { return Ok(BTreeMap::new()) };
     let bytes = client.blob(reference, &image.config.digest, CONFIGURATION_LIMIT)?;
-    let malformed =
-        |error: serde_json::Error| RegistryError::Malformed { detail: error.to_string() };
-    let configuration =
-        xtask_model::image_configuration::ImageConfiguration::parse(&bytes).map_err(malformed)?;
+    let configuration = ImageConfiguration::parse(&bytes).map_err(RemoteError::malformed)?;
     Ok(configuration.config.labels)
 }
 
@@ -180,17 +166,13 @@ pub struct Closure {
 }
 
 /// Reads `reference` by digest and follows all that it refers to, down to the last layer.
-pub fn closure(
-    client: &Client,
-    reference: &Reference,
-    digest: &Digest,
-) -> registry::Result<Closure> {
+pub fn closure(client: &Client, reference: &Reference, digest: &Digest) -> remote::Result<Closure> {
     let (mut closure, blobs) = manifests(client, reference, digest)?;
     let looked = parallel::each(&blobs, |blob| client.head_blob(reference, &blob.digest));
     for (blob, looked) in blobs.into_iter().zip(looked) {
         match looked {
             Ok(_) => {}
-            Err(RegistryError::NotFound) => closure.missing.push(blob.digest),
+            Err(RemoteError::NotFound) => closure.missing.push(blob.digest),
             Err(error) => return Err(error),
         }
     }
@@ -202,14 +184,14 @@ pub fn manifests(
     client: &Client,
     reference: &Reference,
     digest: &Digest,
-) -> registry::Result<(Closure, Vec<Descriptor>)> {
+) -> remote::Result<(Closure, Vec<Descriptor>)> {
     let mut closure = Closure::default();
     let mut blobs: Vec<Descriptor> = Vec::new();
     let mut open = vec![digest.clone()];
     while let Some(next) = open.pop() {
         let stored = match client.manifest(&reference.at(next.clone())) {
             Ok(stored) => stored,
-            Err(RegistryError::NotFound) => {
+            Err(RemoteError::NotFound) => {
                 closure.missing.push(next);
                 continue;
             }
@@ -238,7 +220,7 @@ pub fn stand_in(
     client: &Client,
     reference: &Reference,
     digest: &Digest,
-) -> registry::Result<Option<String>> {
+) -> remote::Result<Option<String>> {
     let manifest = client.manifest(&reference.at(digest.clone()))?.parse()?;
     let images = match &manifest {
         Manifest::Index(index) => index.images().map(|entry| entry.digest.clone()).collect(),
@@ -254,7 +236,7 @@ pub fn stand_in(
 }
 
 /// The compressed size of what stands at `reference`, without looking at its layers.
-pub fn size(client: &Client, reference: &Reference) -> registry::Result<u64> {
+pub fn size(client: &Client, reference: &Reference) -> remote::Result<u64> {
     let mut size = 0;
     let mut open = vec![reference.clone()];
     while let Some(next) = open.pop() {

@@ -160,7 +160,7 @@ mod tests {
         assert_eq!(of("debian"), ("docker.io/library/debian".to_owned(), None));
         assert_eq!(of("gitlab/ce:16"), ("docker.io/gitlab/ce:16".to_owned(), None));
         assert_eq!(of("ghcr.io/o/r:1"), ("ghcr.io/o/r:1".to_owned(), None));
-        let digest = format!("sha256:{}", "0".repeat(64));
+        let digest = Digest::new(format!("sha256:{}", "0".repeat(64))).unwrap().to_string();
         let pinned = format!("debian:12@{digest}");
         assert_eq!(of(&pinned), (format!("docker.io/library/{pinned}"), Some(digest)));
     }

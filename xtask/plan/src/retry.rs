@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use xtask_model::build::BuildSpec;
+use xtask_model::retry::POLICY;
 use xtask_model::solve::Stall;
 
 use Verdict::{Anew, GiveUp, Retry, WithoutCache};
@@ -20,12 +21,6 @@ pub enum Verdict {
     /// The next attempt would fail too.
     GiveUp(&'static str),
 }
-
-/// The number of attempts in all.
-pub const ATTEMPTS: u32 = 4;
-
-/// The longest wait that a registry may ask for. A longer one is left to the user.
-pub const LONGEST: Duration = Duration::from_secs(120);
 
 /// The error text, the verdict, and the reason in it.
 type Signature = (&'static str, fn(&'static str) -> Verdict, &'static str);
@@ -117,7 +112,7 @@ pub fn next(
     error: &str,
     done: u32,
 ) -> Option<(BuildSpec, &'static str)> {
-    if done >= ATTEMPTS {
+    if done >= POLICY.attempts {
         return None;
     }
     let mut next = spec.clone();
@@ -152,18 +147,6 @@ fn is_named(source: &str, error: &str) -> bool {
         Some(reference) => error.contains(reference),
         None => source.starts_with("type=gha") && error.contains("gha"),
     }
-}
-
-/// How long to wait before attempt number `next`, counted from 2. `chance` from 0 to 1 spreads clients that
-/// failed together; `asked` is the wait that the registry asks for. `None` if that is more than [`LONGEST`]:
-/// an earlier attempt would only fail.
-pub fn wait(next: u32, chance: f64, asked: Option<Duration>) -> Option<Duration> {
-    if let Some(asked) = asked {
-        return (asked <= LONGEST).then_some(asked);
-    }
-    let longest = Duration::from_millis(500) * 2_u32.saturating_pow(next.saturating_sub(2));
-    // At least half of it, to give the registry time to recover.
-    Some(longest.mul_f64(0.5 + chance.clamp(0.0, 1.0) / 2.0))
 }
 
 /// How long a registry asks to wait, if its error says so. BuildKit shows no header, but GHCR and others answer
@@ -256,7 +239,7 @@ mod tests {
         assert_eq!(left(without, "from r/web:cache", 1).as_deref(), Some("type=gha,scope=web"));
         assert_eq!(left(without, "gha: EOF", 1).as_deref(), Some("type=registry,ref=r/web:cache"));
         assert_eq!(left(without, "importer", 1).as_deref(), Some(""));
-        assert_eq!(left(Retry(""), "", ATTEMPTS), None);
+        assert_eq!(left(Retry(""), "", POLICY.attempts), None);
         assert_eq!(left(GiveUp(""), "", 1), None);
         // The builder still has what it imported before.
         let bare = next(&BuildSpec::default(), without, "", 1).unwrap().0;
@@ -277,16 +260,6 @@ mod tests {
         assert!(matches!(stalled(Stall::Beginning, false), GiveUp(_)));
         assert!(matches!(stalled(Stall::Beginning, true), Retry(_)));
         assert!(matches!(stalled(Stall::Import, false), WithoutCache(_)));
-    }
-
-    #[test]
-    fn waits_double_up_to_a_limit() {
-        let waits = [2, 3, 4].map(|next| wait(next, 1.0, None).unwrap().as_millis());
-        assert_eq!(waits, [500, 1000, 2000]);
-        assert_eq!(wait(2, 0.0, None).unwrap().as_millis(), 250);
-        let seven = Duration::from_secs(7);
-        assert_eq!(wait(2, 0.5, Some(seven)), Some(seven));
-        assert_eq!(wait(2, 0.5, Some(LONGEST + seven)), None);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Retention plans for people: what goes and why, what stays and why, and the policy as a page.
+//! Retention plans and their reports for people: which versions are deleted, which are kept, and why.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -13,7 +13,7 @@ use xtask_plan::retention::{RetentionPlan, Verdict};
 use super::quantity::{bytes, seconds};
 use super::table::{Cell, Table};
 
-/// The most rows on a page of GitHub, which takes a megabyte.
+/// The most rows of a job summary, which GitHub limits to a megabyte.
 const ROWS: usize = 1000;
 
 /// The plan of one package.
@@ -45,26 +45,26 @@ pub fn page(name: &str, inventory: &Inventory, plan: &RetentionPlan) -> String {
 fn head(name: &str, inventory: &Inventory, plan: &RetentionPlan) -> String {
     let all = inventory.versions.len();
     if let Some(detail) = &plan.refuse_detail {
-        return format!("{name}: nothing of {all} versions is deleted: {detail}");
+        return format!("{name}: none of {all} versions is deleted: {detail}");
     }
     let free = bytes(reclaimable(inventory, &plan.delete));
-    format!("{name}: {} of {all} versions go, {free} reclaimable", plan.delete.len())
+    format!("{name}: {} of {all} versions are deleted, {free} reclaimable", plan.delete.len())
 }
 
-/// What goes, in its order, and what stays under a tag or because nobody can read it.
+/// The deletions in their order, then the versions that are kept with a tag or without a manifest.
 fn rows<'p>(inventory: &Inventory, plan: &'p RetentionPlan) -> Vec<&'p Verdict> {
     if plan.refuse.is_some() {
         return Vec::new();
     }
     let verdicts: BTreeMap<&Digest, &Verdict> =
         plan.verdicts.iter().map(|verdict| (&verdict.digest, verdict)).collect();
-    let going = plan.delete.iter().filter_map(|digest| verdicts.get(digest).copied());
+    let deleted = plan.delete.iter().filter_map(|digest| verdicts.get(digest).copied());
     let missing = inventory.versions.iter().filter(|v| v.manifest == Readable::Missing);
     let missing: BTreeSet<&Digest> = missing.map(|version| &version.digest).collect();
     let shown = |verdict: &&Verdict| {
         verdict.keep && (!verdict.tags.is_empty() || missing.contains(&verdict.digest))
     };
-    going.chain(plan.verdicts.iter().filter(shown)).collect()
+    deleted.chain(plan.verdicts.iter().filter(shown)).collect()
 }
 
 fn table(rows: &[&Verdict]) -> Table {
@@ -84,16 +84,16 @@ fn unknown(plan: &RetentionPlan) -> String {
     if plan.unclassified.is_empty() {
         return String::new();
     }
-    format!("tags that nobody knows, and that are kept: {}\n", plan.unclassified.join(" "))
+    format!("unrecognized tags, kept: {}\n", plan.unclassified.join(" "))
 }
 
-/// What a run will take.
+/// What a run needs.
 pub fn forecast(forecast: &Forecast) -> String {
     let Forecast { deletions, api, registry, at_least, this_time } = forecast;
     if *deletions == 0 {
         return "nothing to delete".to_owned();
     }
-    let mut text = format!("{deletions} deletions: about ");
+    let mut text = format!("{deletions} deletions need about ");
     if *api > 0 {
         let _ = write!(text, "{api} requests to GitHub and ");
     }
@@ -102,7 +102,7 @@ pub fn forecast(forecast: &Forecast) -> String {
         let _ = write!(text, ", at least {}", seconds(at_least.as_secs_f64()));
     }
     if let Some(this_time) = this_time {
-        let _ = write!(text, "; the budget allows about {this_time} of them in one run");
+        let _ = write!(text, "; the budget allows about {this_time} of them now");
     }
     text
 }
@@ -125,8 +125,8 @@ pub fn outcome(report: &Report) -> Table {
     table
 }
 
-/// What a run did, as Markdown, with what is needed to undo it: the report itself may be gone with the
-/// machine that wrote it.
+/// What a run did, as Markdown, with the report that undoes it: the file may be gone with the machine that
+/// wrote it.
 pub fn summary(report: &Report, can_undo: bool) -> serde_json::Result<String> {
     let mut text = outcome(report).markdown();
     for PackageReport { package, refused, .. } in &report.packages {
@@ -139,8 +139,8 @@ pub fn summary(report: &Report, can_undo: bool) -> serde_json::Result<String> {
     if can_undo && !undo.packages.is_empty() {
         let _ = write!(
             text,
-            "\n<details><summary>To restore what was deleted, within 30 days</summary>\n\n\
-             Save this as `report.json`, then `cargo xtask prune undo report.json`:\n\n\
+            "\n<details><summary>Restore the deleted versions within 30 days</summary>\n\n\
+             Save this as `report.json`, then type `cargo xtask prune undo report.json`:\n\n\
              ```json\n{}\n```\n\n</details>\n",
             serde_json::to_string(&undo)?
         );
@@ -148,13 +148,13 @@ pub fn summary(report: &Report, can_undo: bool) -> serde_json::Result<String> {
     Ok(text)
 }
 
-/// The path that keeps or expires one version, from itself to the root that decides.
+/// Why a version is kept or deleted, from itself to the version that decides.
 pub fn explained(path: &[&Verdict]) -> String {
     let mut text = String::new();
     for (depth, verdict) in path.iter().enumerate() {
         let word = if verdict.keep { "kept" } else { "deleted" };
         let tags =
-            if verdict.tags.is_empty() { "no tag".to_owned() } else { verdict.tags.join(", ") };
+            if verdict.tags.is_empty() { "untagged".to_owned() } else { verdict.tags.join(", ") };
         let (indent, digest) = ("  ".repeat(depth), verdict.digest.short());
         let _ = writeln!(text, "{indent}{digest} ({tags}): {word}: {}", verdict.reason);
     }
@@ -166,20 +166,20 @@ pub fn policy_table(policy: &Policy) -> String {
     let mut table = Table::new(["what", "kept"]);
     let days = |seconds: f64| format!("{:.0} days", seconds / 86_400.0);
     let kept = policy.keep.iter().map(|tag| format!("`{tag}`")).collect::<Vec<_>>().join(", ");
-    table.row([kept, "for ever".to_owned()]);
-    table.row(["semantic versions, and `1`, `1.2`".to_owned(), "for ever".to_owned()]);
+    table.row([kept, "forever".to_owned()]);
+    table.row(["semantic versions, `1` and `1.2`".to_owned(), "forever".to_owned()]);
     table.row(["`dev-<sha>`, `sha-<sha>`, `<sha>`".to_owned(), days(policy.max_age_s)]);
     table.row([
-        "the newest images of commits, as a way back".to_owned(),
-        format!("{} of them", policy.keep_last),
+        "the newest images of commits, for a rollback".to_owned(),
+        format!("{} images", policy.keep_last),
     ]);
-    table.row(["what has no tag".to_owned(), format!("{:.0} hours", policy.grace_s / 3600.0)]);
+    table.row(["untagged versions".to_owned(), format!("{:.0} hours", policy.grace_s / 3600.0)]);
     table.row([
-        "what a file of the repository pins by digest".to_owned(),
-        "while it does".to_owned(),
+        "digests that a file of the repository pins".to_owned(),
+        "while it pins them".to_owned(),
     ]);
     table.row(["signatures and attestations".to_owned(), "as long as their image".to_owned()]);
-    table.row(["any other tag".to_owned(), "for ever, and reported".to_owned()]);
+    table.row(["unrecognized tags".to_owned(), "forever, and reported".to_owned()]);
     table.markdown()
 }
 
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_shows_what_goes_and_what_is_kept_though_nobody_can_read_it() {
+    fn a_page_shows_deleted_and_kept_versions() {
         let versions = serde_json::json!([
             { "digest": digest('a'), "tags": ["dev"], "created": 0.0, "manifests": [digest('b')] },
             { "digest": digest('b'), "created": 0.0 },
@@ -204,19 +204,19 @@ mod tests {
                 .unwrap();
         let plan = xtask_plan::retention::plan(&inventory);
         expect_test::expect![[r"
-            web: 1 of 4 versions go, 2.00 kB reclaimable
+            web: 1 of 4 versions are deleted, 2.00 kB reclaimable
 
             |  | digest | tags | reason |
             | --- | --- | --- | --- |
-            | - | sha256:dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd |  | no tag leads to it, and it is 10 d old, more than 3.0 d |
+            | - | sha256:dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd |  | untagged and 10 d old (kept for 3.0 d) |
             |  | sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa | dev | `dev` is kept for ever |
-            |  | sha256:cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc |  | listed, and not there to be read |
+            |  | sha256:cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc |  | listed, but its manifest is missing |
         "]]
         .assert_eq(&page("web", &inventory, &plan));
     }
 
     #[test]
-    fn a_summary_has_what_undo_needs() {
+    fn a_summary_contains_the_report_for_undo() {
         let mut report = Report::new(1);
         let repository = xtask_model::reference::Reference::normalized("ghcr.io/o/r/web").unwrap();
         let mut package = PackageReport::new(repository, "r/web".to_owned());
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_forecast_says_what_the_budget_does_not_allow() {
+    fn a_forecast_names_the_limit_of_the_budget() {
         let whole = Forecast {
             deletions: 500,
             api: 1000,
@@ -245,8 +245,8 @@ mod tests {
         };
         assert_eq!(
             forecast(&whole),
-            "500 deletions: about 1000 requests to GitHub and 41 to the registry, at least \
-             8 min 19 s; the budget allows about 449 of them in one run"
+            "500 deletions need about 1000 requests to GitHub and 41 to the registry, at least \
+             8 min 19 s; the budget allows about 449 of them now"
         );
     }
 }

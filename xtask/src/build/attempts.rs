@@ -9,6 +9,7 @@ use crate::lab;
 use crate::model::build::BuildSpec;
 use crate::model::invocation::Invocation;
 use crate::model::record::{Attempt, ImageRecord, Record};
+use crate::model::retry::POLICY;
 use crate::model::service::ServiceName;
 use crate::model::solve::{Solve, Stall};
 use crate::options::Progress;
@@ -52,13 +53,13 @@ impl Builds<'_> {
             };
             let name = &service.service;
             let asked = retry::asked(&error);
-            let Some(wait) = retry::wait(number + 1, clock::chance(), asked) else {
+            let Some(wait) = POLICY.wait(number, clock::chance(), asked) else {
                 let asked = quantity::seconds(asked.unwrap_or_default().as_secs_f64());
                 self.display.error(&format!("{name}: {reason}; the server asks to wait {asked}"));
                 return Ok((built, spec));
             };
             let shown = quantity::seconds(wait.as_secs_f64());
-            let attempt = format!("attempt {} of {}", number + 1, retry::ATTEMPTS);
+            let attempt = format!("attempt {} of {}", number + 1, POLICY.attempts);
             self.display.message(&format!("{name}: {reason}; {attempt} in {shown}"));
             log.heading(&format!("{attempt}: {reason}"));
             let dropped = dropped(service, &spec, &next, reason, record);

@@ -3,16 +3,11 @@
 mod up;
 
 use anyhow::{Context, Result};
-use serde_json::json;
 
 use crate::command::Command;
 use crate::model::facts::LabFacts;
-use crate::model::invocation::Invocation;
 use crate::model::lab::EngineChoice;
-use crate::model::reference::Repository;
-use crate::model::token::Secret;
-use crate::outside::lab::{Place, down, servers, world};
-use crate::outside::registry::{Client, Options};
+use crate::outside::lab::{Place, down, world};
 
 pub use up::{planned, seen, up};
 
@@ -36,26 +31,6 @@ fn bring_up(command: &Command, choice: EngineChoice) -> Result<LabFacts> {
     let enter = if command.global.dry_run { up::would_be } else { up };
     let state = enter(command, choice)?;
     state.facts().context("the lab has no registry")
-}
-
-/// Makes the repository known to the stand-in for GitHub, and returns a token that may write there.
-pub fn github(command: &Command, api: &str, repository: &Repository) -> Result<Secret> {
-    let (owner, name) =
-        repository.as_str().split_once('/').context("the repository has no owner")?;
-    let token = "lab-writer";
-    let client = Client::new(Options::default());
-    let permissions = json!({ "contents": "write", "packages": "write" });
-    let writer = json!({ "token": token, "login": owner, "permissions": permissions });
-    servers::github(&client, api, "tokens", &writer)?;
-    let repository = json!({ "owner": owner, "name": name });
-    let known = servers::github(&client, api, "repositories", &repository)?;
-    let folder = known.pointer("/git_dir").and_then(serde_json::Value::as_str);
-    let folder = folder.context("the lab's GitHub does not say where its repository is")?;
-    // As on GitHub, a release is of a commit that was pushed.
-    let push =
-        ["push", "--quiet", "--force", folder, "HEAD:refs/heads/main", "refs/tags/*:refs/tags/*"];
-    command.runner.output(&Invocation::new("git", push))?;
-    Ok(Secret::new(token))
 }
 
 /// Whether anything of the lab runs.

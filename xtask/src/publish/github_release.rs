@@ -3,12 +3,11 @@
 use anyhow::Result;
 
 use crate::command::Command;
-use crate::github;
 use crate::model::facts::{Facts, no_repository};
 use crate::model::publication::Published;
 use crate::model::release::ReleaseFacts;
-use crate::outside::registry::{Client, Options};
-use crate::outside::releases::Releases;
+use crate::outside::github::{Releases, connect};
+use crate::outside::registry::Client;
 use crate::plan::release::{self, ReleasePlan};
 use crate::report;
 
@@ -23,8 +22,8 @@ pub fn create(
     results: &[Published],
 ) -> Result<()> {
     let (repository, _) = facts.repository().ok_or_else(no_repository)?;
-    let (api, client) = (github::api(command, facts)?, Client::new(Options::default()));
-    let releases = Releases { api: &api, client: &client, repository: &repository };
+    let github = connect(&command.runner, registry.http(), facts.lab.as_ref(), &repository)?;
+    let releases = Releases { github: &github, repository: &repository };
     let name = plan.name();
     let existing = releases.find(&name)?;
     let draft = match &existing {

@@ -13,4 +13,4 @@ mod tag_writer;
 
 pub use pipeline::Pipeline;
 pub use release_facts::gather as gather_release;
-pub use tag_writer::{PATIENCE, TagWriter, again};
+pub use tag_writer::{TagWriter, again};

@@ -15,8 +15,8 @@ use crate::model::reference::{Digest, Reference};
 use crate::model::service::ServiceName;
 use crate::options::{Format, Publishing};
 use crate::outside::published::{self, Read};
-use crate::outside::registry::{Client, RegistryError};
-use crate::outside::{gather, git, github, interrupt, parallel, terminal};
+use crate::outside::registry::Client;
+use crate::outside::{gather, git, interrupt, job_outputs, parallel, terminal};
 use crate::plan::build::{self, BuildOptions, Recipe};
 use crate::plan::cache;
 use crate::plan::publish::{Decision, Moves, PublishPlan, Request, decisions, plan};
@@ -28,7 +28,7 @@ use super::preflight::Preflight;
 use super::release_tags::ReleaseTags;
 use super::signing::Signer;
 use super::steps::Tools;
-use super::tag_writer::{TagWriter, remedy};
+use super::tag_writer::TagWriter;
 
 /// A publication: what is asked for, and what is known.
 pub struct Pipeline<'c> {
@@ -61,7 +61,6 @@ impl Pipeline<'_> {
         let runner = &self.command.runner;
         let mut read =
             published::read(client, runner, &repository, &request.compared(), &request.revision)
-                .map_err(|error| error.downcast::<RegistryError>().map_or_else(|e| e, remedy))
                 .with_context(|| format!("cannot read `{repository}`"))?;
         // A promotion compares no inputs.
         if !request.options.promote {
@@ -196,9 +195,9 @@ impl Pipeline<'_> {
             }
             _ => report::publication::text(results, terminal::width().unwrap_or(report::WIDTH)),
         });
-        github::summary(&report::publication::summary(results))?;
+        job_outputs::summary(&report::publication::summary(results))?;
         for published in results {
-            github::output(report::publication::outputs(published))?;
+            job_outputs::output(report::publication::outputs(published))?;
         }
         if interrupt::wanted() {
             return Err(Interrupted.into());

@@ -10,8 +10,9 @@ use crate::model::facts::{Facts, no_repository};
 use crate::model::failure::Failure;
 use crate::model::reference::{Digest, Reference, Tag};
 use crate::model::release::ReleaseFacts;
+use crate::model::remote::RemoteError;
 use crate::model::service::ServiceName;
-use crate::outside::registry::{Client, RegistryError};
+use crate::outside::registry::Client;
 use crate::outside::{files, git, git_tags, parallel};
 use crate::plan::publish::commit;
 use crate::plan::release::{self, Asked};
@@ -77,7 +78,7 @@ fn messages(command: &Command, since: Option<&(Version, String)>) -> Result<Vec<
 pub fn published(facts: &Facts, client: &Client) -> Result<BTreeMap<ServiceName, Vec<Version>>> {
     of_each(facts, |repository| {
         let tags = again(|| match client.tags(repository) {
-            Err(RegistryError::NotFound) => Ok(Vec::new()),
+            Err(RemoteError::NotFound) => Ok(Vec::new()),
             other => other,
         })?;
         Ok(release::published(&tags))
@@ -97,7 +98,7 @@ fn heads(
             let reference = repository.with_tag(tag.clone());
             let head = again(|| match client.head_manifest(&reference) {
                 Ok(head) => Ok(Some(head.digest)),
-                Err(RegistryError::NotFound) => Ok(None),
+                Err(RemoteError::NotFound) => Ok(None),
                 Err(error) => Err(error),
             })?;
             heads.extend(head.map(|digest| (tag.clone(), digest)));

@@ -8,7 +8,8 @@ use semver::Version;
 
 use crate::model::publication::{Published, TagResult};
 use crate::model::reference::{Digest, Reference, Tag};
-use crate::outside::registry::{RegistryError, StoredManifest};
+use crate::model::remote::RemoteError;
+use crate::outside::registry::StoredManifest;
 use crate::plan::{publish, release};
 
 use super::tag_writer::{TagWriter, result};
@@ -96,7 +97,7 @@ impl ReleaseTags {
         let mut versions = Vec::new();
         for repository in &self.repositories {
             let tags = writer.again(|| match writer.client.tags(repository) {
-                Err(RegistryError::NotFound) => Ok(Vec::new()),
+                Err(RemoteError::NotFound) => Ok(Vec::new()),
                 other => other,
             })?;
             versions.extend(release::published(&tags));

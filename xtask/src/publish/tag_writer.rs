@@ -12,14 +12,16 @@ use crate::model::failure::Failure;
 use crate::model::publication::TagResult;
 use crate::model::published::{PublishedImage, Relation};
 use crate::model::reference::{Digest, Reference, Tag};
+use crate::model::remote::{self, RemoteError};
+use crate::model::retry::POLICY;
 use crate::outside::display::Display;
-use crate::outside::patience::Patience;
 use crate::outside::process::Runner;
 use crate::outside::published::{self, Closure};
-use crate::outside::registry::{Client, RegistryError, StoredManifest};
+use crate::outside::registry::{Client, StoredManifest};
+use crate::outside::retry::{Failed, retry_reported};
 use crate::outside::{clock, git, terminal};
+use crate::plan::publish;
 use crate::plan::publish::{Exact, Extent, Move, Moves, Overtaken, Request, Requires};
-use crate::plan::{publish, retry};
 use crate::report::quantity::seconds;
 
 /// Writes the tags of one commit's images.
@@ -40,7 +42,7 @@ impl TagWriter<'_> {
         let begun = Instant::now();
         loop {
             let found = self.again(|| match self.client.manifest(tag) {
-                Err(RegistryError::NotFound) if begun.elapsed() < LAG => Ok(None),
+                Err(RemoteError::NotFound) if begun.elapsed() < LAG => Ok(None),
                 other => other.map(Some),
             })?;
             if let Some(stored) = found {
@@ -57,7 +59,7 @@ impl TagWriter<'_> {
 
     /// What the image at `reference` says about itself.
     pub fn image(&self, reference: &Reference) -> Result<PublishedImage> {
-        self.again(|| published::image(self.client, reference)).map(|(image, _)| image)
+        self.again(|| published::image(self.client, reference))
     }
 
     /// Everything the image refers to; an error when a part is missing.
@@ -113,7 +115,7 @@ impl TagWriter<'_> {
         requires: &Requires,
         seen: &[Tag],
     ) -> Result<TagResult> {
-        for _ in 0..retry::ATTEMPTS {
+        for _ in 0..POLICY.attempts {
             let reason = match self.may_move(reference, stored)? {
                 Move::Stay => return result(reference, false, "already set"),
                 Move::Go(reason) => reason,
@@ -201,7 +203,7 @@ impl TagWriter<'_> {
     pub fn digest_at(&self, reference: &Reference) -> Result<Option<Digest>> {
         self.again(|| match self.client.head_manifest(reference) {
             Ok(head) => Ok(Some(head.digest)),
-            Err(RegistryError::NotFound) => Ok(None),
+            Err(RemoteError::NotFound) => Ok(None),
             Err(error) => Err(error),
         })
     }
@@ -211,8 +213,8 @@ impl TagWriter<'_> {
         self.again(|| self.client.put_manifest(reference, stored)).map(drop)
     }
 
-    pub fn again<T>(&self, call: impl FnMut() -> Result<T, RegistryError>) -> Result<T> {
-        again_telling(call, |text| self.display.message(text))
+    pub fn again<T>(&self, call: impl FnMut() -> remote::Result<T>) -> Result<T> {
+        again_reporting(call, |text| self.display.message(text))
     }
 }
 
@@ -222,38 +224,15 @@ pub fn result(reference: &Reference, set: bool, reason: &str) -> Result<TagResul
     Ok(TagResult { tag, set, reason: reason.to_owned() })
 }
 
-/// How often a registry is asked for the same.
-pub const PATIENCE: Patience = Patience { attempts: retry::ATTEMPTS, wait: retry::wait };
-
-/// Does one thing at a registry, and tries again what is worth it.
-pub fn again<T>(call: impl FnMut() -> Result<T, RegistryError>) -> Result<T> {
-    again_telling(call, terminal::message)
+/// Sends requests to a registry, and again if they may succeed later.
+pub fn again<T>(call: impl FnMut() -> remote::Result<T>) -> Result<T> {
+    again_reporting(call, terminal::message)
 }
 
-fn again_telling<T>(
-    call: impl FnMut() -> Result<T, RegistryError>,
-    tell: impl Fn(&str),
-) -> Result<T> {
-    let told = |error: &RegistryError, next: u32, wait: Duration| {
-        let (attempts, time) = (retry::ATTEMPTS, seconds(wait.as_secs_f64()));
-        tell(&format!("the registry: {error}; attempt {next} of {attempts} in {time}"));
-    };
-    let done = PATIENCE.telling(call, told).map_err(remedy);
+fn again_reporting<T>(call: impl FnMut() -> remote::Result<T>, report: impl Fn(&str)) -> Result<T> {
+    let done = retry_reported(call, |Failed { error, next, attempts, wait }| {
+        let time = seconds(wait.as_secs_f64());
+        report(&format!("the registry: {error}; attempt {next} of {attempts} in {time}"));
+    });
     done.context("the registry request failed")
-}
-
-/// The error with the next thing to type.
-pub fn remedy(error: RegistryError) -> anyhow::Error {
-    match &error {
-        RegistryError::Denied { .. } | RegistryError::Unauthorized { .. } => Failure::failed(
-            error.to_string(),
-        )
-        .hint(
-            "in a job: `permissions: packages: write`, and the package must give the repository \
-                     write access; elsewhere: docker login",
-        )
-        .into(),
-        RegistryError::Interrupted => error.into(),
-        _ => Failure::failed(error.to_string()).into(),
-    }
 }

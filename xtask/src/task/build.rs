@@ -17,7 +17,7 @@ use crate::model::platform::Platform;
 use crate::model::record::{self, BuildResult, Record};
 use crate::options::{Format, Progress};
 use crate::outside::gather::Wanted;
-use crate::outside::{github, interrupt, terminal};
+use crate::outside::{interrupt, job_outputs, terminal};
 use crate::plan::build::{BuildOptions, BuildPlan, Purpose, plan};
 use crate::report;
 use crate::report::plan::Place;
@@ -131,7 +131,7 @@ fn show_errors(builds: &Builds<'_>, errors: &[Result<()>]) {
 /// Prints the matrix of a GitHub job, and sets it as the job's output `matrix`.
 pub(super) fn matrix<'n>(names: impl Iterator<Item = &'n str>) -> Result<String> {
     let text = json!({ "service": names.collect::<Vec<_>>() }).to_string();
-    github::output([("matrix".to_owned(), text.clone())])?;
+    job_outputs::output([("matrix".to_owned(), text.clone())])?;
     Ok(format!("{text}\n"))
 }
 
@@ -167,7 +167,7 @@ fn report(builds: &Builds<'_>, plan: &BuildPlan, records: &[Record]) -> Result<E
             terminal::data(&format!("{}{tiers}", report::build::table(records).text(width)));
         }
     }
-    github::summary(&report::build::summary(records))?;
+    job_outputs::summary(&report::build::summary(records))?;
     let has = |result| records.iter().any(|record| record.result == result);
     if interrupt::wanted() || has(BuildResult::Interrupted) {
         return Err(Interrupted.into());

@@ -10,9 +10,10 @@ use crate::model::facts::{Facts, ServiceFacts};
 use crate::model::failure::Exit;
 use crate::model::invocation::Invocation;
 use crate::model::reference::Reference;
+use crate::model::remote::RemoteError;
 use crate::model::service::ServiceName;
 use crate::outside::gather::{self, Wanted};
-use crate::outside::registry::{Client, RegistryError};
+use crate::outside::registry::Client;
 use crate::outside::{clock, docker, git, parallel, records};
 use crate::plan::verify::machine::{Disk, Probes, Push, machine};
 use crate::plan::verify::{builds, tiers};
@@ -75,10 +76,10 @@ fn pushes(command: &Command, facts: &Facts, client: &Client) -> Vec<(ServiceName
 fn push(client: &Client, repository: &Reference) -> Push {
     match client.may_push(repository) {
         Ok(()) => Push::Allowed,
-        Err(error @ RegistryError::Unauthorized { .. }) => {
+        Err(error @ RemoteError::Unauthorized { .. }) => {
             Push::NotLoggedIn { message: error.to_string() }
         }
-        Err(error @ RegistryError::Denied { .. }) => Push::Denied { message: error.to_string() },
+        Err(error @ RemoteError::Denied { .. }) => Push::Denied { message: error.to_string() },
         Err(error) => Push::Unknown { message: error.to_string() },
     }
 }

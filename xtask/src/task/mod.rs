@@ -9,5 +9,3 @@ pub mod push;
 pub mod release;
 pub mod test;
 pub mod verify;
-
-use crate::command::Command as Start;

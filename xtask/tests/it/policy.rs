@@ -10,12 +10,12 @@ fn the_policy_page_matches_the_configuration() {
     let config = Config::parse("Cargo.toml", &std::fs::read_to_string(path).unwrap()).unwrap();
     let table = xtask::report::retention::policy_table(&config.retention.policy());
     let page = format!(
-        "# What is kept\n\nGenerated from the configuration; after a change: `UPDATE_EXPECT=1 cargo test \
+        "# Retention policy\n\nGenerated from the configuration; after a change: `UPDATE_EXPECT=1 cargo test \
          --test it policy`.\n\n{table}\n\
-         A run refuses a package whose listing is incomplete or any of whose manifests cannot be read, and \
-         never deletes more than {:.0} % of a package. An index goes before what it leads to, and an \
-         image before what speaks about it, so that whatever ends a run, every image that is left is \
-         whole.\n",
+         `prune` refuses a package if its list is incomplete or a manifest cannot be read. It never deletes \
+         more than {:.0} % of a package. It deletes an index before the manifests that the index lists, and \
+         an image before its signatures and attestations. So every remaining image is complete, even if a \
+         run stops early.\n",
         config.retention.max_share * 100.0
     );
     expect_file!["../../../docs/policy.md"].assert_eq(&page);

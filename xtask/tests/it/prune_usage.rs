@@ -10,22 +10,22 @@ fn fixture() -> Fixture {
 }
 
 #[test]
-fn a_plan_from_recorded_facts_is_not_applied() {
+fn prune_applies_nothing_from_saved_facts() {
     let fixture = fixture();
     for options in [&["--apply"][..], &["undo", "report.json"]] {
         let ran = fixture.xtask(&[&["prune", "--facts", "facts.json"], options].concat()).expect(2);
-        assert!(ran.stderr.contains("`--facts` plans without looking"), "{}", ran.stderr);
+        assert!(ran.stderr.contains("`--facts` plans from a file"), "{}", ran.stderr);
     }
 }
 
 #[test]
-fn a_service_name_is_no_plan_file() {
+fn a_service_after_apply_is_a_usage_error() {
     let ran = fixture().xtask(&["prune", "--backend=registry", "--apply", "web"]).expect(2);
     assert!(ran.stderr.contains("hint: cargo xtask prune web --apply"), "{}", ran.stderr);
 }
 
 #[test]
-fn plans_and_reports_of_other_versions_are_refused() {
+fn files_with_an_unknown_schema_are_refused() {
     let fixture = fixture();
     fixture.write("plan.json", r#"{"schema":9,"delete":[]}"#);
     fixture.write(

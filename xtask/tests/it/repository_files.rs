@@ -64,7 +64,7 @@ fn actions_cache(variables: &[(&str, &str)]) -> (String, String) {
 }
 
 #[test]
-fn the_actions_cache_is_handed_over_and_its_token_masked() {
+fn the_actions_cache_token_is_passed_on_and_masked() {
     if std::process::Command::new("node").arg("--version").output().is_err() {
         eprintln!("nothing is tested here: `node` is missing");
         return;
@@ -75,7 +75,7 @@ fn the_actions_cache_is_handed_over_and_its_token_masked() {
     assert_eq!(log, "::add-mask::secret\n");
     let (environment, log) = actions_cache(&[token]);
     assert_eq!(environment, "ACTIONS_RUNTIME_TOKEN=secret\n");
-    assert!(log.contains("::warning::ACTIONS_RESULTS_URL is not there"), "{log}");
+    assert!(log.contains("::warning::ACTIONS_RESULTS_URL is not set"), "{log}");
     // A line break would set another variable.
     let (environment, _) = actions_cache(&[("ACTIONS_RESULTS_URL", "https://a/\nPATH=/x")]);
     assert_eq!(environment, "");

@@ -2,8 +2,6 @@
 //! by planners that are broken in one way each.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::mpsc::channel;
-use std::time::Duration;
 
 use crate::support::inventories::any_inventory;
 use crate::support::links::{Links, both, children, cut, statements, subjects};
@@ -16,9 +14,6 @@ use xtask::plan::retention::{RetentionPlan, plan};
 
 type Planner = fn(&Inventory) -> RetentionPlan;
 type Property = fn(&Inventory, Planner) -> Result<(), String>;
-
-/// No plan for a dozen versions takes as long.
-const LONGEST: Duration = Duration::from_secs(5);
 
 fn deleted(plan: &RetentionPlan) -> BTreeSet<Digest> {
     plan.delete.iter().cloned().collect()
@@ -75,13 +70,12 @@ fn after_each(
     Ok(())
 }
 
-/// No index is there without what it leads to, wherever a run ends.
+/// Wherever a run ends, no index that is left has lost a child.
 fn prefix_safety(inventory: &Inventory, planner: Planner) -> Result<(), String> {
-    let children = children(inventory);
-    after_each(inventory, planner, &children, &children)
+    after_each(inventory, planner, &children(inventory), &Links::new())
 }
 
-/// No image is there without what speaks about it, wherever a run ends.
+/// Wherever a run ends, no image that is left has lost a signature or an attestation.
 fn statement_safety(inventory: &Inventory, planner: Planner) -> Result<(), String> {
     let statements = statements(inventory);
     after_each(inventory, planner, &statements, &both(&statements, &children(inventory)))
@@ -116,7 +110,7 @@ fn refused_in(inventory: &Inventory, planner: Planner, run: Run) -> Result<(), S
     let all = both(&children, &statements);
     for refused in &plan.delete {
         let gone = run(inventory, &plan, refused);
-        cut(inventory, &gone, &children, &children)
+        cut(inventory, &gone, &children, &Links::new())
             .and_then(|()| cut(inventory, &gone, &statements, &all))
             .map_err(|problem| format!("{refused} was refused: {problem}"))?;
     }
@@ -125,18 +119,6 @@ fn refused_in(inventory: &Inventory, planner: Planner, run: Run) -> Result<(), S
 
 fn refusal_safety(inventory: &Inventory, planner: Planner) -> Result<(), String> {
     refused_in(inventory, planner, with_agenda)
-}
-
-/// It ends on any graph, and leaves nothing undecided.
-fn termination(inventory: &Inventory, planner: Planner) -> Result<(), String> {
-    let (sender, receiver) = channel();
-    let own = inventory.clone();
-    // One that never ends is left to its fate.
-    std::thread::spawn(move || sender.send(planner(&own)));
-    match receiver.recv_timeout(LONGEST) {
-        Ok(_) => Ok(()),
-        Err(_) => Err("it does not end".to_owned()),
-    }
 }
 
 fn order_independence(inventory: &Inventory, planner: Planner) -> Result<(), String> {
@@ -201,7 +183,7 @@ fn incomplete_knowledge_never_deletes(
     }
 }
 
-const PROPERTIES: [(&str, Property); 10] = [
+const PROPERTIES: [(&str, Property); 9] = [
     ("partition", partition),
     ("closure", closure),
     ("prefix safety", prefix_safety),
@@ -211,7 +193,6 @@ const PROPERTIES: [(&str, Property); 10] = [
     ("idempotence", idempotence),
     ("more protection", more_protection_never_deletes_more),
     ("incomplete knowledge", incomplete_knowledge_never_deletes),
-    ("termination", termination),
 ];
 
 fn runner() -> TestRunner {
@@ -287,7 +268,7 @@ fn trusting(inventory: &Inventory) -> RetentionPlan {
     plan(&trusted)
 }
 
-/// What speaks about others goes before them.
+/// Deletes signatures and attestations before their images.
 fn statements_first(inventory: &Inventory) -> RetentionPlan {
     let mut broken = plan(inventory);
     let versions = by_digest(inventory);
@@ -295,20 +276,9 @@ fn statements_first(inventory: &Inventory) -> RetentionPlan {
     broken
 }
 
-/// Looks for the uppermost parent, which a circle does not have.
-fn going_up(inventory: &Inventory) -> RetentionPlan {
-    let parent = |of: &Digest| inventory.versions.iter().find(|v| v.manifests.contains(of));
-    let mut at = &inventory.versions[0];
-    while let Some(above) = parent(&at.digest) {
-        at = above;
-        std::thread::park_timeout(Duration::from_millis(10));
-    }
-    plan(inventory)
-}
-
 #[test]
 fn every_property_is_able_to_fail() {
-    let broken: [(&str, Planner, Property); 10] = [
+    let broken: [(&str, Planner, Property); 9] = [
         ("partition", goes_twice, partition),
         ("closure", by_tag_alone, closure),
         ("prefix safety", in_reverse, prefix_safety),
@@ -318,7 +288,6 @@ fn every_property_is_able_to_fail() {
         ("idempotence", one_at_a_time, idempotence),
         ("more protection", pinned_goes, more_protection_never_deletes_more),
         ("incomplete knowledge", trusting, incomplete_knowledge_never_deletes),
-        ("termination", going_up, termination),
     ];
     for (name, planner, property) in broken {
         assert!(

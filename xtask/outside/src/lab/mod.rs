@@ -7,6 +7,7 @@ pub mod engine;
 pub mod install;
 mod left_behind;
 pub mod servers;
+pub mod stand_in;
 pub mod world;
 
 use std::path::{Path, PathBuf};

@@ -4,11 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use serde_json::Value;
-use ureq::http::Method;
 
+use crate::http::{Call, Http};
 use crate::process::Runner;
-use crate::registry::{Call, Client};
 use crate::{clock, files};
 use xtask_model::failure::Failure;
 use xtask_model::invocation::Invocation;
@@ -112,18 +110,10 @@ fn program(place: &Place) -> Result<String> {
     Ok(target.join("debug").join("lab").to_string_lossy().into_owned())
 }
 
-/// Tells the stand-in for GitHub what it is to know, a kind and its JSON; returns its answer.
-pub fn github(client: &Client, api: &str, kind: &str, known: &Value) -> Result<Value> {
-    let call = Call::new(Method::POST, format!("{api}/_lab/{kind}"))
-        .header("content-type", "application/json")
-        .body(known.to_string());
-    Ok(serde_json::from_slice(&ask(client, call)?).unwrap_or_default())
-}
-
 /// Asks one of the lab's servers; returns the body. Any answer but success is an error.
-pub(super) fn ask(client: &Client, call: Call) -> Result<Vec<u8>> {
+pub(super) fn ask(http: &Http, call: Call) -> Result<Vec<u8>> {
     let asked = format!("{} {}", call.method, call.url);
-    let answer = client.plain(call)?;
+    let answer = http.send(call)?;
     if !(200..300).contains(&answer.status) {
         bail!("the lab answered with {} to `{asked}`", answer.status);
     }

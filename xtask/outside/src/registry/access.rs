@@ -14,9 +14,9 @@ use ureq::http::Method;
 
 use super::challenge::Challenge;
 use super::credentials::{Credential, Credentials};
-use super::error::{RegistryError, Result, expect, malformed};
-use super::exchange::{Answer, Call, Wire};
+use crate::http::{Answer, Call, Http, expect};
 use xtask_model::reference::{Registry, Repository};
+use xtask_model::remote::{RemoteError, Result};
 use xtask_model::token::Secret;
 
 /// What a request wants to do, in the words of a token's scope.
@@ -81,7 +81,7 @@ impl Access {
     /// is that one.
     pub fn renewed(
         &self,
-        wire: &Wire,
+        http: &Http,
         target: &Target,
         answer: &Answer,
         used: Option<&Secret>,
@@ -105,15 +105,17 @@ impl Access {
             (Some(Challenge::Bearer { realm, service, scope }), credential) => {
                 let scope = scope.unwrap_or_else(|| target.scope());
                 let question = Question { realm, service, scope };
-                let token = question.ask(wire, credential.as_ref(), &answer.url, deadline)?;
+                let token = question.ask(http, credential.as_ref(), &answer.url, deadline)?;
                 Secret::new(format!("Bearer {}", token.reveal()))
             }
             (None, _) => {
-                return Err(malformed("a 401 without a challenge it can be answered with"));
+                return Err(RemoteError::malformed(
+                    "a 401 without a challenge it can be answered with",
+                ));
             }
         };
         if used == Some(&fresh) {
-            return Err(RegistryError::Unauthorized { message: "wrong credentials".to_owned() });
+            return Err(RemoteError::Unauthorized { message: "wrong credentials".to_owned() });
         }
         *slot.header.lock().unwrap_or_else(PoisonError::into_inner) = Some(fresh.clone());
         Ok(fresh)
@@ -141,21 +143,23 @@ struct TokenBody {
 impl Question {
     fn ask(
         &self,
-        wire: &Wire,
+        http: &Http,
         credential: Option<&Credential>,
         registry_url: &str,
         deadline: Instant,
     ) -> Result<Secret> {
         if registry_url.starts_with("https:") && !self.realm.starts_with("https:") {
-            return Err(malformed("a token service without TLS"));
+            return Err(RemoteError::malformed("a token service without TLS"));
         }
-        let answer = wire.exchange(self.call(credential), deadline)?;
+        let answer = http.send_until(self.call(credential), deadline)?;
         let answer = expect(answer, &[200])?;
         // The error of a reader could quote the token.
         let body: TokenBody = serde_json::from_slice(&answer.body)
-            .map_err(|_| malformed("the token service did not answer with a token"))?;
+            .map_err(|_| RemoteError::malformed("the token service did not answer with a token"))?;
         let token = body.token.or(body.access_token).filter(|token| !token.is_empty());
-        token.map(Secret::new).ok_or_else(|| malformed("the token service gave no token"))
+        token
+            .map(Secret::new)
+            .ok_or_else(|| RemoteError::malformed("the token service gave no token"))
     }
 
     fn call(&self, credential: Option<&Credential>) -> Call {
@@ -190,8 +194,8 @@ fn basic(user: &str, password: &Secret) -> Secret {
     Secret::new(format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair)))
 }
 
-fn no_credentials(registry: &Registry) -> RegistryError {
-    RegistryError::Unauthorized { message: format!("there are no credentials for `{registry}`") }
+fn no_credentials(registry: &Registry) -> RemoteError {
+    RemoteError::Unauthorized { message: format!("there are no credentials for `{registry}`") }
 }
 
 /// `application/x-www-form-urlencoded` text; empty values are left out.

@@ -8,21 +8,19 @@ use std::time::Instant;
 
 use docker_credential::{CredentialRetrievalError, DockerCredential};
 
-use super::error::{RegistryError, Result};
-use super::exchange::within;
 use crate::environment;
+use crate::http::within;
 use xtask_model::reference::Registry;
+use xtask_model::remote::{RemoteError, Result};
 use xtask_model::token::Secret;
 
 /// Where credentials come from.
 #[derive(Debug, Clone)]
-pub enum Source {
+pub enum CredentialSource {
     /// None are used.
     Anonymous,
     /// Docker's configuration: `DOCKER_CONFIG`, or `~/.docker`.
     Docker,
-    /// The configuration in this folder, for instance a private one of a job.
-    DockerFolder(PathBuf),
     /// These, for this host and no other; the rest as docker has it.
     Given { registry: Registry, user: String, password: Secret },
 }
@@ -38,17 +36,17 @@ pub(super) enum Credential {
     Identity(Secret),
 }
 
-type Answer = std::result::Result<Option<Credential>, String>;
+type Found = Result<Option<Credential>>;
 
 /// The credentials of each host, once found.
 #[derive(Debug)]
 pub(super) struct Credentials {
-    source: Source,
-    found: Mutex<BTreeMap<Registry, Arc<OnceLock<Answer>>>>,
+    source: CredentialSource,
+    found: Mutex<BTreeMap<Registry, Arc<OnceLock<Found>>>>,
 }
 
 impl Credentials {
-    pub fn new(source: Source) -> Self {
+    pub fn new(source: CredentialSource) -> Self {
         Self { source, found: Mutex::default() }
     }
 
@@ -60,29 +58,26 @@ impl Credentials {
         };
         let (source, registry) = (self.source.clone(), registry.clone());
         // A helper program may wait for a person or a network, and so gets a thread and a limit.
-        let answer =
-            within(deadline, move |_| slot.get_or_init(|| find(&source, &registry)).clone())?;
-        answer.map_err(|message| RegistryError::Unauthorized { message })
+        within(deadline, move |_| slot.get_or_init(|| find(&source, &registry)).clone())?
     }
 }
 
-fn find(source: &Source, registry: &Registry) -> Answer {
+fn find(source: &CredentialSource, registry: &Registry) -> Found {
     // The key under which `docker login` keeps Docker Hub.
     let server = match registry.as_str() {
         "docker.io" => "https://index.docker.io/v1/",
         host => host,
     };
     let found = match source {
-        Source::Anonymous => return Ok(None),
-        Source::Given { registry: given, user, password } if given == registry => {
+        CredentialSource::Anonymous => return Ok(None),
+        CredentialSource::Given { registry: given, user, password } if given == registry => {
             let (user, password) = (user.clone(), password.clone());
             return Ok(Some(Credential::Password { user, password }));
         }
-        Source::Docker | Source::Given { .. } => match configuration() {
+        CredentialSource::Docker | CredentialSource::Given { .. } => match configuration() {
             Some(file) => in_file(&file, server),
             None => return Ok(None),
         },
-        Source::DockerFolder(folder) => in_file(&folder.join("config.json"), server),
     };
     match found {
         Ok(DockerCredential::UsernamePassword(user, password)) => {
@@ -91,7 +86,10 @@ fn find(source: &Source, registry: &Registry) -> Answer {
         Ok(DockerCredential::IdentityToken(token)) => {
             Ok(Some(Credential::Identity(Secret::new(token))))
         }
-        Err(error) => problem(&error).map_or(Ok(None), Err),
+        Err(error) => match problem(&error) {
+            Some(message) => Err(RemoteError::Unauthorized { message }),
+            None => Ok(None),
+        },
     }
 }
 

@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use ring::digest::{Algorithm, SHA256, SHA512};
 
-use super::error::{RegistryError, Result, malformed};
 use xtask_model::reference::Digest;
+use xtask_model::remote::{RemoteError, Result};
 
 /// The SHA-256 digest of `bytes`.
 pub fn sha256(bytes: &[u8]) -> Result<Digest> {
@@ -24,12 +24,12 @@ pub fn check(digest: &Digest, bytes: &[u8]) -> Result<()> {
     }
     let length = bytes.len();
     let detail = format!("expected {digest}, got {length} bytes whose digest is {found}");
-    Err(RegistryError::Corrupt { detail })
+    Err(RemoteError::Corrupt { detail })
 }
 
 fn of(algorithm: &'static Algorithm, name: &str, bytes: &[u8]) -> Result<Digest> {
     let digits = hex(ring::digest::digest(algorithm, bytes).as_ref());
-    Digest::new(format!("{name}:{digits}")).map_err(malformed)
+    Digest::new(format!("{name}:{digits}")).map_err(RemoteError::malformed)
 }
 
 /// Lower-case hexadecimal digits.

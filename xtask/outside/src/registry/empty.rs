@@ -3,10 +3,11 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use super::read::StoredManifest;
-use super::{Result, digest};
+use super::digest;
+use super::stored::StoredManifest;
 use xtask_model::manifest::CacheManifest;
 use xtask_model::manifest::media_type::{CACHE_CONFIGURATION, OCI_MANIFEST};
+use xtask_model::remote::Result;
 
 /// The annotation with the time of the invalidation, RFC 3339.
 const INVALIDATED: &str = "io.autogit.cache.invalidated";

@@ -4,10 +4,12 @@
 use ureq::http::Method;
 
 use super::access::Action;
-use super::error::{Result, expect, malformed, of_status};
-use super::exchange::{Call, joined, same_authority};
-use super::{Client, StoredManifest, digest};
+use super::client::Client;
+use super::digest;
+use super::stored::StoredManifest;
+use crate::http::{Call, expect, joined, of_status, same_authority};
 use xtask_model::reference::{Digest, Reference};
+use xtask_model::remote::{RemoteError, Result, if_found};
 
 impl Client {
     /// Points the tag of `reference` at `manifest`, byte by byte as it is stored, or stores it under its
@@ -17,19 +19,22 @@ impl Client {
             (Some(tag), _) => tag.as_str(),
             (None, Some(digest)) => digest.as_str(),
             (None, None) => {
-                return Err(malformed(format!("`{reference}` has neither a tag nor a digest")));
+                return Err(RemoteError::malformed(format!(
+                    "`{reference}` has neither a tag nor a digest"
+                )));
             }
         };
         digest::check(&manifest.digest, &manifest.bytes)?;
-        let url = self.url(reference, &format!("manifests/{name}"));
+        let url = Self::url(reference, &format!("manifests/{name}"));
         let call = Call::new(Method::PUT, url)
             .header("content-type", &*manifest.media_type)
             .body(&*manifest.bytes);
         let answer = expect(self.send(&Self::target(reference, Action::Push), call)?, &[201])?;
         match answer.header("docker-content-digest") {
-            Some(said) if said != manifest.digest.as_str() => {
-                Err(malformed(format!("stored {}, the registry says {said}", manifest.digest)))
-            }
+            Some(said) if said != manifest.digest.as_str() => Err(RemoteError::malformed(format!(
+                "stored {}, the registry says {said}",
+                manifest.digest
+            ))),
             _ => Ok(manifest.digest.clone()),
         }
     }
@@ -37,15 +42,16 @@ impl Client {
     /// Stores a small blob, whole, unless it is there; returns its digest.
     pub fn put_blob(&self, reference: &Reference, bytes: &[u8]) -> Result<Digest> {
         let digest = digest::sha256(bytes)?;
-        if super::exists(self.head_blob(reference, &digest))? {
+        if if_found(self.head_blob(reference, &digest))?.is_some() {
             return Ok(digest);
         }
         let target = Self::target(reference, Action::Push);
-        let url = self.url(reference, "blobs/uploads/");
+        let url = Self::url(reference, "blobs/uploads/");
         let begun = self.send(&target, Call::new(Method::POST, &url).body(Vec::new()))?;
         let begun = expect(begun, &[202])?;
-        let location =
-            begun.header("location").ok_or_else(|| malformed("an upload without a location"))?;
+        let location = begun
+            .header("location")
+            .ok_or_else(|| RemoteError::malformed("an upload without a location"))?;
         let upload = joined(&url, location)?;
         let glue = if upload.contains('?') { '&' } else { '?' };
         let call = Call::new(Method::PUT, format!("{upload}{glue}digest={digest}"))
@@ -58,9 +64,11 @@ impl Client {
     /// A registry that does not allow it answers with 405.
     pub fn delete_manifest(&self, reference: &Reference) -> Result<()> {
         let Some(digest) = &reference.digest else {
-            return Err(malformed(format!("`{reference}` has no digest to delete by")));
+            return Err(RemoteError::malformed(format!(
+                "`{reference}` has no digest to delete by"
+            )));
         };
-        let url = self.url(reference, &format!("manifests/{digest}"));
+        let url = Self::url(reference, &format!("manifests/{digest}"));
         let call = Call::new(Method::DELETE, url);
         expect(self.send(&Self::target(reference, Action::Delete), call)?, &[202, 200]).map(drop)
     }
@@ -69,7 +77,7 @@ impl Client {
     /// It begins an upload and cancels it, and so leaves nothing behind.
     pub fn may_push(&self, reference: &Reference) -> Result<()> {
         let target = Self::target(reference, Action::Push);
-        let url = self.url(reference, "blobs/uploads/");
+        let url = Self::url(reference, "blobs/uploads/");
         let answer = self.send(&target, Call::new(Method::POST, &url).body(Vec::new()))?;
         if answer.status != 202 {
             return Err(of_status(&answer));

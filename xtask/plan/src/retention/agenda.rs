@@ -1,5 +1,5 @@
-//! The deletions of one run, one after the other: what both looks agree on, and nothing that something
-//! left behind still needs.
+//! The deletions of one run, one after the other: only what both plans agree on, and nothing that a version
+//! which stays still needs.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -14,7 +14,7 @@ use super::graph::Graph;
 pub struct Agenda<'i> {
     graph: Graph<'i>,
     open: VecDeque<usize>,
-    /// Needed by what was refused or not agreed on.
+    /// Needed by a version that was refused or not agreed on.
     alone: BTreeSet<usize>,
     agreed: Option<&'i BTreeSet<Digest>>,
     left_over: Vec<Digest>,
@@ -32,12 +32,12 @@ impl<'i> Agenda<'i> {
         Self { graph, open, alone: BTreeSet::new(), agreed, left_over: Vec::new() }
     }
 
-    /// All that is to go sooner or later.
+    /// All versions that the plan deletes.
     pub fn planned(&self) -> impl Iterator<Item = &'i Version> {
         self.open.iter().filter_map(|at| self.graph.versions.get(*at))
     }
 
-    /// What the run may delete, if nothing is refused on the way.
+    /// What the run deletes if the registry refuses nothing.
     fn going(&self) -> Vec<&'i Version> {
         let mut ahead = self.clone();
         std::iter::from_fn(|| ahead.advance()).collect()
@@ -51,7 +51,7 @@ impl<'i> Agenda<'i> {
             if is_agreed && !self.alone.contains(&at) {
                 return Some(version);
             }
-            self.graph.below(at, &mut self.alone);
+            self.alone.extend(self.graph.below(at));
             self.left_over.push(version.digest.clone());
         }
         None
@@ -60,11 +60,11 @@ impl<'i> Agenda<'i> {
     /// A version stays, and so does everything that it needs.
     pub fn leave_alone(&mut self, digest: &Digest) {
         if let Some(at) = self.graph.find(digest) {
-            self.graph.below(at, &mut self.alone);
+            self.alone.extend(self.graph.below(at));
         }
     }
 
-    /// What was to go and did not, with all that is still open: `current` when the run ended there.
+    /// What was planned and not deleted, with all that is still open: `current` if the run ended there.
     pub fn left_over(self, current: Option<&Digest>) -> Vec<Digest> {
         let open =
             self.open.iter().filter_map(|at| Some(self.graph.versions.get(*at)?.digest.clone()));
@@ -73,7 +73,7 @@ impl<'i> Agenda<'i> {
 }
 
 impl RetentionPlan {
-    /// The plan without what was not `agreed` on before, and without what that needs.
+    /// The plan without versions that were not `agreed` on before, and without what those need.
     #[must_use]
     pub fn agreed(mut self, inventory: &Inventory, agreed: &BTreeSet<Digest>) -> Self {
         let going = Agenda::new(inventory, &self, Some(agreed)).going();
@@ -82,7 +82,8 @@ impl RetentionPlan {
         for verdict in &mut self.verdicts {
             if !verdict.keep && !going.contains(&verdict.digest) {
                 verdict.keep = true;
-                "not agreed on, or needed by what is not".clone_into(&mut verdict.reason);
+                "not in the agreed plan, or needed by a version that is not"
+                    .clone_into(&mut verdict.reason);
             }
         }
         self
@@ -110,8 +111,8 @@ mod tests {
         serde_json::from_value(serde_json::json!({ "now": 0.0, "inventory": versions })).unwrap()
     }
 
-    /// Goes through the agenda of all four, in which `refused` are refused; what was deleted, and what
-    /// was left over.
+    /// Goes through the agenda of all four while the registry refuses `refused`; `expected` is what was
+    /// deleted, and what was left over.
     fn check(agreed: Option<&[char]>, refused: &[char], expected: (&str, &str)) {
         let inventory = inventory();
         let plan = RetentionPlan {
@@ -139,25 +140,25 @@ mod tests {
     }
 
     #[test]
-    fn all_goes_when_nothing_stands_against_it() {
+    fn everything_planned_is_deleted() {
         check(None, &[], ("1234", ""));
     }
 
     #[test]
-    fn what_a_refused_index_needs_is_left_alone() {
+    fn children_of_a_refused_index_stay() {
         check(None, &['1'], ("4", "23"));
         check(None, &['2'], ("134", ""));
     }
 
     #[test]
-    fn only_what_both_looks_agree_on_goes_and_nothing_below_the_rest() {
+    fn only_agreed_versions_are_deleted() {
         check(Some(&['1', '2', '4']), &[], ("124", "3"));
         check(Some(&['2', '3', '4']), &[], ("4", "123"));
         check(Some(&[]), &[], ("", "1234"));
     }
 
     #[test]
-    fn a_plan_can_be_shown_as_far_as_it_was_agreed_on() {
+    fn the_agreed_part_of_a_plan_is_shown() {
         let inventory = inventory();
         let verdict = |digit| super::super::Verdict {
             digest: digest(digit),
@@ -180,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_ends_leaves_the_rest_over() {
+    fn a_stopped_run_reports_the_rest() {
         let inventory = inventory();
         let plan = super::super::plan(&inventory);
         let mut agenda = Agenda::new(

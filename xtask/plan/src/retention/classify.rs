@@ -1,4 +1,4 @@
-//! What a tag says about the image under it.
+//! What a tag means for the image it points to.
 
 use std::ops::Bound;
 
@@ -8,16 +8,26 @@ use xtask_model::reference::Digest;
 /// The meaning of one tag; the first that fits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Class {
-    /// On the list of what is kept.
+    /// On the list of tags that are kept.
     Listed,
-    /// Not an image of its own: it speaks about another, as `sha256-<hex>[.suffix]`.
+    /// A signature or an attestation of this digest: `sha256-<hex>[.suffix]`.
     Refers(Digest),
     /// A semantic version, or the floating tag of one.
     Version,
     /// The image of one commit, which may expire.
     Commit(String),
-    /// Nobody knows; kept and reported.
+    /// Unrecognized; kept and reported.
     Unknown,
+}
+
+impl Class {
+    /// The digest that the version under this tag is about.
+    pub fn subject(&self) -> Option<&Digest> {
+        match self {
+            Self::Refers(digest) => Some(digest),
+            _ => None,
+        }
+    }
 }
 
 /// Classifies a tag.
@@ -86,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_commit_is_known_by_its_beginning_and_by_that_of_its_tag() {
+    fn a_commit_is_found_by_an_abbreviated_hash() {
         let commits =
             [("abcdef0123", 3.0), ("abcdef1", 5.0), ("abcdee", 9.0), ("abcdef01234", 1.0)];
         let commits = commits.map(|(hash, time)| (hash.to_owned(), time)).into();
@@ -96,7 +106,7 @@ mod tests {
             ("abcdef", Some(5.0)),
             ("abcdef01234", Some(3.0)),
             ("abcdef1234567", Some(5.0)),
-            // Six digits are too few to be known by.
+            // Six digits are too few.
             ("abcdee1234567", None),
             ("abcdeg", None),
         ] {

@@ -1,4 +1,4 @@
-//! What a run will take: requests and time, before it begins.
+//! How many requests and how much time a run needs, before it begins.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ pub struct Allowance {
     pub pace: Duration,
 }
 
-/// What the deletions of one package take, and the look at what is left after them.
+/// What the deletions of one package need, with the check of what is left after them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Forecast {
     pub deletions: usize,
@@ -28,7 +28,7 @@ pub struct Forecast {
     pub this_time: Option<usize>,
 }
 
-/// The forecast of a plan: on GitHub with its allowance, at any other registry without.
+/// The forecast of a plan: with an allowance on GitHub, without at any other registry.
 pub fn forecast(
     inventory: &Inventory,
     plan: &RetentionPlan,
@@ -39,17 +39,17 @@ pub fn forecast(
     let kept = plan.verdicts.iter().filter(|verdict| verdict.keep);
     let (manifests, tags) =
         kept.fold((0, 0), |(all, tags), verdict| (all + 1, tags + verdict.tags.len()));
-    // Afterwards: the list of tags, where each leads to, and whether all of that is there.
+    // Afterwards: the list of tags, where each points, and whether all of that exists.
     let check = 1 + number(manifests + tags);
     let Some(Allowance { left, pace }) = allowance else {
-        // Before each: the list of tags, where its own and those that float lead to.
+        // Before each: the list of tags, and where its own and the floating ones point.
         let floating = |tag: &&String| inventory.policy.keep.contains(tag);
         let floating = inventory.versions.iter().flat_map(|version| &version.tags).filter(floating);
         let each = 3 + number(floating.count());
         let registry = check + each * number(deletions);
         return Forecast { deletions, api: 0, registry, at_least: Duration::ZERO, this_time: None };
     };
-    // A look at the version, and its deletion.
+    // The version is read, then deleted.
     let api = 2 * number(deletions);
     let this_time = usize::try_from(left / 2).unwrap_or(usize::MAX);
     Forecast {
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_forecast_counts_what_is_asked_before_and_after_and_what_the_budget_allows() {
+    fn a_forecast_counts_requests_and_the_budget() {
         let digest = |number: usize| format!("sha256:{number:064x}");
         let versions = serde_json::json!([
             { "digest": digest(0), "tags": ["dev", "v1.0.0"], "created": 0.0, "manifests": [digest(1)] },
@@ -85,7 +85,7 @@ mod tests {
             Forecast { deletions: 2, api: 4, registry: 5, at_least: pace, this_time: None };
         assert_eq!(on_github(4), expected);
         assert_eq!(on_github(3).this_time, Some(1));
-        // The check, and for each the list, its place, the deletion and where `dev` leads to.
+        // The check, and for each the list, its tag, the deletion and where `dev` points.
         let expected = Forecast { api: 0, registry: 13, at_least: Duration::ZERO, ..expected };
         assert_eq!(forecast(&inventory, &plan, None), expected);
     }

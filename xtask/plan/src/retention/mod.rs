@@ -1,5 +1,5 @@
-//! Retention: which versions of a package are deleted, and why each other one is kept. Pure; what is
-//! not known is kept, and where that is not enough, the whole package is refused.
+//! Retention: which versions of a package are deleted, and why each other one is kept. What is unknown is
+//! kept, and where that is not safe enough, the plan refuses to delete anything.
 
 pub mod agenda;
 pub mod classify;
@@ -25,10 +25,10 @@ pub struct RetentionPlan {
     pub delete: Vec<Digest>,
     /// Why nothing is deleted.
     pub refuse: Option<&'static str>,
-    /// The same with what is behind it.
+    /// The same with its details.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refuse_detail: Option<String>,
-    /// Tags that nobody knows; they are kept.
+    /// Unrecognized tags; they are kept.
     pub unclassified: Vec<String>,
     /// One for each version, in the order of the inventory.
     pub verdicts: Vec<Verdict>,
@@ -66,7 +66,8 @@ pub fn plan(inventory: &Inventory) -> RetentionPlan {
     let graph = Graph::new(inventory);
     let unclassified = unclassified(&graph);
     if !inventory.complete {
-        return refused(&graph, unclassified, refusal::INCOMPLETE, "not all versions were listed");
+        let detail = "the list of versions is incomplete";
+        return refused(&graph, unclassified, refusal::INCOMPLETE, detail);
     }
     if let Some(version) = graph.versions.iter().find(|v| v.manifest == Readable::Error) {
         let detail = format!("the manifest {} cannot be read", version.digest);
@@ -77,13 +78,13 @@ pub fn plan(inventory: &Inventory) -> RetentionPlan {
         match (version.manifest, &kept) {
             (Readable::Missing, Some(root)) => {
                 let detail = format!(
-                    "{} is kept ({}), and is not there to be read: what it leads to is not known",
+                    "{} is kept ({}), but its manifest is missing: what it contains is unknown",
                     version.digest, root.reason
                 );
                 return refused(&graph, unclassified, refusal::MISSING, &detail);
             }
             (Readable::Missing, None) => {
-                let reason = "listed, and not there to be read".to_owned();
+                let reason = "listed, but its manifest is missing".to_owned();
                 *kept = Some(Kept { reason, because_of: None });
             }
             _ => {}
@@ -123,11 +124,13 @@ fn roots(inventory: &Inventory, graph: &Graph<'_>) -> Vec<Option<Kept>> {
         .enumerate()
         .map(|(at, (version, classes))| {
             let has_subject = graph.subjects.get(at).is_some_and(|list| !list.is_empty());
-            let reason = root(version, classes, has_subject, policy, *now)?;
+            let forged = graph.forged.contains(&at);
+            let reason = root(version, classes, has_subject, policy, *now)
+                .or_else(|| forged.then(|| "it claims to refer to a part of itself".to_owned()))?;
             Some(Kept { reason, because_of: None })
         })
         .collect();
-    // The way back: the newest images of commits.
+    // For a rollback: the newest images of commits.
     let is_commit = |class: &Class| matches!(class, Class::Commit(_));
     let mut commits: Vec<usize> = (0..graph.versions.len())
         .filter(|at| graph.classes.get(*at).is_some_and(|classes| classes.iter().any(is_commit)))
@@ -147,7 +150,7 @@ fn roots(inventory: &Inventory, graph: &Graph<'_>) -> Vec<Option<Kept>> {
     kept
 }
 
-/// Why a version is kept for itself; `None` where nothing but another version can keep it.
+/// Why a version is kept for itself; `None` if only another version can keep it.
 fn root(
     version: &Version,
     classes: &[Class],
@@ -159,7 +162,7 @@ fn root(
         match class {
             Class::Listed => return Some(format!("`{tag}` is kept for ever")),
             Class::Version => return Some(format!("`{tag}` is a version")),
-            Class::Unknown => return Some(format!("nobody knows what `{tag}` is")),
+            Class::Unknown => return Some(format!("unrecognized tag, kept: `{tag}`")),
             Class::Commit(hash) => {
                 let made = made(version)
                     .map(|made| commit_time(hash, policy).map_or(made, |t| t.max(made)));
@@ -171,32 +174,32 @@ fn root(
         }
     }
     if policy.in_use.contains(&version.digest) {
-        return Some("a file of the repository pins it".to_owned());
+        return Some("a file in the repository pins its digest".to_owned());
     }
     let only_refers = classes.iter().all(|class| matches!(class, Class::Refers(_)));
     let made = made(version);
     if only_refers && is_young(made, now, policy.grace_s) {
-        return Some(format!("younger than the grace of {}", days(policy.grace_s)));
+        return Some(format!("younger than the grace period of {}", days(policy.grace_s)));
     }
     let orphan = !classes.is_empty() && only_refers && !has_subject;
     let stays = policy.orphan_referrers == Orphans::Keep || is_young(made, now, policy.max_age_s);
-    (orphan && stays).then(|| "it speaks about an image that is not here".to_owned())
+    (orphan && stays).then(|| "it refers to an image that is not in this package".to_owned())
 }
 
-/// Not strictly older than the limit; what is missing or lies in the future is young.
+/// At most as old as the limit. A version without a time, or from the future, is young.
 fn is_young(made: Option<f64>, now: f64, limit: f64) -> bool {
     made.is_none_or(|made| now - made <= limit)
 }
 
-/// Keeps what is kept needs: children, however deep, referrers and subjects.
+/// Keeps what the kept versions need: children at any depth, referrers and subjects.
 fn close(graph: &Graph<'_>, kept: &mut [Option<Kept>]) {
     let mut open: VecDeque<usize> =
         kept.iter().enumerate().filter(|(_, kept)| kept.is_some()).map(|(at, _)| at).collect();
     while let Some(at) = open.pop_front() {
         for (links, reason) in [
-            (&graph.children, "an index that is kept leads to it"),
-            (&graph.referrers, "it speaks about an image that is kept"),
-            (&graph.subjects, "what speaks about it is kept"),
+            (&graph.children, "a kept index contains it"),
+            (&graph.referrers, "it refers to a kept image"),
+            (&graph.subjects, "a kept version refers to it"),
         ] {
             for other in links.get(at).into_iter().flatten() {
                 if let Some(slot @ None) = kept.get_mut(*other) {
@@ -208,9 +211,9 @@ fn close(graph: &Graph<'_>, kept: &mut [Option<Kept>]) {
     }
 }
 
-/// A registry refuses to delete the last tagged version, and a package is never emptied: where no tag
-/// is kept for what it is, the newest tagged version stays, or the newest one where none has a tag. It
-/// stays whatever the policy keeps, so that protecting another version never costs this one.
+/// A registry refuses to delete the last tagged version, and a package is never emptied. If no tag is kept
+/// for ever, the newest tagged version stays, or the newest of all if none has a tag. It stays whatever else
+/// the policy keeps, so that protecting one version never deletes another.
 fn guard(graph: &Graph<'_>, kept: &mut [Option<Kept>]) {
     let newest = |candidates: &mut dyn Iterator<Item = usize>| {
         candidates.max_by(|a, b| {
@@ -226,8 +229,8 @@ fn guard(graph: &Graph<'_>, kept: &mut [Option<Kept>]) {
     }
     let all = 0..graph.versions.len();
     let (at, reason) = match newest(&mut all.clone().filter(tagged)) {
-        Some(at) => (Some(at), "the newest tagged version stays"),
-        None => (newest(&mut all.clone()), "a package is never emptied"),
+        Some(at) => (Some(at), "the newest tagged version is always kept"),
+        None => (newest(&mut all.clone()), "the newest version of a package is always kept"),
     };
     if let Some(slot @ None) = at.and_then(|at| kept.get_mut(at)) {
         *slot = Some(Kept { reason: reason.to_owned(), because_of: None });
@@ -236,14 +239,14 @@ fn guard(graph: &Graph<'_>, kept: &mut [Option<Kept>]) {
 
 fn too_many(count: usize, all: usize, policy: &Policy) -> Option<String> {
     if let Some(most) = policy.max_deletions.filter(|most| count > *most) {
-        return Some(format!("{count} deletions are more than {most}"));
+        return Some(format!("{count} deletions planned (allowed: {most})"));
     }
     #[expect(clippy::cast_precision_loss, reason = "versions are counted in thousands")]
     let share = count as f64 / all.max(1) as f64;
     (share > policy.max_fraction).then(|| {
         let percent = |share: f64| share * 100.0;
         format!(
-            "{count} of {all} versions would go, {:.0} %, more than {:.0} %",
+            "{count} of {all} versions would be deleted, {:.0} % (allowed: {:.0} %)",
             percent(share),
             percent(policy.max_fraction)
         )
@@ -294,22 +297,19 @@ fn verdicts(inventory: &Inventory, graph: &Graph<'_>, kept: &[Option<Kept>]) -> 
         .collect()
 }
 
-/// Why a version goes.
+/// Why a version is deleted.
 fn expired(inventory: &Inventory, graph: &Graph<'_>, at: usize) -> String {
     let Inventory { now, policy, .. } = inventory;
     let age = days(now - graph.time(at));
     let classes = graph.classes.get(at).map_or(&[][..], Vec::as_slice);
     let is_commit = |class: &Class| matches!(class, Class::Commit(_));
     if classes.iter().any(is_commit) {
-        return format!("{age} old, more than {}", days(policy.max_age_s));
+        return format!("{age} old (kept for {})", days(policy.max_age_s));
     }
     if classes.is_empty() {
-        return format!(
-            "no tag leads to it, and it is {age} old, more than {}",
-            days(policy.grace_s)
-        );
+        return format!("untagged and {age} old (kept for {})", days(policy.grace_s));
     }
-    "what it speaks about goes or is gone".to_owned()
+    "the image it refers to is deleted too, or already gone".to_owned()
 }
 
 fn days(seconds: f64) -> String {

@@ -1,11 +1,11 @@
-//! What deletions free: the blobs that no version has any more. Images of one service share most of theirs.
+//! What deletions free: the blobs that no version has any more. Images of one service share most blobs.
 
 use std::collections::BTreeMap;
 
 use xtask_model::inventory::{Inventory, Version};
 use xtask_model::reference::Digest;
 
-/// How many of the versions that are left have each blob.
+/// How many of the remaining versions have each blob.
 #[derive(Debug)]
 pub struct Blobs<'i> {
     holders: BTreeMap<&'i Digest, usize>,
@@ -20,7 +20,7 @@ impl<'i> Blobs<'i> {
         Self { holders }
     }
 
-    /// Takes a version away; returns the bytes that only it had.
+    /// Removes a version; returns the bytes that only it had.
     pub fn gone(&mut self, version: &'i Version) -> u64 {
         let freed = version.blobs.iter().filter(|(digest, _)| {
             let holders = self.holders.entry(digest).or_default();
@@ -31,7 +31,7 @@ impl<'i> Blobs<'i> {
     }
 }
 
-/// The bytes that are free once all of `delete` is gone.
+/// The bytes that deleting all of `delete` frees.
 pub fn reclaimable<'d>(inventory: &Inventory, delete: impl IntoIterator<Item = &'d Digest>) -> u64 {
     let mut blobs = Blobs::new(inventory);
     let versions: BTreeMap<&Digest, &Version> =
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_nothing_else_has_is_free() {
+    fn only_unshared_blobs_are_freed() {
         for (delete, expected) in
             [("", 0), ("1", 3), ("2", 0), ("12", 23), ("21", 23), ("3", 4), ("123", 127), ("4", 0)]
         {

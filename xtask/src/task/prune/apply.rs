@@ -1,5 +1,5 @@
-//! `cargo xtask prune --apply`: lists again, plans again, deletes one version after the other, and looks
-//! at what is left. The report is on the disk before the first deletion and after each.
+//! `cargo xtask prune --apply`: lists again, plans again, deletes one version after the other, and checks
+//! what is left. The report is written before the first deletion and after each.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -7,24 +7,28 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Error, Result};
 
-use crate::cli::Format;
-use crate::model::failure::{Exit, Failure, Interrupted};
+use crate::model::failure::{Exit, Failure};
 use crate::model::inventory::{Inventory, Version};
 use crate::model::pruning::{PackageReport, Refused, Report, Stays};
 use crate::model::reference::Digest;
+use crate::model::remote::RemoteError;
 use crate::model::service::ServiceName;
-use crate::outside::packages::{Deletion, PACE, Packages};
-use crate::outside::registry::{Client, RegistryError};
-use crate::outside::{clock, files, github, terminal};
+use crate::options::Format;
+use crate::outside::gather::client;
+use crate::outside::github::{Change, Packages};
+use crate::outside::registry::Client;
+use crate::outside::retry::retry;
+use crate::outside::{clock, files, job_outputs, terminal};
 use crate::plan::retention::agenda::Agenda;
 use crate::plan::retention::reclaim::{Blobs, reclaimable};
 use crate::plan::retention::{RetentionPlan, Verdict, plan};
 use crate::report::{self, WIDTH};
 
-use super::{Pruner, absent, meanwhile, nothing_there, reports};
-use crate::outside::gather::client;
+use super::pruner::{Pruner, absent, nothing_found};
+use super::{recheck, stored};
+use crate::packages;
 
-/// How often the report is written at most while versions go. GitHub's go more slowly.
+/// The least time between two writings of the report.
 const SAVING: Duration = Duration::from_millis(500);
 
 pub fn run(
@@ -35,7 +39,7 @@ pub fn run(
 ) -> Result<Exit> {
     let started = clock::now();
     let name = format!("{started}-{}.json", std::process::id());
-    let own = reports(pruner.start).join(name);
+    let own = stored::reports(pruner.command).join(name);
     let mut run = Run {
         pruner,
         packages: None,
@@ -45,14 +49,13 @@ pub fn run(
         saved: Instant::now(),
         checked: 0,
         refused: false,
-        last: None,
     };
-    // What cannot be reported is not done.
+    // Without a report nothing is deleted.
     run.save()?;
     let stopped = run.all(services).err();
     run.report.finished = stopped.is_none();
     run.save()?;
-    run.tell(format)?;
+    run.show(format)?;
     match stopped {
         Some(error) => Err(error),
         None if run.report.has_refusals() => Ok(Exit::Failed),
@@ -66,36 +69,41 @@ struct Run<'r> {
     pruner: &'r Pruner<'r>,
     packages: Option<Packages<'r>>,
     agreed: Option<BTreeSet<Digest>>,
-    /// Where the report goes: among those of all runs, and where it is wanted.
+    /// Where the report is written: beside those of all runs, and where `--report` says.
     places: Vec<PathBuf>,
     report: Report,
     saved: Instant,
-    /// Requests of the looks at what is left.
+    /// Requests of the checks after the deletions.
     checked: u64,
-    /// Whether a package was refused as a whole.
+    /// Whether a plan refused a whole package.
     refused: bool,
-    /// When something was deleted last.
-    last: Option<Instant>,
+}
+
+/// How the deletion of one version ended.
+enum Deletion {
+    Done,
+    /// The version stays, for this reason.
+    Refused(String),
 }
 
 impl Run<'_> {
     /// Prunes one package after the other.
     fn all(&mut self, services: &[ServiceName]) -> Result<()> {
         self.packages = self.pruner.packages()?;
-        let mut there = 0;
+        let mut found = 0;
         for service in services {
             if let Some(inventory) = self.pruner.inventory(self.packages.as_ref(), service)? {
-                there += 1;
+                found += 1;
                 self.package(service, &inventory)?;
             } else {
-                self.pruner.start.say(&absent(service));
+                self.pruner.command.say(&absent(service));
                 self.untouched(service, absent(service))?;
             }
         }
-        if there == 0 { Err(nothing_there(services)) } else { Ok(()) }
+        if found == 0 { Err(nothing_found(services)) } else { Ok(()) }
     }
 
-    /// Notes a package of which nothing is deleted.
+    /// Reports a package of which nothing is deleted.
     fn untouched(&mut self, service: &ServiceName, reason: String) -> Result<()> {
         let mut report = self.new_report(service)?;
         report.refuse = Some(reason);
@@ -105,7 +113,7 @@ impl Run<'_> {
 
     fn new_report(&self, service: &ServiceName) -> Result<PackageReport> {
         let repository = self.pruner.repository(service)?;
-        let name = Pruner::package(&repository);
+        let name = packages::package_name(&repository);
         Ok(PackageReport::new(repository, name))
     }
 
@@ -113,7 +121,7 @@ impl Run<'_> {
     fn package(&mut self, service: &ServiceName, inventory: &Inventory) -> Result<()> {
         let plan = plan(inventory);
         if let Some(detail) = &plan.refuse_detail {
-            self.pruner.start.say(&format!("{service}: nothing is deleted: {detail}"));
+            self.pruner.command.say(&format!("{service}: nothing is deleted: {detail}"));
             self.refused = true;
             return self.untouched(service, detail.clone());
         }
@@ -132,39 +140,35 @@ impl Run<'_> {
         self.report.packages.push(report.clone());
         self.save()?;
         let deleted = self.delete(at, agenda, inventory, &mut report);
-        // However the deletions ended: what is gone may be needed.
-        let mended = self.mend(&mut report, inventory);
+        // However the deletions ended, a tag may need what is gone.
+        let checked = self.check(&mut report, inventory);
         self.agreed = agreed;
         self.keep(at, &report)?;
         self.save()?;
-        if let (Err(stopped), Err(_)) = (&deleted, &mended) {
+        if let (Err(stopped), Err(_)) = (&deleted, &checked) {
             terminal::message(&report::error::rendered(stopped).1);
         }
-        mended.and(deleted)
+        checked.and(deleted)
     }
 
-    /// Looks at what is left, and brings back what is needed of what is gone.
-    fn mend(&mut self, report: &mut PackageReport, inventory: &Inventory) -> Result<()> {
-        // What was read before the deletions says nothing about what is there after them.
+    /// Checks what is left, and restores what it needs of what is gone.
+    fn check(&mut self, report: &mut PackageReport, inventory: &Inventory) -> Result<()> {
+        // A new client: what was read before the deletions may be gone.
         let after = client(self.pruner.facts);
-        let sides = meanwhile::Sides {
-            before: &self.pruner.client,
-            after: &after,
-            packages: self.packages.as_ref(),
-        };
-        let mended = meanwhile::mend(&sides, report, inventory);
+        let packages = self.packages.as_ref();
+        let sides = recheck::Sides { before: &self.pruner.client, after: &after, packages };
+        let restored = recheck::restore_needed(&sides, report, inventory);
         self.checked += after.requests();
         for missing in &report.missing {
-            let (tag, digest) = (&missing.tag, missing.digest.short());
-            let package = &report.package;
+            let (package, tag, digest) = (&report.package, &missing.tag, missing.digest.short());
             self.pruner
-                .start
-                .say(&format!("{package}: `{tag}` leads to {digest}, which is not there"));
+                .command
+                .say(&format!("{package}: `{tag}` needs {digest}, which is missing"));
         }
-        mended
+        restored
     }
 
-    /// Deletes in order; what is below a refusal is left alone. The report is saved on the way.
+    /// Deletes in order; everything that a refused version needs stays. The report is saved on the way.
     fn delete<'i>(
         &mut self,
         at: usize,
@@ -177,8 +181,8 @@ impl Run<'_> {
         while let Some(version) = agenda.advance() {
             let digest = version.digest.clone();
             match self.one(inventory, report, version) {
-                Ok(Ok(())) => report.gone(version, blobs.gone(version)),
-                Ok(Err(reason)) => {
+                Ok(Deletion::Done) => report.gone(version, blobs.gone(version)),
+                Ok(Deletion::Refused(reason)) => {
                     agenda.leave_alone(&digest);
                     report.refused.push(Refused { digest, reason });
                 }
@@ -198,36 +202,31 @@ impl Run<'_> {
         stopped.map_or(Ok(()), |(_, error)| Err(error))
     }
 
-    /// Deletes one version, unless its tags have moved since it was listed.
+    /// Deletes one version, unless its tags have changed since it was listed.
     fn one(
-        &mut self,
+        &self,
         inventory: &Inventory,
         report: &PackageReport,
         version: &Version,
-    ) -> Result<std::result::Result<(), String>> {
+    ) -> Result<Deletion> {
         let (client, packages) = (&self.pruner.client, self.packages.as_ref());
-        if let Some(reason) = meanwhile::changed(client, packages, report, inventory, version)? {
-            return Ok(Err(reason));
+        if let Some(reason) = recheck::changed(client, packages, report, inventory, version)? {
+            return Ok(Deletion::Refused(reason));
         }
         let Some(packages) = packages else {
             return at_registry(client, report, version);
         };
-        if let Some(last) = self.last {
-            clock::sleep(PACE.saturating_sub(last.elapsed()))?;
-        }
         let id = version.id.context("the version has no number")?;
-        let outcome = packages.delete(&report.package, id)?;
-        self.last = Some(Instant::now());
-        Ok(match outcome {
-            Deletion::Done => Ok(()),
-            Deletion::NotFound => {
-                Err("not found: it is gone, or the token is no admin of the package".to_owned())
-            }
-            Deletion::Refused(reason) => Err(reason),
+        Ok(match packages.delete(&report.package, id)? {
+            Change::Done => Deletion::Done,
+            Change::NotFound => Deletion::Refused(
+                "not found: it is gone, or the token has no admin rights to the package".to_owned(),
+            ),
+            Change::Refused(reason) => Deletion::Refused(reason),
         })
     }
 
-    /// Notes how far the package at `at` is.
+    /// Copies the state of the package at `at` into the report.
     fn keep(&mut self, at: usize, report: &PackageReport) -> Result<()> {
         let kept = self.report.packages.get_mut(at).context("the package has no report")?;
         kept.clone_from(report);
@@ -242,16 +241,16 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn tell(&self, format: Format) -> Result<()> {
+    fn show(&self, format: Format) -> Result<()> {
         let can_undo = self.packages.is_some();
-        github::summary(&report::retention::summary(&self.report, can_undo)?)?;
+        job_outputs::summary(&report::retention::summary(&self.report, can_undo)?)?;
         if format == Format::Json {
             terminal::data(&format!("{}\n", serde_json::to_string_pretty(&self.report)?));
             return Ok(());
         }
         let table = report::retention::outcome(&self.report);
         terminal::data(&table.text(terminal::width().unwrap_or(WIDTH)));
-        let say = |text: String| self.pruner.start.say(&text);
+        let say = |text: String| self.pruner.command.say(&text);
         for refused in self.report.packages.iter().flat_map(|package| &package.refused) {
             say(format!("{} stays: {}", refused.digest.short(), refused.reason));
         }
@@ -266,32 +265,29 @@ impl Run<'_> {
     }
 }
 
-/// What is to go and has no tag, also what this run may not delete yet.
+/// The planned deletions without a tag, also those that this run may not delete yet.
 fn unlisted<'i>(planned: impl Iterator<Item = &'i Version>) -> BTreeMap<Digest, Option<f64>> {
     let untagged = planned.filter(|version| version.tags.is_empty());
     untagged.map(|version| (version.digest.clone(), version.created)).collect()
 }
 
-/// What stays, for the report.
+/// The versions that stay, for the report.
 fn stays(plan: &RetentionPlan) -> Vec<Stays> {
     let kept = plan.verdicts.iter().filter(|verdict| verdict.keep).cloned();
     kept.map(|Verdict { digest, tags, reason, .. }| Stays { digest, tags, reason }).collect()
 }
 
-/// Deletes one version by digest, at a registry that is not GitHub's.
-fn at_registry(
-    client: &Client,
-    report: &PackageReport,
-    version: &Version,
-) -> Result<std::result::Result<(), String>> {
-    match client.delete_manifest(&report.repository.at(version.digest.clone())) {
-        Ok(()) | Err(RegistryError::NotFound) => Ok(Ok(())),
-        Err(RegistryError::Interrupted) => Err(Interrupted.into()),
-        Err(RegistryError::Refused { status: 405, .. }) => {
+/// Deletes one version by digest, at any registry but GitHub's.
+fn at_registry(client: &Client, report: &PackageReport, version: &Version) -> Result<Deletion> {
+    let reference = report.repository.at(version.digest.clone());
+    match retry(|| client.delete_manifest(&reference)) {
+        Ok(()) | Err(RemoteError::NotFound) => Ok(Deletion::Done),
+        Err(error) if error.exit() == Exit::Unfinished => Err(error.into()),
+        Err(RemoteError::Refused { status: 405, .. }) => {
             Err(Failure::failed("the registry does not allow deletions")
                 .hint("set `storage.delete.enabled: true` in its configuration")
                 .into())
         }
-        Err(error) => Ok(Err(error.to_string())),
+        Err(error) => Ok(Deletion::Refused(error.to_string())),
     }
 }

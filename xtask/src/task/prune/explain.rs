@@ -1,28 +1,28 @@
-//! `cargo xtask prune explain`: the path that keeps a version, or lets it expire.
+//! `cargo xtask prune explain`: why a version is kept or deleted.
 
 use anyhow::Result;
 
-use crate::cli::Format;
 use crate::model::failure::{Exit, Failure};
 use crate::model::inventory::{Inventory, Version};
 use crate::model::service::ServiceName;
+use crate::options::Format;
 use crate::outside::terminal;
 use crate::plan::retention::plan;
 use crate::report;
 
-use super::{Pruner, nothing_there};
+use super::pruner::{Pruner, nothing_found};
 
-/// The fewest digits by which a digest may be named.
+/// The shortest abbreviation of a digest.
 const DIGITS: usize = 7;
 
 pub fn run(pruner: &Pruner<'_>, reference: &str, format: Format) -> Result<Exit> {
     let (service, name) = named(reference).ok_or_else(|| {
-        Failure::usage(format!("`{reference}` names no version"))
+        Failure::usage(format!("not a version: `{reference}`"))
             .hint("cargo xtask prune explain git-server:dev")
     })?;
     let service = ServiceName::new(service).map_err(|error| Failure::usage(error.to_string()))?;
     let inventory = pruner.inventory(pruner.packages()?.as_ref(), &service)?;
-    let inventory = inventory.ok_or_else(|| nothing_there(std::slice::from_ref(&service)))?;
+    let inventory = inventory.ok_or_else(|| nothing_found(std::slice::from_ref(&service)))?;
     let found = match found(&inventory, name).as_slice() {
         [found] => *found,
         [] => {
@@ -53,7 +53,7 @@ fn named(reference: &str) -> Option<(&str, &str)> {
     last.split_once(':')
 }
 
-/// The version with a tag, or those whose digest begins so.
+/// The version with this tag, or all whose digest begins with it.
 fn found<'i>(inventory: &'i Inventory, name: &str) -> Vec<&'i Version> {
     let has_tag = |version: &&Version| version.tags.iter().any(|tag| tag == name);
     if let Some(tagged) = inventory.versions.iter().find(has_tag) {
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_version_is_named_with_and_without_its_registry_and_its_port() {
+    fn a_version_is_named_with_or_without_registry() {
         for (reference, expected) in [
             ("git-server:dev", Some(("git-server", "dev"))),
             ("127.0.0.1:5000/o/r/git-server:dev", Some(("git-server", "dev"))),
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_is_found_by_its_tag_and_by_the_digits_that_the_table_shows() {
+    fn a_version_is_found_by_tag_or_digest() {
         let digest = |digit: &str| format!("sha256:{}", digit.repeat(64));
         let versions = serde_json::json!([
             { "digest": digest("a"), "tags": ["bbbbbbb"] }, { "digest": digest("b") },

@@ -2,7 +2,6 @@
 
 mod linters;
 mod smoke_test;
-mod untagged;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -19,10 +18,11 @@ use crate::model::failure::{Exit, Failure, Interrupted};
 use crate::model::inspection::Package;
 use crate::model::reference::Digest;
 use crate::outside::gather::{self, Wanted};
-use crate::outside::github_api::GitHubApi;
+use crate::outside::github::GitHub;
 use crate::outside::inspect::Inspector;
-use crate::outside::registry::{Client, Options, Source};
+use crate::outside::registry::{Client, CredentialSource};
 use crate::outside::{clock, environment, parallel, records, signature};
+use crate::packages;
 use crate::plan::finding::{Finding, Level};
 use crate::plan::rules;
 use crate::plan::selection::select;
@@ -95,7 +95,7 @@ fn published_findings(
 ) -> Result<Vec<Finding>> {
     let begun = Instant::now();
     let client = gather::client(facts);
-    let anonymous = Client::new(Options { credentials: Source::Anonymous, ..Options::default() });
+    let anonymous = Client::new(CredentialSource::Anonymous);
     let reader = Reader {
         command,
         facts,
@@ -109,7 +109,7 @@ fn published_findings(
             judged: tags::read,
             tags_of: tags::of_commit,
         },
-        api: untagged::api(command, facts)?,
+        github: packages::github(command, facts, &client)?,
     };
     let packages = parallel::each(services, |service| reader.package(service));
     let names: Vec<_> = services.iter().map(|service| service.name.clone()).collect();
@@ -152,12 +152,12 @@ struct Reader<'r> {
     facts: &'r Facts,
     inspector: Inspector<'r>,
     /// GitHub's API, if it lists the versions of these packages.
-    api: Option<GitHubApi>,
+    github: Option<GitHub>,
 }
 
 impl Reader<'_> {
     fn package(&self, service: &ServiceFacts) -> Result<Package> {
-        let Self { command, facts, inspector, api } = self;
+        let Self { command, facts, inspector, github } = self;
         let repository =
             facts.published(&service.name).ok_or_else(crate::model::facts::no_repository)?;
         let mut package = inspector.package(&repository, service, &bases(facts, service))?;
@@ -176,8 +176,9 @@ impl Reader<'_> {
                 package.signatures.insert(digest, verified);
             }
         }
-        if let (Some(api), false) = (api, package.listing.tags().is_empty()) {
-            package.untagged = untagged::count(command, facts, inspector.client, api, &repository);
+        if let (Some(github), false) = (github, package.listing.tags().is_empty()) {
+            package.untagged =
+                packages::untagged(command, facts, inspector.client, github, &repository);
         }
         Ok(package)
     }

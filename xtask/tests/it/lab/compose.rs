@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::support::lab::Lab;
+use crate::support::labs::hold_the_warm_one;
 use crate::support::{Fixture, Ran};
 use xtask::model::lab::Package;
 use xtask::outside::lab::install::install;
@@ -35,6 +36,7 @@ fn lab_of(fixture: &Fixture) -> Lab {
 }
 
 fn up() -> Lab {
+    hold_the_warm_one();
     let fixture = Fixture::new();
     for service in ["git-server", "runner-coordinator"] {
         let path = root().join("services").join(service).join("Dockerfile");

@@ -31,7 +31,7 @@ fn a_prune_stops_at_limits_and_continues_later() {
     // The owner, the count, one page of versions, and for each version a look and a deletion.
     world.stops(&["--budget=7"], (2, 4), "the budget of 7 requests is used up");
     limits(&lab, 7, 1000);
-    world.stops(&[], (2, 2), "GitHub asks to wait for 3");
+    world.stops(&[], (2, 2), "too many requests; try again in 3");
     limits(&lab, 1000, 1000);
     for code in [403, 429] {
         let fault = json!({
@@ -39,7 +39,7 @@ fn a_prune_stops_at_limits_and_continues_later() {
             "action": { "kind": "status", "code": code, "retry_after": 900 },
         });
         Server::GitHub.control(&lab, "POST", Some(&fault));
-        world.stops(&[], (0, 2), "GitHub asks to wait for 900 s");
+        world.stops(&[], (0, 2), "too many requests; try again in 900 s");
     }
     // Short waits are sat out: the end of an hour, and a pause.
     let soon = json!({ "token": "lab-writer", "remaining": 5, "reset_in": 2 });
@@ -61,7 +61,7 @@ fn a_limit_during_the_listing_deletes_nothing() {
         limits(&lab, most, 1000);
         let options = ["--report", report.to_str().unwrap()];
         let ran = world.fixture.xtask(&world.apply(&options)).expect(4);
-        assert!(ran.stderr.contains("GitHub asks to wait for 3"), "{}", ran.stderr);
+        assert!(ran.stderr.contains("too many requests; try again in 3"), "{}", ran.stderr);
         let text = std::fs::read_to_string(&report).unwrap();
         std::fs::remove_file(&report).unwrap();
         let written: Value = serde_json::from_str(&text).unwrap();

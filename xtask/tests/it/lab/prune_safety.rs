@@ -95,18 +95,10 @@ impl World<'_> {
     /// A run with a report, during whose first deletion the world changes.
     fn raced(&self, more: &[&str], change: impl Fn(&Images<'_>)) -> (Ran, Value) {
         let server = if self.backend == "github" { Server::GitHub } else { Server::Front };
-        let rule = json!({
-            "match": { "path": self.owner, "method": "DELETE", "count": 1 },
-            "action": { "kind": "delay", "milliseconds": 2000 },
-        });
-        server.control(self.lab, "POST", Some(&rule));
+        let first = json!({ "path": self.owner, "method": "DELETE", "count": 1 });
         let mut command = self.fixture.command(&self.apply(&[&["--format=json"], more].concat()));
-        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        while !server.has_fired(self.lab, &self.owner) {
-            std::thread::sleep(Duration::from_millis(25));
-        }
-        change(&Images { lab: self.lab, repository: self.repository() });
-        let ran = Ran::from(child.wait_with_output().unwrap());
+        let images = Images { lab: self.lab, repository: self.repository() };
+        let ran = server.hold_up(self.lab, &first, &mut command, || change(&images));
         let report = ran.json()["packages"][0].clone();
         (ran, report)
     }
@@ -121,7 +113,7 @@ fn needed_meanwhile(lab: &Lab, backend: &'static str) {
         let child = images.there(needed);
         images.index(Some("v2.0.0"), "2025-01-01T00:00:00Z", &[&child]);
     });
-    let reason = "`v2.0.0` needs it, so it is restored";
+    let reason = "restored, because `v2.0.0` needs it";
     assert_eq!(report["refused"], json!([{ "digest": needed, "reason": reason }]), "{report:#}");
     assert_eq!(report["deleted"].as_array().unwrap().len(), world.package.gone.len() - 1);
     ran.expect(1);
@@ -136,7 +128,7 @@ fn released_meanwhile(lab: &Lab, backend: &'static str) {
     let world = World::new(lab, backend, b"");
     let released = world.package.gone["old"].clone().max(world.package.gone["sharing"].clone());
     let (ran, report) = world.raced(&[], |images| images.tag("v2.0.0", &images.there(&released)));
-    let reason = "`v2.0.0` leads to it by now";
+    let reason = "`v2.0.0` points to it now";
     assert_eq!(report["refused"], json!([{ "digest": released, "reason": reason }]), "{report:#}");
     ran.expect(1);
     world.whole();

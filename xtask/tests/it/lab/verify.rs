@@ -1,6 +1,7 @@
 //! `cargo xtask verify --lab` on packages that BuildKit published: what it asks for, and what it cannot know.
 
 use crate::support::lab::Lab;
+use crate::support::labs::hold_the_warm_one;
 use crate::support::verified::{LIMITS, Package, findings, published, verify};
 use crate::support::{Fixture, Ran};
 use serde_json::{Value, json};
@@ -58,6 +59,7 @@ fn our_services(fixture: &Fixture) {
 #[test]
 #[ignore = "needs the lab: cargo xtask test"]
 fn verifying_both_services_takes_80_requests_at_most() {
+    hold_the_warm_one();
     let fixture = Fixture::unpublished();
     our_services(&fixture);
     fixture.commit("feat: both");

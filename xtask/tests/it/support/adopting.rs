@@ -80,8 +80,24 @@ fn type_in(fixture: &Fixture, script: &str) {
 pub fn cargo(fixture: &Fixture, arguments: &[&str]) -> super::Ran {
     let mut command = Command::new("cargo");
     command.args(arguments).current_dir(fixture.root()).env("CARGO_NET_OFFLINE", "true");
-    // Beside the target folder that has the binary under test, and kept, since it takes a while.
-    command.env("CARGO_TARGET_DIR", super::target().join("adopted"));
+    command.env("CARGO_TARGET_DIR", compiled());
     command.env_remove("CARGO_MANIFEST_DIR");
     command.output().unwrap().into()
+}
+
+/// A target folder with all that was compiled for this workspace: the crates that others wrote are the same in
+/// every repository.
+fn compiled() -> PathBuf {
+    let from = super::target().join("debug");
+    let folder = super::target().join("adopted");
+    let to = folder.join("debug");
+    if !to.is_dir() {
+        fs::create_dir_all(&to).unwrap();
+        for (name, how) in [("deps", "--link"), ("build", "--link"), (".fingerprint", "--force")] {
+            let mut copy = Command::new("cp");
+            copy.args(["--archive", how]).arg(from.join(name)).arg(&to);
+            super::Ran::from(copy.output().unwrap()).expect(0);
+        }
+    }
+    folder
 }

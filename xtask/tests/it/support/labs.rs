@@ -1,8 +1,10 @@
 //! The labs for tests that run side by side. A test below `lab::` has a lab to itself until it ends, so it may
-//! count requests, break the registry, empty the engine and end it. There are as many labs as `--test-threads=`
-//! says, and one where it says nothing; the others wait.
+//! count requests, break the registry, empty the engine and end it. With `--test-threads=4` there are four copies
+//! of the workspace's lab for that, and the lab itself is for tests that want a builder that is warm. Without it
+//! there is one lab, and the other tests wait.
 
 use std::cell::RefCell;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Condvar, LazyLock, Mutex, PoisonError};
@@ -34,10 +36,15 @@ pub fn held() -> Option<Arc<Held>> {
     let is_lab_test = std::thread::current().name().is_some_and(|name| name.starts_with("lab::"));
     HELD.with_borrow_mut(|held| {
         if held.is_none() && is_lab_test {
-            *held = Some(Arc::new(Held::take()));
+            *held = Some(Arc::new(Held::take(false)));
         }
         held.clone()
     })
+}
+
+/// Gives this test the workspace's own lab, whose builder has the steps of our services. It must leave them there.
+pub fn hold_the_warm_one() {
+    HELD.set(Some(Arc::new(Held::take(true))));
 }
 
 /// The target folder of this test's lab.
@@ -46,11 +53,12 @@ pub fn target() -> PathBuf {
 }
 
 impl Held {
-    fn take() -> Self {
+    fn take(warm: bool) -> Self {
+        let fits = |target: &PathBuf| copies().is_empty() || warm == (*target == super::target());
         let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            if let Some(target) = free.pop() {
-                return Self { target };
+            if let Some(at) = free.iter().position(fits) {
+                return Self { target: free.remove(at) };
             }
             free = RETURNED.wait(free).unwrap_or_else(PoisonError::into_inner);
         }
@@ -66,32 +74,35 @@ impl Drop for Held {
     fn drop(&mut self) {
         let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
         free.push(std::mem::take(&mut self.target));
-        RETURNED.notify_one();
+        RETURNED.notify_all();
     }
 }
 
-/// The target folders of all labs: the workspace's, and copies of it.
+/// The numbers of the copies: as many as tests run at once, where that is more than one.
+fn copies() -> RangeInclusive<usize> {
+    let threads = std::env::args()
+        .find_map(|argument| argument.strip_prefix("--test-threads=")?.parse().ok())
+        .unwrap_or(1);
+    1..=if threads > 1 { threads } else { 0 }
+}
+
+/// The target folders of all labs. Copies are made while no test runs.
 fn all() -> Vec<PathBuf> {
-    let mut arguments = std::env::args();
-    let count =
-        arguments.find_map(|argument| argument.strip_prefix("--test-threads=")?.parse().ok());
-    let first = super::target();
-    let copies = 1..count.unwrap_or(1);
-    if copies.is_empty() {
-        return vec![first];
-    }
+    let mut labs = vec![super::target()];
     let fixture = Fixture::new();
     fixture.service("web", "FROM debian:bookworm\n");
-    up(&fixture, &first);
-    let copy = |number: usize| {
-        let target = first.join("test-labs").join(number.to_string());
+    if !copies().is_empty() {
+        up(&fixture, &super::target());
+    }
+    for number in copies() {
+        let target = super::target().join("test-labs").join(number.to_string());
         if !target.join("lab").is_dir() {
-            make_copy(&first, &target);
+            make_copy(&super::target(), &target);
         }
         up(&fixture, &target);
-        target
-    };
-    copies.map(copy).chain([first.clone()]).collect()
+        labs.push(target);
+    }
+    labs
 }
 
 fn up(fixture: &Fixture, target: &Path) {

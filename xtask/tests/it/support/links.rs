@@ -1,4 +1,4 @@
-//! What leads to what in an inventory, found by its digests alone: another way than that of the plan.
+//! The links of an inventory, found by its digests alone: another way than that of the plan.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -58,8 +58,8 @@ fn leads(links: &Links, from: &Digest, to: &Digest) -> bool {
     false
 }
 
-/// A link from what is there to what is gone. One within a circle of `circles` is none: whoever cuts a
-/// circle cuts a link.
+/// Fails on a link from a version that is left to one that is gone, except within a circle of `circles`,
+/// which only a forged tag claims.
 pub fn cut(
     inventory: &Inventory,
     gone: &BTreeSet<Digest>,

@@ -1,13 +1,15 @@
 //! A package with everything that retention knows, pushed by hand, and the repository whose package it is.
 
 use std::collections::BTreeMap;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Value, json};
 
-use super::Fixture;
 use super::images::Images;
 use super::lab::Lab;
+use super::processes::wait_until;
+use super::{Fixture, Ran};
 
 const OLD: &str = "2025-01-01T00:00:00Z";
 const NEWER: &str = "2025-06-01T00:00:00Z";
@@ -188,11 +190,29 @@ impl Server {
         }
     }
 
-    /// Whether the rule for this owner has hit its request.
-    pub fn has_fired(self, lab: &Lab, owner: &str) -> bool {
+    /// Runs a command, and holds up the first request that `matching` describes while `change` happens.
+    pub fn hold_up(
+        self,
+        lab: &Lab,
+        matching: &Value,
+        command: &mut Command,
+        change: impl FnOnce(),
+    ) -> Ran {
+        let action = json!({ "kind": "delay", "milliseconds": 120_000 });
+        self.control(lab, "POST", Some(&json!({ "match": matching, "action": action })));
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let path = matching["path"].as_str().unwrap();
+        wait_until("a request is held up", 120, || self.has_fired(lab, path));
+        change();
+        self.control(lab, "DELETE", None);
+        Ran::from(child.wait_with_output().unwrap())
+    }
+
+    /// Whether the rule for this path has hit its request.
+    pub fn has_fired(self, lab: &Lab, path: &str) -> bool {
         let standing = self.control(lab, "GET", None);
         let mut mine =
-            standing.as_array().unwrap().iter().filter(|rule| rule["match"]["path"] == *owner);
+            standing.as_array().unwrap().iter().filter(|rule| rule["match"]["path"] == *path);
         mine.any(|rule| rule["fired"] != 0)
     }
 }

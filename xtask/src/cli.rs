@@ -1,7 +1,5 @@
 //! The command line: the tasks and the options of all of them.
 
-mod keeping;
-
 use clap::{Parser, Subcommand};
 
 use crate::options::Global;
@@ -9,13 +7,11 @@ use crate::task::build::Build;
 use crate::task::cache::Cache;
 use crate::task::doctor::Doctor;
 use crate::task::lab::Lab;
+use crate::task::prune::Prune;
 use crate::task::push::Push;
 use crate::task::release::Release;
 use crate::task::test::Test;
 use crate::task::verify::Verify;
-
-pub use crate::options::Format;
-pub use keeping::{Backend, Prune, PruneCommand};
 
 /// Builds, publishes and keeps the container images of this repository.
 #[derive(Debug, Parser)]

@@ -1,5 +1,5 @@
-//! The files by which a GitHub job tells later steps and people: `GITHUB_OUTPUT` and
-//! `GITHUB_STEP_SUMMARY`. Outside a job both are nothing.
+//! What a GitHub job passes on: outputs to later steps, and a summary to people. Outside a job nothing is
+//! written.
 //!
 //! Source: "Workflow commands for GitHub Actions", environment files and multiline strings.
 

@@ -7,10 +7,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use super::empty::{LARGEST_EMPTY, invalidated};
-use super::{CONFIGURATION_LIMIT, Client, ManifestHead, Once, RegistryError};
-use crate::actions_cache::{ActionsRuntime, of_error};
-use crate::{interrupt, parallel};
+use super::environment::ActionsRuntime;
+use super::registry::{CONFIGURATION_LIMIT, Client, LARGEST_EMPTY, ManifestHead, invalidated};
+use super::{actions_cache, interrupt, parallel};
 use xtask_model::cache_records::{CacheRecords, IMPORT_LIMIT};
 use xtask_model::image_configuration::ImageConfiguration;
 use xtask_model::manifest::{
@@ -18,6 +17,7 @@ use xtask_model::manifest::{
 };
 use xtask_model::platform::Platform;
 use xtask_model::reference::{Digest, Reference};
+use xtask_model::remote::{self, RemoteError};
 use xtask_model::service::ServiceName;
 use xtask_model::tier::{CachePlace, CacheTier, Seen, TierLook};
 
@@ -46,23 +46,24 @@ impl Looker<'_> {
     pub fn look(&self, places: &[CachePlace]) -> Result<Vec<TierLook>> {
         let wanted: Vec<(&CachePlace, CacheTier)> =
             places.iter().flat_map(|place| CacheTier::ALL.map(|tier| (place, tier))).collect();
-        let once = Once::default();
-        let looks = parallel::each(&wanted, |(place, tier)| self.one(&once, place, *tier));
+        let looks = parallel::each(&wanted, |(place, tier)| self.one(place, *tier));
         interrupt::check()?;
         Ok(looks)
     }
 
-    fn one(&self, once: &Once, place: &CachePlace, tier: CacheTier) -> TierLook {
+    fn one(&self, place: &CachePlace, tier: CacheTier) -> TierLook {
         let start = Instant::now();
         let failed = |error: &dyn std::fmt::Display| Seen::Failed { message: error.to_string() };
         let client = self.client.within(self.limit);
         let (reference, seen) = match place.reference(tier) {
             Ok(Some(reference)) => {
-                let (reference, seen) = self.in_registry(&client, once, place, tier, reference);
+                let (reference, seen) = self.in_registry(&client, place, tier, reference);
                 (Some(reference), seen)
             }
             Ok(None) => match place.scope() {
-                Ok(scope) => (None, self.actions.look(&client, &scope, self.now)),
+                Ok(scope) => {
+                    (None, actions_cache::look(client.http(), self.actions, &scope, self.now))
+                }
                 Err(error) => (None, failed(&error)),
             },
             Err(error) => (None, failed(&error)),
@@ -75,7 +76,6 @@ impl Looker<'_> {
     fn in_registry(
         &self,
         client: &Client,
-        once: &Once,
         place: &CachePlace,
         tier: CacheTier,
         reference: Reference,
@@ -86,18 +86,18 @@ impl Looker<'_> {
                 (place.repository.at(made.clone()), Seen::ImageOfSameInputs { digest })
             }
             (Some(_), CacheTier::Cache) => {
-                let seen = unread(client, &reference).unwrap_or_else(of_error);
+                let seen = unread(client, &reference).unwrap_or_else(Seen::of_error);
                 (reference, seen)
             }
             (Some(_), _) => {
                 let head = client.head_manifest(&reference);
                 let seen = head.map(|ManifestHead { digest, .. }| Seen::Unread { digest });
-                (reference, seen.unwrap_or_else(of_error))
+                (reference, seen.unwrap_or_else(Seen::of_error))
             }
             (None, _) => {
                 let platforms = self.platforms.get(&place.service).map_or(&[][..], Vec::as_slice);
-                let reading = Reading { client, once, reference: &reference, platforms };
-                let seen = reading.tier(tier).unwrap_or_else(of_error);
+                let reading = Reading { client, reference: &reference, platforms };
+                let seen = reading.tier(tier).unwrap_or_else(Seen::of_error);
                 (reference, seen)
             }
         }
@@ -107,13 +107,12 @@ impl Looker<'_> {
 /// One registry tier being read.
 struct Reading<'a> {
     client: &'a Client,
-    once: &'a Once,
     reference: &'a Reference,
     platforms: &'a [Platform],
 }
 
 impl Reading<'_> {
-    fn tier(&self, tier: CacheTier) -> super::Result<Seen> {
+    fn tier(&self, tier: CacheTier) -> remote::Result<Seen> {
         let stored = self.client.manifest_as_seen(self.reference)?;
         let digest = stored.digest.clone();
         match stored.parse()? {
@@ -133,7 +132,7 @@ impl Reading<'_> {
         }
     }
 
-    fn cache(&self, digest: Digest, cache: &CacheManifest) -> super::Result<Seen> {
+    fn cache(&self, digest: Digest, cache: &CacheManifest) -> remote::Result<Seen> {
         if let Some(at) = invalidated(cache) {
             return Ok(Seen::Invalidated { digest, at });
         }
@@ -143,23 +142,23 @@ impl Reading<'_> {
             CacheRecords::default()
         } else {
             let bytes = self.blob(&cache.config, IMPORT_LIMIT)?;
-            CacheRecords::of_configuration(&bytes).map_err(super::error::malformed)?
+            CacheRecords::of_configuration(&bytes).map_err(RemoteError::malformed)?
         };
         let (layers_bytes, created) = (cache.compressed_size(), records.created());
         Ok(Seen::Cache { digest, records, config_bytes, layers_bytes, created })
     }
 
     /// The inline caches of all wanted platforms, as the one cache that BuildKit makes of them.
-    fn images(&self, digest: Digest, index: &Index) -> super::Result<Seen> {
+    fn images(&self, digest: Digest, index: &Index) -> remote::Result<Seen> {
         let mut found: Option<CacheRecords> = None;
         let mut layers_bytes = 0_u64;
         for platform in self.platforms {
             let Some(entry) = index.image_for(platform) else {
                 return Ok(Seen::Failed { message: format!("it has no image for `{platform}`") });
             };
-            let stored = self.once.manifest(self.client, self.reference, &entry.digest)?;
+            let stored = self.client.manifest(&self.reference.at(entry.digest.clone()))?;
             let Manifest::Image(image) = stored.parse()? else {
-                return Err(super::error::malformed(format!("{} is no image", entry.digest)));
+                return Err(RemoteError::malformed(format!("{} is no image", entry.digest)));
             };
             layers_bytes = layers_bytes.saturating_add(image.compressed_size());
             if let Some(records) = self.inline(&image)? {
@@ -169,24 +168,24 @@ impl Reading<'_> {
         Ok(image_with(digest, found, layers_bytes))
     }
 
-    fn inline(&self, image: &ImageManifest) -> super::Result<Option<CacheRecords>> {
+    fn inline(&self, image: &ImageManifest) -> remote::Result<Option<CacheRecords>> {
         let bytes = self.blob(&image.config, CONFIGURATION_LIMIT)?;
-        let configuration = ImageConfiguration::parse(&bytes).map_err(super::error::malformed)?;
-        configuration.inline_cache().map_err(super::error::malformed)
+        let configuration = ImageConfiguration::parse(&bytes).map_err(RemoteError::malformed)?;
+        configuration.inline_cache().map_err(RemoteError::malformed)
     }
 
-    fn blob(&self, blob: &Descriptor, limit: u64) -> super::Result<std::sync::Arc<Vec<u8>>> {
-        let read = self.once.blob(self.client, self.reference, &blob.digest, limit);
+    fn blob(&self, blob: &Descriptor, limit: u64) -> remote::Result<Vec<u8>> {
+        let read = self.client.blob(self.reference, &blob.digest, limit);
         // A manifest whose configuration is gone is not a tier that is not there.
         read.map_err(|error| match error {
-            RegistryError::NotFound => super::error::malformed(format!("{} is gone", blob.digest)),
+            RemoteError::NotFound => RemoteError::malformed(format!("{} is gone", blob.digest)),
             error => error,
         })
     }
 }
 
 /// What can be told of `:cache` without its records. Only what is as small as an empty cache is read.
-fn unread(client: &Client, reference: &Reference) -> super::Result<Seen> {
+fn unread(client: &Client, reference: &Reference) -> remote::Result<Seen> {
     let ManifestHead { digest, media_type, size } = client.head_manifest(reference)?;
     if size.is_some_and(|bytes| bytes > LARGEST_EMPTY) {
         return Ok(match media_type.as_str() {

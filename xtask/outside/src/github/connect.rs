@@ -1,0 +1,28 @@
+//! Which GitHub a command talks to, and with which token: the lab's stand-in, the job's, or github.com.
+
+use anyhow::Result;
+
+use xtask_model::facts::LabFacts;
+use xtask_model::reference::Repository;
+
+use super::client::GitHub;
+use crate::environment;
+use crate::http::Http;
+use crate::lab::stand_in;
+use crate::process::Runner;
+
+/// The GitHub of `repository`.
+pub fn connect(
+    runner: &Runner,
+    http: &Http,
+    lab: Option<&LabFacts>,
+    repository: &Repository,
+) -> Result<GitHub> {
+    if let Some(lab) = lab {
+        let token = stand_in::register(runner, http, &lab.github_api, repository)?;
+        return Ok(GitHub::new(http.clone(), &lab.github_api, Some(token)));
+    }
+    let url = environment::text("GITHUB_API_URL");
+    let url = url.unwrap_or_else(|| "https://api.github.com".to_owned());
+    Ok(GitHub::new(http.clone(), &url, environment::github_token(runner)))
+}

@@ -1,0 +1,11 @@
+//! GitHub over its REST API: the client, and on top of it releases and packages.
+
+mod client;
+mod connect;
+mod packages;
+mod releases;
+
+pub use client::GitHub;
+pub use connect::connect;
+pub use packages::{Change, PACE, PackageVersion, Packages};
+pub use releases::{Release, Releases};
