@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
 
 use divan::Bencher;
-use xtask::model::inventory::{Inventory, Policy, Readable, Version};
+use xtask::model::inventory::{Inventory, PackageVersion, Policy, Readable};
 use xtask::model::reference::Digest;
 
 fn main() {
@@ -13,7 +13,7 @@ fn main() {
 /// 2,000 indexes of two images and two attestations each: 10,000 versions.
 fn inventory() -> Inventory {
     let digest = |number: usize| Digest::new(format!("sha256:{number:064x}")).unwrap();
-    let version = |number: usize, tags: Vec<String>, manifests: Vec<Digest>| Version {
+    let version = |number: usize, tags: Vec<String>, manifests: Vec<Digest>| PackageVersion {
         digest: digest(number),
         tags,
         created: Some(1_800_000_000.0 - f64::from(u32::try_from(number).unwrap()) * 3600.0),

@@ -1,8 +1,14 @@
 //! The command line: the tasks and the options of all of them.
 
+use std::process::ExitCode;
+
+use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+use crate::model::failure::Exit;
 use crate::options::Global;
+use crate::outside::{interrupt, terminal};
+use crate::report::error;
 use crate::task::build::Build;
 use crate::task::cache::Cache;
 use crate::task::doctor::Doctor;
@@ -57,6 +63,21 @@ pub enum Task {
     },
     /// Run everything that CI checks
     Test(Test),
+}
+
+/// Parses the command line, does `work`, and turns a failure into its exit code.
+pub fn main(work: fn(Cli) -> Result<Exit>) -> ExitCode {
+    let cli = Cli::parse();
+    let done = interrupt::listen().and_then(|()| work(cli));
+    let exit = match done {
+        Ok(exit) => exit,
+        Err(error) => {
+            let (exit, text) = error::rendered(&error);
+            terminal::message(&text);
+            exit
+        }
+    };
+    ExitCode::from(exit.code())
 }
 
 #[cfg(test)]

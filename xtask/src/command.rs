@@ -7,11 +7,11 @@ use anyhow::Result;
 use crate::model::facts::{Engine, Facts, LabFacts};
 use crate::model::failure::Failure;
 use crate::options::{Format, Global};
-use crate::outside::gather::{self, Wanted};
+use crate::outside::gather::{self, GatherOptions};
 use crate::outside::process::Runner;
 use crate::outside::{docker, environment, terminal};
 use crate::plan::build::{BuildOptions, must_look};
-use crate::report::plan::Place;
+use crate::report::plan::ShellPlace;
 
 /// A running command: its options, and the processes and folders it works with.
 #[derive(Clone)]
@@ -47,7 +47,7 @@ impl Command {
     }
 
     /// The facts: from the world, or from the file of `--facts`.
-    pub fn facts(&self, wanted: &Wanted<'_>) -> Result<Facts> {
+    pub fn facts(&self, wanted: &GatherOptions<'_>) -> Result<Facts> {
         if let Some(path) = &self.global.facts {
             return gather::load(path);
         }
@@ -66,9 +66,9 @@ impl Command {
     }
 
     /// Where the commands of a plan from `facts` run.
-    pub fn place<'f>(&'f self, facts: &'f Facts) -> Place<'f> {
+    pub fn place<'f>(&'f self, facts: &'f Facts) -> ShellPlace<'f> {
         let engine_host = facts.lab.as_ref().and_then(|lab| lab.engine_host.as_deref());
-        Place { root: &self.root, engine_host }
+        ShellPlace { root: &self.root, engine_host }
     }
 
     /// Saves the facts where `--record-facts` says.

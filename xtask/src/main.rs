@@ -9,7 +9,7 @@ use xtask::model::failure::Exit;
 use xtask::task::{build, cache, doctor, lab, prune, push, release, test, verify};
 
 fn main() -> ExitCode {
-    xtask::main(run)
+    xtask::cli::main(run)
 }
 
 fn run(cli: Cli) -> Result<Exit> {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use crate::command::Command;
 use crate::model::facts::Facts;
@@ -13,7 +13,7 @@ use crate::model::inventory::Inventory;
 use crate::model::reference::{Digest, Reference};
 use crate::outside::clock;
 use crate::outside::github::{GitHub, Packages, connect};
-use crate::outside::inventory::{self, Found};
+use crate::outside::inventory::{self, FoundVersions};
 use crate::outside::process::Runner;
 use crate::outside::registry::Client;
 use crate::plan::retention;
@@ -40,14 +40,15 @@ pub fn read(
 ) -> Result<Option<Inventory>> {
     let found = match lister {
         Lister::GitHub(packages) => {
-            inventory::of_github(client, repository, packages, &package_name(repository))?
+            inventory::of_github(client, repository, packages, &package_name(repository))
         }
         Lister::Registry { unlisted } => {
-            let versions = inventory::of_registry(client, repository, unlisted)?;
-            Some(Found { versions, complete: true })
+            let versions = inventory::of_registry(client, repository, unlisted);
+            versions.map(|versions| Some(FoundVersions { versions, complete: true }))
         }
     };
-    let Some(Found { versions, complete }) = found else { return Ok(None) };
+    let found = found.with_context(|| format!("cannot read `{repository}`"))?;
+    let Some(FoundVersions { versions, complete }) = found else { return Ok(None) };
     let mut policy = facts.config.retention.policy();
     policy.in_use = inventory::pinned(runner)?;
     policy.commits = inventory::commits(runner)?;

@@ -37,16 +37,16 @@ pub fn hand_over(command: &Command) -> Result<Exit> {
 /// Whether the tools are a member of this workspace.
 fn is_member(command: &Command) -> Result<bool> {
     #[derive(Deserialize)]
-    struct Metadata {
-        packages: Vec<Package>,
+    struct CargoMetadata {
+        packages: Vec<Member>,
     }
     #[derive(Deserialize)]
-    struct Package {
+    struct Member {
         name: String,
     }
     let call =
         Invocation::new("cargo", ["metadata", "--no-deps", "--offline", "--format-version=1"]);
-    let metadata: Metadata = serde_json::from_str(&command.runner.output(&call)?)
+    let metadata: CargoMetadata = serde_json::from_str(&command.runner.output(&call)?)
         .context("cannot read the answer of `cargo metadata`")?;
     Ok(metadata.packages.iter().any(|package| package.name == PACKAGE))
 }

@@ -1,4 +1,4 @@
-// Appends the variables to the environment file of the job and masks the token in the log.
+// Writes the variables to the environment file of the job, and masks the token in the log.
 const { appendFileSync } = require("node:fs");
 
 for (const name of ["ACTIONS_RUNTIME_TOKEN", "ACTIONS_RESULTS_URL"]) {

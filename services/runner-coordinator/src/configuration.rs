@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_address_is_named_with_the_expected_form() {
+    fn a_bad_address_error_shows_the_expected_form() {
         assert_eq!(
             configured(&[(ADDRESS, "localhost:8080")]).unwrap_err(),
             "AUTOGIT_COORDINATOR_ADDRESS is `localhost:8080`, expected IP:PORT such as \
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_service_on_all_addresses_has_a_local_one() {
+    fn a_service_on_all_addresses_is_reachable_locally() {
         for (listening, reached) in [
             ("0.0.0.0:9000", "127.0.0.1:9000"),
             ("[::]:9000", "[::1]:9000"),

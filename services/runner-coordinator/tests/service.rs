@@ -57,7 +57,7 @@ fn an_engine_over_tcp_counts_as_well() {
 }
 
 #[test]
-fn an_engine_that_accepts_and_says_nothing_does_not_hold_ready_up() {
+fn a_silent_engine_does_not_block_ready() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("docker.sock");
     engine_on_socket(&socket, Engine::Silent);
@@ -70,7 +70,7 @@ fn an_engine_that_accepts_and_says_nothing_does_not_hold_ready_up() {
 }
 
 #[test]
-fn an_engine_that_answers_with_an_error_is_not_ready() {
+fn an_engine_with_an_error_is_not_ready() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("docker.sock");
     engine_on_socket(&socket, Engine::Fails);
@@ -132,7 +132,7 @@ fn an_unknown_path_names_the_known_ones() {
 }
 
 #[test]
-fn a_signal_ends_it_with_success_and_running_requests_are_answered() {
+fn a_signal_ends_it_after_running_requests() {
     for name in ["TERM", "INT"] {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("docker.sock");
@@ -171,7 +171,7 @@ fn the_health_command_tells_alive_from_dead() {
 }
 
 #[test]
-fn the_health_command_gives_up_on_a_stuck_service() {
+fn the_health_command_leaves_a_stuck_service() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let begun = Instant::now();
@@ -181,7 +181,7 @@ fn the_health_command_gives_up_on_a_stuck_service() {
 }
 
 #[test]
-fn what_makes_no_sense_exits_with_two_and_says_why() {
+fn wrong_usage_exits_with_two_and_a_reason() {
     let unknown = command(&["--port", "80"]).output().unwrap();
     assert_eq!(unknown.status.code(), Some(2));
     assert_eq!(
@@ -199,7 +199,7 @@ fn what_makes_no_sense_exits_with_two_and_says_why() {
 }
 
 #[test]
-fn an_address_in_use_is_a_failure_that_names_it() {
+fn an_address_in_use_is_named() {
     let coordinator = Coordinator::start(NO_ENGINE);
     let output =
         command(&[]).env("AUTOGIT_COORDINATOR_ADDRESS", &coordinator.address).output().unwrap();

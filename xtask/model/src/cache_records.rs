@@ -34,12 +34,12 @@ struct CacheRecord {
     created: Option<u64>,
     /// For each input of the step, the equivalent records that it may come from.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    inputs: Vec<Vec<Link>>,
+    inputs: Vec<Vec<CacheLink>>,
 }
 
 /// An input: the record it comes from, and the part of it that matters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Link {
+struct CacheLink {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     selector: String,
     link: usize,
@@ -67,7 +67,7 @@ struct Configuration {
 struct WrittenRecord {
     digest: String,
     #[serde(default, deserialize_with = "super::manifest::null_is_default")]
-    inputs: Vec<Vec<Link>>,
+    inputs: Vec<Vec<CacheLink>>,
     #[serde(default, deserialize_with = "super::manifest::null_is_default")]
     layers: Vec<WrittenResult>,
     /// Results whose layers are not one chain, such as those of `COPY --link`.
@@ -177,7 +177,7 @@ impl CacheRecord {
     }
 
     fn ways_are_in(&self, other: &Self, pairs: &BTreeSet<(usize, usize)>) -> bool {
-        let way_in = |mine: &Link, theirs: &[Link]| {
+        let way_in = |mine: &CacheLink, theirs: &[CacheLink]| {
             theirs.iter().any(|theirs| {
                 mine.selector == theirs.selector && pairs.contains(&(mine.link, theirs.link))
             })

@@ -152,7 +152,7 @@ pub struct Since {
 /// What the environment variables contain. For a secret, only whether it is set.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Environment {
-    pub github: Option<GitHub>,
+    pub github: Option<GitHubJob>,
     /// `GITHUB_REPOSITORY`, which may also be set outside a GitHub job.
     #[serde(default)]
     pub repository: Option<String>,
@@ -162,7 +162,7 @@ pub struct Environment {
 
 /// The GitHub job this runs in.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct GitHub {
+pub struct GitHubJob {
     /// `GITHUB_EVENT_NAME`
     pub event: String,
     /// `GITHUB_REF`, for instance `refs/heads/dev`.
@@ -171,7 +171,7 @@ pub struct GitHub {
     pub server_url: String,
 }
 
-impl GitHub {
+impl GitHubJob {
     /// Whether the registry belongs to the job's GitHub server. No other registry gets the job's token.
     pub fn owns(&self, registry: &Registry) -> bool {
         let server = self.server_url.split_once("://").map_or("", |(_, rest)| rest);
@@ -247,9 +247,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_job_token_goes_only_to_its_own_registry() {
+    fn only_the_jobs_own_registry_gets_its_token() {
         let takes = |registry: &str, server_url: &str| {
-            let job = GitHub { server_url: server_url.to_owned(), ..GitHub::default() };
+            let job = GitHubJob { server_url: server_url.to_owned(), ..GitHubJob::default() };
             job.owns(&Registry::new(registry).unwrap())
         };
         assert!(takes("ghcr.io", "https://github.com"));

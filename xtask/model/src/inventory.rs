@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::reference::Digest;
+use super::reference::{Digest, Tag};
 
 /// One version of a package: a manifest, with its tags if it has any. Times are seconds since 1970.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Version {
+pub struct PackageVersion {
     pub digest: Digest,
     #[serde(default)]
     pub tags: Vec<String>,
@@ -80,7 +80,7 @@ pub enum Orphans {
 impl Default for Policy {
     fn default() -> Self {
         Self {
-            keep: ["cache", "dev", "latest"].map(str::to_owned).to_vec(),
+            keep: [Tag::cache(), Tag::dev(), Tag::latest()].map(String::from).to_vec(),
             max_age_s: 30.0 * 86_400.0,
             grace_s: 72.0 * 3_600.0,
             keep_last: 5,
@@ -101,7 +101,7 @@ pub struct Inventory {
     #[serde(default)]
     pub policy: Policy,
     #[serde(rename = "inventory")]
-    pub versions: Vec<Version>,
+    pub versions: Vec<PackageVersion>,
     /// Whether the list is complete. An incomplete list cannot prove that a version is unneeded.
     #[serde(default = "yes")]
     pub complete: bool,

@@ -30,7 +30,7 @@ pub enum EngineChoice {
 
 /// What one command keeps for the next. Ports and names are chosen once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct State {
+pub struct LabState {
     pub schema: u32,
     pub engine: EngineState,
     pub ports: Ports,
@@ -74,14 +74,14 @@ pub struct Running {
 
 /// A package of the distribution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Package {
+pub struct DebianPackage {
     pub name: &'static str,
     /// Whether it comes from Debian testing, pinned so that nothing else is upgraded.
     pub from_forky: bool,
 }
 
 /// As apt accepts it.
-impl fmt::Display for Package {
+impl fmt::Display for DebianPackage {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}{}", self.name, if self.from_forky { "/forky" } else { "" })
     }
@@ -98,7 +98,7 @@ pub struct StandIn {
     pub mirrored: bool,
 }
 
-impl State {
+impl LabState {
     /// The facts that plans need.
     pub fn facts(&self) -> Option<LabFacts> {
         let image = |base: &StandIn| (!base.mirrored).then(|| base.image.clone());

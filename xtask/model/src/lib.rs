@@ -28,6 +28,7 @@ pub mod retry;
 pub mod secret;
 pub mod service;
 pub mod solve;
+pub mod spelling;
 pub mod text;
 pub mod tier;
 pub mod token;

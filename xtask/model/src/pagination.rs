@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_page_of_one_item_each_counts_all() {
+    fn one_item_for_each_page_counts_all() {
         let header = "<http://a/x?per_page=1&page=2>; rel=\"next\", \
                       <http://a/x?per_page=1&page=137>; rel=\"last\"";
         assert_eq!(count(Some(header), 1), Some(137));

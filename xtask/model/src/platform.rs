@@ -1,6 +1,6 @@
 //! Platforms as OCI and buildx write them: `os/architecture[/variant]`.
 
-use super::config::nearest;
+use super::spelling::nearest;
 use super::text::checked_text;
 
 checked_text!(

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::inventory::Version;
+use super::inventory::PackageVersion;
 use super::reference::{Digest, Reference, Tag};
 
 /// Raised when a reader of the old format would misread the new one.
@@ -100,10 +100,10 @@ impl PackageReport {
     }
 
     /// Records a deleted version, and the bytes that only it used.
-    pub fn gone(&mut self, version: &Version, bytes: u64) {
+    pub fn gone(&mut self, version: &PackageVersion, bytes: u64) {
         self.bytes += bytes;
         self.unlisted.remove(&version.digest);
-        let Version { digest, id, tags, .. } = version.clone();
+        let PackageVersion { digest, id, tags, .. } = version.clone();
         self.deleted.push(Gone { digest, id, tags });
     }
 

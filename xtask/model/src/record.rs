@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unreadable_tier_failed_and_a_silent_one_hung() {
+    fn a_silent_tier_hung_an_unreadable_one_failed() {
         let mut solve = Solve::default();
         let line = r#"{"vertexes":[{"digest":"a","name":"importing cache manifest from r.io/o/s:cache","started":"2026-01-01T00:00:00Z","completed":"2026-01-01T00:00:02Z","error":"unexpected EOF"}]}"#;
         solve.absorb(line, 0.0);

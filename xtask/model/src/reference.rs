@@ -57,9 +57,24 @@ impl Tag {
         Self("dev".to_owned())
     }
 
+    /// The floating tag of the highest stable version.
+    pub fn latest() -> Self {
+        Self("latest".to_owned())
+    }
+
+    /// The tag of the registry cache, which is never an image.
+    pub fn cache() -> Self {
+        Self("cache".to_owned())
+    }
+
     /// `dev-<sha>`, the exact tag of a commit on the dev channel.
     pub fn dev_commit(revision: &str) -> Result<Self, TextError> {
         Self::new(format!("dev-{revision}"))
+    }
+
+    /// The commit of `dev-<sha>`.
+    pub fn commit(&self) -> Option<&str> {
+        self.0.strip_prefix("dev-")
     }
 
     /// Whether this is the floating tag of the dev channel.

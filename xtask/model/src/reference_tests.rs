@@ -24,7 +24,7 @@ fn repository_names_follow_the_distribution_grammar() {
 }
 
 #[test]
-fn a_comma_or_a_newline_never_enters_a_reference() {
+fn a_reference_never_contains_commas_or_newlines() {
     assert!(problem::<Repository>("a,type=local").contains("`,` is not allowed"));
     assert!(problem::<Tag>("v1\n").contains(r"`\n` is not allowed"));
     assert!(problem::<Registry>("ghcr.io,x").contains("expected a lower-case host"));
@@ -42,7 +42,7 @@ fn registries_follow_the_rules_of_docker() {
 }
 
 #[test]
-fn a_tag_of_129_characters_is_one_too_long() {
+fn a_tag_has_at_most_128_characters() {
     assert_eq!(problem::<Tag>(&"a".repeat(128)), "ok");
     assert!(problem::<Tag>(&"a".repeat(129)).ends_with("129 characters, more than 128"));
 }

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-use super::reference::{Digest, Tag};
 use super::service::ServiceName;
 
 /// Gathered once; `--record-facts` saves it with the rest.
@@ -26,8 +25,6 @@ pub struct ReleaseFacts {
     pub changelog: Option<String>,
     /// The versions that each service is published under.
     pub published: BTreeMap<ServiceName, Vec<Version>>,
-    /// Where the floating tags of the version point in each service's repository.
-    pub heads: BTreeMap<ServiceName, BTreeMap<Tag, Digest>>,
 }
 
 impl ReleaseFacts {

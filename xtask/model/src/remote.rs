@@ -114,7 +114,9 @@ impl fmt::Display for RemoteError {
             Self::TimedOut { after } => {
                 write!(formatter, "no answer within {:.1} s", after.as_secs_f64())
             }
-            Self::Server { status, message } => write!(formatter, "error {status}: {message}"),
+            Self::Server { status, message } => {
+                write!(formatter, "server error {status}: {message}")
+            }
             Self::Refused { status, message } => {
                 write!(formatter, "answered with {status}: {message}")
             }

@@ -4,23 +4,24 @@ use std::time::Duration;
 
 /// Rules for further attempts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Policy {
+pub struct RetryPolicy {
     /// Attempts in all.
     pub attempts: u32,
     /// The most time before the second attempt; it doubles with each further one.
     pub first_wait: Duration,
-    /// The longest wait that an answer may ask for. Before a longer one, another attempt would only fail.
+    /// The longest that all waits may take. Before a longer one that is asked for, another attempt would only
+    /// fail.
     pub longest_wait: Duration,
 }
 
 /// The rules for all registries, GitHub and builds.
-pub const POLICY: Policy = Policy {
+pub const POLICY: RetryPolicy = RetryPolicy {
     attempts: 4,
     first_wait: Duration::from_millis(500),
     longest_wait: Duration::from_secs(120),
 };
 
-impl Policy {
+impl RetryPolicy {
     /// The wait after `done` attempts; `None` where no other may follow. `chance`, from 0 to 1, spreads
     /// clients that failed together; `asked` is the wait that the answer asks for.
     pub fn wait(&self, done: u32, chance: f64, asked: Option<Duration>) -> Option<Duration> {

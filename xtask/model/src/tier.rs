@@ -70,8 +70,8 @@ pub struct CachePlace {
 
 impl CachePlace {
     /// `REPOSITORY:cache`.
-    pub fn cache(&self) -> Result<Reference, TextError> {
-        Ok(self.repository.with_tag(Tag::new("cache")?))
+    pub fn cache(&self) -> Reference {
+        self.repository.with_tag(Tag::cache())
     }
 
     /// The service's name. Without a scope, all services would overwrite each other's entries.
@@ -80,13 +80,14 @@ impl CachePlace {
     }
 
     /// The reference of a tier that is in the registry.
-    pub fn reference(&self, tier: CacheTier) -> Result<Option<Reference>, TextError> {
-        Ok(match tier {
-            CacheTier::Cache => Some(self.cache()?),
-            CacheTier::Dev => Some(self.repository.with_tag(Tag::new("dev")?)),
-            CacheTier::Latest => Some(self.repository.with_tag(Tag::new("latest")?)),
-            CacheTier::Gha => None,
-        })
+    pub fn reference(&self, tier: CacheTier) -> Option<Reference> {
+        let tag = match tier {
+            CacheTier::Cache => Tag::cache(),
+            CacheTier::Dev => Tag::dev(),
+            CacheTier::Latest => Tag::latest(),
+            CacheTier::Gha => return None,
+        };
+        Some(self.repository.with_tag(tag))
     }
 }
 

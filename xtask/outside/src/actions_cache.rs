@@ -1,5 +1,5 @@
-//! The cache service of GitHub Actions, as far as a look at it goes: is there a token, does the
-//! service take it, and is there an index for a scope. It stores and loads nothing; BuildKit does.
+//! Looks at the cache service of GitHub Actions: is there a token, does the service accept it, and does a
+//! scope have an index. Only BuildKit stores and loads entries.
 
 use serde::Deserialize;
 use ureq::http::Method;
@@ -80,7 +80,7 @@ fn has_index(
             .authorization(Some(Secret::new(format!("Bearer {}", token.reveal()))))
             .body(question.to_string());
         let answer = expect(http.send(call)?, &[200])?;
-        // The error of a reader could quote the signed address.
+        // The error of the parser could quote the signed address.
         let entry: Entry = serde_json::from_slice(&answer.body)
             .map_err(|_| RemoteError::malformed("not an answer of a cache service"))?;
         if entry.ok {

@@ -1,5 +1,4 @@
-//! Runs one `docker buildx build`, follows its progress stream, and reads what it leaves behind. It
-//! decides nothing: what to build stands in the [`BuildSpec`].
+//! Runs one `docker buildx build` as a [`BuildSpec`] says, follows its progress, and reads its result.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -16,7 +15,7 @@ use xtask_model::solve::{Solve, Stall};
 use super::process::{Runner, Watch};
 use super::records::Log;
 
-/// What one build came to.
+/// The result of one build.
 #[derive(Debug)]
 pub struct Built {
     pub end: End,
@@ -30,7 +29,7 @@ pub struct Built {
 pub enum End {
     /// buildx ended by itself, with this exit code.
     Exited(i32),
-    /// It was stopped, because the builder waited for what may never come.
+    /// It was stopped, because the builder waited for something that may never come.
     Stalled(Stall),
     /// The user stopped it.
     Interrupted,
@@ -47,9 +46,9 @@ impl Built {
 pub struct Image {
     /// Digest of the index or the manifest.
     pub digest: Digest,
-    /// What the engine calls it; `docker run` takes it.
+    /// The engine's name for it, for `docker run`.
     pub id: String,
-    /// Compressed bytes, where the engine tells them.
+    /// Compressed bytes, if the engine reports them.
     pub size: Option<u64>,
 }
 
@@ -58,7 +57,7 @@ fn patience(stall: Stall) -> Duration {
     match stall {
         Stall::Import => Duration::from_secs(20),
         Stall::Beginning => Duration::from_secs(60),
-        // A layer of some gigabytes is sent without a word in between.
+        // Sending a layer of some gigabytes prints nothing in between.
         Stall::Export => Duration::from_secs(15 * 60),
     }
 }
@@ -72,13 +71,13 @@ pub fn build(
     known: Option<Image>,
     mut follow: impl FnMut(&Solve),
 ) -> Result<Built> {
-    let metadata = Metadata::file()?;
-    let flags = vec!["--progress=rawjson".to_owned(), Metadata::flag(&metadata)];
+    let metadata = BuildMetadata::file()?;
+    let flags = vec!["--progress=rawjson".to_owned(), BuildMetadata::flag(&metadata)];
     let call = watched(&spec.invocation(), flags);
     let begun = Instant::now();
     let mut solve = Solve::default();
     let mut stall = None;
-    let code = Metadata::quick(runner).stream(&call, |line| {
+    let code = BuildMetadata::quick(runner).stream(&call, |line| {
         let now = begun.elapsed().as_secs_f64();
         if let Some(line) = line {
             solve.absorb(line, now);
@@ -102,12 +101,12 @@ pub fn build(
     Ok(Built { end, seconds, solve, image })
 }
 
-/// Runs the build with buildx's own display on the terminal. Nothing is known of its steps then.
+/// Runs the build with buildx's own display on the terminal. Its steps are not recorded.
 pub fn hand_over(runner: &Runner, spec: &BuildSpec, known: Option<Image>) -> Result<Built> {
-    let metadata = Metadata::file()?;
-    let call = watched(&spec.invocation(), vec![Metadata::flag(&metadata)]);
+    let metadata = BuildMetadata::file()?;
+    let call = watched(&spec.invocation(), vec![BuildMetadata::flag(&metadata)]);
     let begun = Instant::now();
-    let code = Metadata::quick(runner).hand_over_for_code(&call);
+    let code = BuildMetadata::quick(runner).hand_over_for_code(&call);
     let seconds = begun.elapsed().as_secs_f64();
     let end = ended(code.map(|code| code.or(Some(-1))), None)?;
     let image = match end {
@@ -127,21 +126,21 @@ fn ended(code: Result<Option<i32>>, stall: Option<Stall>) -> Result<End> {
     }
 }
 
-/// The command with what is needed to watch it, which changes nothing of what it builds.
+/// The command with the options to watch it. They change nothing in the image.
 fn watched(call: &Invocation, flags: Vec<String>) -> Invocation {
     call.clone().with_arguments_at(2, flags)
 }
 
 /// The part of `--metadata-file` that is read.
 #[derive(Deserialize)]
-struct Metadata {
+struct BuildMetadata {
     #[serde(rename = "containerimage.digest")]
     digest: Option<Digest>,
     #[serde(rename = "containerimage.config.digest")]
     config: Option<String>,
 }
 
-impl Metadata {
+impl BuildMetadata {
     fn file() -> Result<tempfile::NamedTempFile> {
         let mut builder = tempfile::Builder::new();
         builder.prefix("xtask-metadata-").suffix(".json").tempfile().context("no temporary file")
@@ -164,7 +163,7 @@ fn read_image(
     known: Option<Image>,
 ) -> Result<Option<Image>> {
     let text = super::files::read(path)?;
-    let metadata: Metadata =
+    let metadata: BuildMetadata =
         serde_json::from_str(&text).context("buildx wrote metadata in an unknown form")?;
     let Some(digest) = metadata.digest else { return Ok(None) };
     let Output::Load { tag } = &spec.output else {
@@ -185,11 +184,11 @@ fn read_image(
 struct Inspected {
     id: String,
     size: u64,
-    /// Only containerd's store has one.
+    /// Only containerd's store reports it.
     descriptor: Option<serde_json::Value>,
 }
 
-/// Id and compressed size of an image in the engine. A graph driver tells the unpacked size, which
+/// Id and compressed size of an image in the engine. A graph driver reports the unpacked size, which
 /// is another number, so there is none then.
 fn inspect(runner: &Runner, name: &str) -> Option<(String, Option<u64>)> {
     let finished = runner.finish(&Invocation::new("docker", ["image", "inspect", name])).ok()?;

@@ -38,7 +38,7 @@ pub struct Display {
 struct Inner {
     bars: BTreeMap<String, ProgressBar>,
     held: BTreeMap<String, Vec<String>>,
-    told: Option<Instant>,
+    announced: Option<Instant>,
 }
 
 impl Display {
@@ -55,7 +55,7 @@ impl Display {
         self.kind
     }
 
-    /// Shows the block of a service as it is now.
+    /// Shows the current block of a service.
     pub fn block(&self, name: &str, lines: &[String]) {
         let mut inner = self.inner();
         let bar = inner.bars.entry(name.to_owned()).or_insert_with(|| {
@@ -74,9 +74,9 @@ impl Display {
             Kind::Grouped => {
                 let mut inner = self.inner();
                 inner.held.entry(name.to_owned()).or_default().extend(lines);
-                let since = *inner.told.get_or_insert_with(Instant::now);
+                let since = *inner.announced.get_or_insert_with(Instant::now);
                 if since.elapsed() > STILL {
-                    inner.told = Some(Instant::now());
+                    inner.announced = Some(Instant::now());
                     let names: Vec<&str> = inner.held.keys().map(String::as_str).collect();
                     terminal::message(&format!("still at work: {}", names.join(", ")));
                 }
@@ -85,7 +85,7 @@ impl Display {
         }
     }
 
-    /// A service is done: its block goes, and its group is shown between `begin` and `end`.
+    /// A service is done: removes its block, and shows its group between `begin` and `end`.
     pub fn finish(&self, name: &str, group: (&str, &str)) {
         let mut inner = self.inner();
         if let Some(bar) = inner.bars.remove(name) {
@@ -108,7 +108,7 @@ impl Display {
         }
     }
 
-    /// Shows what must be seen even where progress is not wanted.
+    /// Shows an error, even if progress is hidden.
     pub fn error(&self, text: &str) {
         self.blocks.suspend(|| terminal::message(text));
     }

@@ -1,4 +1,4 @@
-//! Docker: which builders there are and what they can do. It decides nothing.
+//! Reads which builders docker has and what they can do.
 
 use anyhow::Result;
 use serde::Deserialize;
@@ -28,7 +28,7 @@ pub fn read(runner: &Runner) -> Result<Engine> {
     // "github.com/docker/buildx 0.29.1+ds1 0.29.1+ds1-4"
     let buildx = version.stdout.split_whitespace().nth(1).unwrap_or_default().to_owned();
     if !listing.success() && listing.stderr.contains("unknown flag") {
-        // It is older than `--format`, which says nothing of the engine.
+        // A buildx without `--format` is too old, which says nothing about the engine.
         return Ok(Engine::Ready { buildx, builders: Vec::new() });
     }
     let builders: Vec<Builder> = listing
@@ -37,7 +37,7 @@ pub fn read(runner: &Runner) -> Result<Engine> {
         .filter_map(|line| serde_json::from_str(line).ok())
         .map(builder)
         .collect();
-    // Of several errors that of the current builder is the one that is asked about.
+    // Of several errors, the one of the current builder matters.
     let current = builders.iter().filter(|builder| builder.current);
     let mut nodes = current.chain(&builders).flat_map(|builder| &builder.nodes);
     if !nodes.clone().any(|node| node.error.is_none()) {
@@ -104,7 +104,7 @@ fn builder(listed: Listed) -> Builder {
             // `linux/amd64*` marks a platform that was set by hand.
             .filter_map(|text| Platform::new(text.trim_end_matches('*')).ok())
             .collect(),
-        // The worker of a containerd store names its containerd namespace; the one of a graph
+        // The worker of a containerd store names its containerd namespace; one with a graph
         // driver has none.
         containerd_store: node.labels.is_some_and(|labels| {
             labels.contains_key("org.mobyproject.buildkit.worker.containerd.namespace")

@@ -5,19 +5,15 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow};
 
 use xtask_model::config::SecretSource;
-use xtask_model::facts::{Environment, GitHub};
+use xtask_model::facts::{Environment, GitHubJob};
 use xtask_model::failure::Failure;
-use xtask_model::invocation::Invocation;
 use xtask_model::platform::Platform;
 use xtask_model::secret::looks_secret;
 use xtask_model::token::Secret;
 
-use super::process::Runner;
-
-/// What the environment says, as facts. Of the sources of secrets only whether they are there is
-/// kept; files are looked up below `root`.
+/// Reads the environment as facts. Only the presence of secrets is kept; files are looked up below `root`.
 pub fn read<'a>(root: &Path, secrets: impl Iterator<Item = &'a SecretSource>) -> Environment {
-    let github = (text("GITHUB_ACTIONS").as_deref() == Some("true")).then(|| GitHub {
+    let github = (text("GITHUB_ACTIONS").as_deref() == Some("true")).then(|| GitHubJob {
         event: text("GITHUB_EVENT_NAME").unwrap_or_default(),
         reference: text("GITHUB_REF").unwrap_or_default(),
         server_url: text("GITHUB_SERVER_URL").unwrap_or_else(|| "https://github.com".to_owned()),
@@ -33,7 +29,7 @@ pub fn read<'a>(root: &Path, secrets: impl Iterator<Item = &'a SecretSource>) ->
     }
 }
 
-/// Linux on this machine's architecture: what its engine builds when nothing else is asked.
+/// Linux on this machine's architecture: what its engine builds by default.
 pub fn own_platform() -> Option<Platform> {
     let architecture = match std::env::consts::ARCH {
         "x86_64" => "amd64",
@@ -60,27 +56,16 @@ pub fn actions_runtime() -> ActionsRuntime {
     }
 }
 
-/// The token by which a GitHub job logs in to the registry, and who it is.
+/// The user and the token with which a GitHub job logs in to the registry.
 pub fn job_login() -> Option<(String, Secret)> {
     let user = text("GITHUB_ACTOR").unwrap_or_else(|| "github-actions".to_owned());
     text("GITHUB_TOKEN").map(|token| (user, Secret::new(token)))
 }
 
-/// A token for GitHub's API: the job's, or the one that `gh` has.
-pub fn github_token(runner: &Runner) -> Option<Secret> {
-    let given = text("GITHUB_TOKEN").or_else(|| text("GH_TOKEN"));
-    let of_gh = || {
-        let finished = runner.finish(&Invocation::new("gh", ["auth", "token"])).ok()?;
-        let token = finished.stdout.trim().to_owned();
-        (finished.success() && !token.is_empty()).then_some(token)
-    };
-    given.or_else(of_gh).map(Secret::new)
-}
-
 /// The first variable or file known to hold a secret whose value occurs in one of `texts`. `secrets` are
 /// those that a build mounts, with files below `root`; other variables are known by their names.
 pub fn leaked(root: &Path, secrets: &[&SecretSource], texts: &[&str]) -> Option<SecretSource> {
-    // A short value occurs anywhere by chance.
+    // A short value may occur by chance.
     let occurs = |value: &str| value.len() >= 8 && texts.iter().any(|text| text.contains(value));
     let file = secrets.iter().find(|source| match source {
         SecretSource::File(path) => {
@@ -138,13 +123,13 @@ pub fn arguments() -> impl Iterator<Item = String> {
     std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned())
 }
 
-/// This very program, to be run once more.
+/// The path of this program.
 pub fn own_program() -> Result<String> {
-    let path = std::env::current_exe().context("the path of this program is not known")?;
+    let path = std::env::current_exe().context("the path of this program is unknown")?;
     Ok(path.to_string_lossy().into_owned())
 }
 
-/// Where cargo and xtask put what can be made again: `CARGO_TARGET_DIR`, else `target`.
+/// The folder for everything that can be built again: `CARGO_TARGET_DIR`, else `target`.
 pub fn target_folder(root: &Path) -> PathBuf {
     root.join(text("CARGO_TARGET_DIR").unwrap_or_else(|| "target".to_owned()))
 }

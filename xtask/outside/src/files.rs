@@ -1,4 +1,4 @@
-//! Files: read with the path in the error, written whole or not at all.
+//! Files: errors name the path, and a file is written completely or not at all.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ pub fn read(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))
 }
 
-/// The same; `None` where there is no such file.
+/// The same; `None` if the file does not exist.
 pub fn read_if_there(path: &Path) -> Result<Option<String>> {
     if path.is_file() { read(path).map(Some) } else { Ok(None) }
 }

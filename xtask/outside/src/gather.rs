@@ -21,11 +21,11 @@ use super::{clock, environment, files, git, records};
 
 /// What a command wants to know.
 #[derive(Debug, Clone, Default)]
-pub struct Wanted<'a> {
+pub struct GatherOptions<'a> {
     pub changed_since: Option<&'a str>,
     /// Secrets of the command line, whose sources are looked up as those of the configuration are.
     pub secrets: &'a [(String, SecretSource)],
-    /// Whether the cache tiers of the services are looked at, all of them when none is named.
+    /// Whether to look at the cache tiers of these services, or of all if none is named.
     pub tiers: bool,
     pub services: &'a [String],
 }
@@ -36,7 +36,7 @@ pub fn gather(
     runner: &Runner,
     target: &Path,
     lab: Option<LabFacts>,
-    wanted: &Wanted<'_>,
+    wanted: &GatherOptions<'_>,
 ) -> Result<Facts> {
     let root = runner.folder();
     let (config, services) = services_and_config(root, target)?;
@@ -57,7 +57,7 @@ pub fn gather(
     Ok(facts)
 }
 
-/// A client with the job's own token where there is one, else with what docker has.
+/// A client with the job's own token, or else with docker's credentials.
 pub fn client(facts: &Facts) -> Client {
     let credentials = match environment::job_login().filter(|_| is_job(facts)) {
         Some((user, password)) => {
@@ -68,7 +68,7 @@ pub fn client(facts: &Facts) -> Client {
     Client::new(credentials)
 }
 
-/// The token of a job is for GitHub's registry; the lab's wants none.
+/// Whether the token of the job belongs to this registry. The lab's registry needs none.
 pub fn is_job(facts: &Facts) -> bool {
     let job = facts.environment.github.as_ref();
     job.is_some_and(|job| job.owns(facts.registry())) && facts.lab.is_none()
@@ -77,8 +77,8 @@ pub fn is_job(facts: &Facts) -> bool {
 /// What was seen of each service's cache tiers.
 pub type Tiers = BTreeMap<ServiceName, Vec<TierLook>>;
 
-/// What is to be seen of the cache tiers of `services`; for those that the inputs at hand have already
-/// `made`, no more is read than a build of these inputs needs.
+/// Looks at the cache tiers of `services`. For images already `made` from the current inputs, it reads only
+/// what a build of these inputs needs.
 pub fn tiers(
     facts: &Facts,
     client: &Client,
@@ -110,7 +110,7 @@ fn platforms(facts: &Facts, service: &ServiceName) -> Vec<Platform> {
     }
 }
 
-/// The part of the facts that stands in files.
+/// The facts that files contain.
 pub fn services_and_config(root: &Path, target: &Path) -> Result<(Config, Vec<ServiceFacts>)> {
     let config = Config::parse("Cargo.toml", &files::read(&root.join("Cargo.toml"))?)?;
     Ok((config, services(root, target)?))
@@ -150,10 +150,10 @@ fn services(root: &Path, target: &Path) -> Result<Vec<ServiceFacts>> {
     Ok(services)
 }
 
-/// How many records an expectation is made from, at most.
+/// The most records for an expected duration.
 const EARLIER: usize = 12;
 
-/// One that failed or was stopped tells nothing of how long the next one takes.
+/// A build that failed or was stopped says nothing about the duration of the next one.
 fn earlier(records: &[Record]) -> Vec<EarlierBuild> {
     let built = records.iter().filter(|record| record.result == BuildResult::Built);
     built.map(|&Record { channel, seconds, .. }| EarlierBuild { channel, seconds }).collect()
@@ -163,7 +163,7 @@ fn earlier(records: &[Record]) -> Vec<EarlierBuild> {
 pub fn load(path: &Path) -> Result<Facts> {
     let text = files::read(path)?;
     let wrong = |problem: String| {
-        Failure::usage(format!("`{}` holds no facts: {problem}", path.display()))
+        Failure::usage(format!("`{}` contains no facts: {problem}", path.display()))
             .hint(format!("cargo xtask build --dry-run --record-facts {}", path.display()))
     };
     let facts: Facts = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;

@@ -1,4 +1,4 @@
-//! Git: what the checkout is. It reads and changes nothing, and decides nothing.
+//! Reads the git checkout, and changes nothing in it.
 
 use std::collections::BTreeMap;
 
@@ -15,8 +15,8 @@ use super::process::Runner;
 
 /// Reads the checkout in the runner's folder; `None` when it is no git repository or has no commit.
 ///
-/// All paths are relative to that folder, which may stand below the top of the repository; what is
-/// outside it does not count.
+/// All paths are relative to that folder, which may be below the top of the repository; what is outside is
+/// ignored.
 ///
 /// `services` is the folder whose subfolders' tree ids are wanted; `since` the revision of
 /// `--changed-since`, which must exist.
@@ -24,7 +24,8 @@ pub fn read(runner: &Runner, services: &str, since: Option<&str>) -> Result<Opti
     let head = runner.finish(&git(["log", "-1", "--format=%H%n%ct%n%D", "--decorate=full"]))?;
     if !head.success() {
         if let Some(name) = since {
-            let failure = Failure::usage(format!("there is no commit to compare with `{name}`"));
+            let failure =
+                Failure::usage(format!("no commit yet, so nothing to compare with `{name}`"));
             return Err(failure.hint("git log -1").into());
         }
         return Ok(None);
@@ -54,7 +55,7 @@ pub fn read(runner: &Runner, services: &str, since: Option<&str>) -> Result<Opti
         tags,
         remote: remote_repository(remote??.stdout.trim()),
         shallow: shallow == "true",
-        // `status` alone tells paths from the top.
+        // Only `status` prints paths from the top.
         dirty: dirty?.split('\0').filter_map(|entry| entry.get(3..)).map(below).collect(),
         trees: tree_ids(&trees??),
         since: since??,
@@ -62,7 +63,7 @@ pub fn read(runner: &Runner, services: &str, since: Option<&str>) -> Result<Opti
 }
 
 fn git<const N: usize>(arguments: [&str; N]) -> Invocation {
-    // Without optional locks a `git status` beside an editor's never gets in its way.
+    // Without optional locks, `git status` never blocks that of an editor.
     Invocation::new("git", std::iter::once("--no-optional-locks").chain(arguments))
 }
 
@@ -105,7 +106,7 @@ fn changed_since(runner: &Runner, name: &str) -> Result<Since> {
         &format!("{name}^{{commit}}"),
     ]))?;
     if !verify.success() {
-        let failure = Failure::usage(format!("`--changed-since` names no commit: `{name}`"));
+        let failure = Failure::usage(format!("`--changed-since`: unknown commit `{name}`"));
         return Err(failure.hint(format!("git fetch origin {name}")).into());
     }
     let commit = verify.stdout.trim();
@@ -123,7 +124,7 @@ fn changed_since(runner: &Runner, name: &str) -> Result<Since> {
     })
 }
 
-/// How the commit `theirs` relates to `ours`. A mark of a dirty tree does not count.
+/// How the commit `theirs` relates to `ours`. The mark of a dirty tree is ignored.
 pub fn relation(runner: &Runner, theirs: &str, ours: &str) -> Result<Relation> {
     let bare = |revision: &str| revision.trim_end_matches("-dirty").to_owned();
     let (theirs, ours) = (bare(theirs), bare(ours));
@@ -145,16 +146,16 @@ pub fn relation(runner: &Runner, theirs: &str, ours: &str) -> Result<Relation> {
     })
 }
 
-/// What some commits are to ours.
+/// How some commits relate to ours.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Successors {
-    /// Those that were made on top of ours; none stands before one that was made on it.
+    /// Those made on top of ours, the newest first.
     pub newer: Vec<String>,
     /// Those that this clone does not have.
     pub unknown: Vec<String>,
 }
 
-/// What each of `commits` is to `ours`, as far as this clone has them.
+/// How each of `commits` relates to `ours`, as far as this clone has them.
 pub fn successors(runner: &Runner, ours: &str, commits: &[String]) -> Result<Successors> {
     let hashes: Vec<&String> = commits.iter().filter(|commit| is_hash(commit)).collect();
     if hashes.is_empty() {
@@ -173,14 +174,14 @@ pub fn successors(runner: &Runner, ours: &str, commits: &[String]) -> Result<Suc
     Ok(Successors { newer, unknown })
 }
 
-/// Gets what `origin` has; whether it could. It asks nobody for a password.
+/// Fetches from `origin`, without asking for a password. Returns whether it could.
 pub fn fetch(runner: &Runner) -> Result<bool> {
     let call = git(["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "origin"]);
     let runner = runner.clone().with_variable("GIT_TERMINAL_PROMPT", "0");
     Ok(runner.finish(&call)?.success())
 }
 
-/// The one of `commits` that stands last before `revision` in its history, itself not counted.
+/// The last of `commits` before `revision` in its history.
 pub fn newest_before(
     runner: &Runner,
     revision: &str,
@@ -190,14 +191,14 @@ pub fn newest_before(
     if !is_hash(revision) || commits.is_empty() {
         return Ok(None);
     }
-    // What nobody published in a thousand commits is no comparison.
+    // An image that is a thousand commits old is no comparison.
     let call = git(["rev-list", "--max-count=1000", "--skip=1", revision, "--"]);
     let listed = runner.finish(&call)?.stdout;
     let commits: std::collections::BTreeSet<&str> = commits.iter().map(String::as_str).collect();
     Ok(listed.lines().find(|line| commits.contains(line)).map(str::to_owned))
 }
 
-/// How many commits since `revision` touch a folder; `None` where git cannot tell.
+/// How many commits since `revision` touch a folder; `None` if git does not know.
 pub fn touched(runner: &Runner, revision: &str, folder: &str) -> Result<Option<u64>> {
     let revision = revision.trim_end_matches("-dirty");
     if !is_hash(revision) {
@@ -208,7 +209,7 @@ pub fn touched(runner: &Runner, revision: &str, folder: &str) -> Result<Option<u
     Ok(counted.trim().parse().ok())
 }
 
-/// The files that differ between two trees; empty where this clone does not have both.
+/// The files that differ between two trees; empty if this clone does not have both.
 pub fn changed_files(runner: &Runner, before: &str, now: &str) -> Result<Vec<String>> {
     if !is_hash(before) || !is_hash(now) {
         return Ok(Vec::new());
@@ -226,7 +227,7 @@ pub fn releases(runner: &Runner) -> Result<BTreeMap<Tag, String>> {
         let mut words = line.split_whitespace();
         let name = words.next()?;
         semver::Version::parse(name.strip_prefix('v')?).ok()?;
-        // A tag with a message is an object of its own, which names the commit last.
+        // An annotated tag is an object of its own, which names the commit last.
         Some((Tag::new(name).ok()?, words.next_back()?.to_owned()))
     };
     Ok(listed.lines().filter_map(release).collect())
@@ -240,7 +241,7 @@ pub fn messages_since(runner: &Runner, since: Option<&str>) -> Result<Vec<String
     Ok(messages.map(str::to_owned).collect())
 }
 
-/// The commit that a hash or a full ref name leads to, when it is there.
+/// The commit that a hash or a full ref name points to, if it exists.
 pub fn commit_of(runner: &Runner, name: &str) -> Result<Option<String>> {
     let peeled = format!("{name}^{{commit}}");
     let call = git(["rev-parse", "--verify", "--quiet", "--end-of-options", &peeled]);
@@ -271,7 +272,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_remote_names_its_repository_in_every_form_of_address() {
+    fn every_form_of_remote_names_its_repository() {
         for address in [
             "https://github.com/Tzervas/autogit.git",
             "https://user@github.com/tzervas/autogit",

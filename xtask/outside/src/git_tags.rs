@@ -1,5 +1,4 @@
-//! The git tags of versions: where they are, here and at `origin`, and how one is made. Either it is made
-//! in both places or in none.
+//! The git tags of versions, here and at `origin`. A new one is created in both places or in none.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +10,7 @@ use xtask_model::invocation::Invocation;
 
 use super::process::Runner;
 
-/// Who tags in a GitHub job whose git has no identity: the account that GitHub itself uses there.
+/// The identity of a tag that a GitHub job creates without its own: GitHub's bot account.
 const BOT: [&str; 4] = [
     "-c",
     "user.name=github-actions[bot]",
@@ -19,9 +18,9 @@ const BOT: [&str; 4] = [
     "user.email=41898282+github-actions[bot]@users.noreply.github.com",
 ];
 
-/// The commit that each tag `v…` of this clone leads to.
+/// The commit of each tag `v…` in this clone.
 pub fn here(runner: &Runner) -> Result<BTreeMap<Version, String>> {
-    // What an annotated tag leads to comes third, of a lightweight one nothing.
+    // The third field is the commit of an annotated tag, and empty for a lightweight one.
     let format = "--format=%(refname:strip=2) %(objectname) %(*objectname)";
     let listed = runner.output(&git(&["for-each-ref", format, "refs/tags/v*"]))?;
     let entry = |line: &str| {
@@ -37,14 +36,14 @@ pub fn has_origin(runner: &Runner) -> Result<bool> {
     Ok(runner.output(&git(&["remote"]))?.lines().any(|remote| remote == "origin"))
 }
 
-/// The same at `origin`, which is never to ask for a password.
+/// The same at `origin`, without asking for a password.
 pub fn at_origin(runner: &Runner) -> Result<BTreeMap<Version, String>> {
     let runner = runner.clone().with_variable("GIT_TERMINAL_PROMPT", "0");
     let listed = runner.output(&git(&["ls-remote", "--tags", "origin", "refs/tags/v*"]))?;
     Ok(advertised(&listed))
 }
 
-/// Tags as a remote lists them. `^{}` marks the commit of an annotated one, which follows it.
+/// Tags as a remote lists them. `^{}` marks the commit of the annotated tag before it.
 fn advertised(listed: &str) -> BTreeMap<Version, String> {
     let entry = |line: &str| {
         let (commit, name) = line.split_once('\t')?;
@@ -58,15 +57,15 @@ fn version(tag: &str) -> Option<Version> {
     Version::parse(tag.strip_prefix('v')?).ok()
 }
 
-/// Makes the annotated tag `name` at `commit`, and pushes it where there is an `origin` to push to. A tag
-/// that cannot be pushed does not stay here.
+/// Creates the annotated tag `name` at `commit`, and pushes it if there is an `origin`. A tag that cannot
+/// be pushed is deleted again.
 pub fn create(runner: &Runner, name: &str, commit: &str, push: bool, in_job: bool) -> Result<()> {
     let identity: &[&str] = if has_identity(runner)? {
         &[]
     } else if in_job {
         &BOT
     } else {
-        return Err(Failure::usage("git does not know who you are, and a tag tells it")
+        return Err(Failure::usage("git needs your name and address to create a tag")
             .hint("git config user.name NAME && git config user.email ADDRESS")
             .into());
     };
@@ -79,12 +78,12 @@ pub fn create(runner: &Runner, name: &str, commit: &str, push: bool, in_job: boo
     Ok(())
 }
 
-/// Pushes a tag that is here.
+/// Pushes a tag of this clone.
 pub fn push(runner: &Runner, name: &str) -> Result<()> {
     let pushed = runner.output(&git(&["push", "--quiet", "origin", &format!("refs/tags/{name}")]));
     pushed
         .map(drop)
-        .with_context(|| format!("the git tag `{name}` was not pushed, nor anything else"))
+        .with_context(|| format!("the git tag `{name}` was not pushed, so nothing was published"))
 }
 
 fn has_identity(runner: &Runner) -> Result<bool> {
@@ -109,7 +108,7 @@ mod tests {
             "init --quiet --bare origin",
             "init --quiet .",
             "remote add origin ./origin",
-            // Some machines' names make an identity, as no runner's does.
+            // On some machines, git makes an identity from the host name.
             "config user.useConfigOnly true",
             "-c user.name=A -c user.email=a@b.c commit --quiet --allow-empty --message x",
         ] {
@@ -120,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_without_an_identity_tags_as_the_bot_and_pushes() {
+    fn a_job_without_identity_tags_as_the_bot() {
         let (_folder, runner, commit) = repository();
         create(&runner, "v1.2.3", &commit, true, true).unwrap();
         let expected = BTreeMap::from([(Version::new(1, 2, 3), commit)]);
@@ -135,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn elsewhere_a_tag_without_an_identity_is_refused_with_what_to_type() {
+    fn a_tag_without_an_identity_is_refused() {
         let (_folder, runner, commit) = repository();
         let error = create(&runner, "v1.2.3", &commit, true, false).unwrap_err();
         let hint = error.downcast_ref::<Failure>().unwrap().hint.as_deref();
@@ -144,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_that_cannot_be_pushed_does_not_stay_here() {
+    fn a_tag_that_cannot_be_pushed_is_removed() {
         let (folder, runner, commit) = repository();
         std::fs::remove_dir_all(folder.path().join("origin")).unwrap();
         create(&runner, "v1.2.3", &commit, true, true).unwrap_err();

@@ -1,5 +1,5 @@
-//! Reads a published package for `plan::verify`: the list of tags, where those that matter point, and
-//! everything below them, in parallel and nothing twice. It judges nothing.
+//! Reads a published package for `plan::verify`: its tags, where the important ones point, and everything
+//! below those, in parallel and nothing twice.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,7 +30,7 @@ pub struct Inspector<'a> {
     pub head: Option<&'a str>,
     /// Which of a package's tags are looked up first.
     pub tags: fn(&[Tag]) -> Vec<Tag>,
-    /// Those of them whose images are judged, and so read with all that is below them.
+    /// Those of them whose images are judged, and therefore read completely.
     pub judged: fn(&[Tag]) -> Vec<Tag>,
     /// Which tags belong to the commit of an image.
     pub tags_of: fn(&str, &[Tag]) -> Vec<Tag>,
@@ -69,7 +69,7 @@ impl Inspector<'_> {
             .iter()
             .filter_map(|tag| package.points.get(tag).cloned())
             .collect();
-        let manifests = judged.iter().map(|digest| (digest.clone(), Wanted::Manifest));
+        let manifests = judged.iter().map(|digest| (digest.clone(), ReadAs::Manifest));
         self.read(&mut package, manifests.collect());
         let revisions = self.revisions(&package)?;
         let exact: Vec<Tag> =
@@ -94,7 +94,7 @@ impl Inspector<'_> {
         })
     }
 
-    /// Where tags point. One that cannot be looked up does not keep the others from being judged.
+    /// Where tags point. The others are judged even if one cannot be looked up.
     fn point(&self, package: &mut Package, tags: &[Tag]) -> Result<()> {
         let new: BTreeSet<&Tag> =
             tags.iter().filter(|tag| !package.points.contains_key(tag)).collect();
@@ -115,7 +115,7 @@ impl Inspector<'_> {
         Ok(())
     }
 
-    /// The commits that images under tags name, by tag.
+    /// The commits that the images of tags name, by tag.
     fn revisions(&self, package: &Package) -> Result<BTreeMap<Tag, String>> {
         let mut revisions = BTreeMap::new();
         for (tag, digest) in &package.points {
@@ -127,14 +127,14 @@ impl Inspector<'_> {
                     revisions.extend(image.revision.map(|revision| (tag.clone(), revision)));
                 }
                 Err(RemoteError::Interrupted) => return Err(Interrupted.into()),
-                // What is missing is told by the look at everything below.
+                // The complete reading reports what is missing.
                 Err(_) => {}
             }
         }
         Ok(revisions)
     }
 
-    /// What git knows of the images' commits, and which image came before that of `dev`.
+    /// What git knows about the images' commits, and which image came before that of `dev`.
     fn history(
         &self,
         package: &mut Package,
@@ -153,30 +153,27 @@ impl Inspector<'_> {
                 package.commits.insert(revision.clone(), Commit { relation, touched });
             }
         }
-        let dev = revisions.iter().find(|(tag, _)| tag.as_str() == "dev");
+        let dev = revisions.iter().find(|(tag, _)| tag.is_dev());
         if let Some((_, revision)) = dev {
-            let published: Vec<String> = tags
-                .iter()
-                .filter_map(|tag| Some(tag.as_str().strip_prefix("dev-")?.to_owned()))
-                .collect();
+            let commits = tags.iter().filter_map(Tag::commit);
+            let published: Vec<String> = commits.map(str::to_owned).collect();
             package.newer = published::newer(self.runner, tags, revision)?.newest;
             let newer: Vec<Tag> = package.newer.iter().cloned().collect();
             self.point(package, &newer)?;
             let before = git::newest_before(self.runner, revision, &published)?;
-            package.previous =
-                before.map(|commit| Tag::new(format!("dev-{commit}"))).transpose()?;
+            package.previous = before.map(|commit| Tag::dev_commit(&commit)).transpose()?;
             let previous: Vec<Tag> = package.previous.iter().cloned().collect();
             self.point(package, &previous)?;
         }
         Ok(())
     }
 
-    /// Reads everything below the images that are judged, level by level. Of the image before that of
-    /// `dev` only sizes matter.
+    /// Reads everything below the judged images, level by level. Of the image before `dev`, only its sizes
+    /// matter.
     fn walk(&self, package: &mut Package, judged: BTreeSet<Digest>) -> Result<()> {
         let previous = package.previous.as_ref().and_then(|tag| package.points.get(tag)).cloned();
         let previous = previous.filter(|digest| !judged.contains(digest));
-        self.read(package, previous.iter().map(|d| (d.clone(), Wanted::Manifest)).collect());
+        self.read(package, previous.iter().map(|d| (d.clone(), ReadAs::Manifest)).collect());
         let mut level: Vec<(Digest, bool)> =
             judged.into_iter().map(|digest| (digest, false)).collect();
         level.extend(previous.map(|digest| (digest, true)));
@@ -191,9 +188,9 @@ impl Inspector<'_> {
                 }
                 let Some(manifest) = package.manifest(&digest) else { continue };
                 for entry in manifest.children() {
-                    let want = Wanted::of(entry);
+                    let want = ReadAs::of(entry);
                     let is_attestation = entry.is_attestation();
-                    if !shallow || (matches!(want, Wanted::Manifest) && !is_attestation) {
+                    if !shallow || (matches!(want, ReadAs::Manifest) && !is_attestation) {
                         wanted.push((entry.digest.clone(), want));
                         next.push((entry.digest.clone(), shallow));
                     }
@@ -206,36 +203,36 @@ impl Inspector<'_> {
     }
 
     /// Reads objects that were not read yet, side by side.
-    fn read(&self, package: &mut Package, wanted: Vec<(Digest, Wanted)>) {
-        let wanted: BTreeMap<Digest, Wanted> = wanted
+    fn read(&self, package: &mut Package, wanted: Vec<(Digest, ReadAs)>) {
+        let wanted: BTreeMap<Digest, ReadAs> = wanted
             .into_iter()
             .filter(|(digest, _)| !package.objects.contains_key(digest))
             .collect();
-        let wanted: Vec<(Digest, Wanted)> = wanted.into_iter().collect();
+        let wanted: Vec<(Digest, ReadAs)> = wanted.into_iter().collect();
         let repository = &package.repository;
         let read = parallel::each(&wanted, |(digest, want)| self.object(repository, digest, *want));
         package.objects.extend(wanted.into_iter().map(|(digest, _)| digest).zip(read));
     }
 
-    fn object(&self, repository: &Reference, digest: &Digest, want: Wanted) -> Object {
+    fn object(&self, repository: &Reference, digest: &Digest, want: ReadAs) -> Object {
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         let read = match want {
-            Wanted::Manifest => {
+            ReadAs::Manifest => {
                 self.client.manifest(&repository.at(digest.clone())).map(|stored| {
                     let media_type = stored.media_type;
                     Object::Manifest { media_type, text: text(stored.bytes) }
                 })
             }
-            Wanted::Document => self
+            ReadAs::Document => self
                 .client
                 .blob(repository, digest, CONFIGURATION_LIMIT)
                 .map(|bytes| Object::Document { text: text(bytes) }),
-            Wanted::Presence { size } => {
+            ReadAs::Presence { size } => {
                 self.client.head_blob(repository, digest).map(|there| match there {
-                    // Some do not tell the length of what they do not send.
-                    Some(bytes) if bytes != size && bytes != 0 => Object::Corrupt {
-                        detail: format!("it has {bytes} bytes, and should have {size}"),
-                    },
+                    // Some registries report no length without the body.
+                    Some(bytes) if bytes != size && bytes != 0 => {
+                        Object::Corrupt { detail: format!("{bytes} bytes (expected: {size})") }
+                    }
                     _ => Object::There,
                 })
             }
@@ -247,8 +244,7 @@ impl Inspector<'_> {
         })
     }
 
-    /// The layers of the bases of images, by the images' digests; an image whose base cannot be read is
-    /// left out.
+    /// The layers of the bases of images, by the images' digests, without images whose base cannot be read.
     pub fn base_layers(
         &self,
         package: &Package,
@@ -287,7 +283,7 @@ impl Inspector<'_> {
         Some(layers)
     }
 
-    /// Whether somebody without credentials may list the tags.
+    /// Whether anyone may list the tags without credentials.
     fn public(&self, repository: &Reference) -> Option<bool> {
         match self.nobody.tags(repository) {
             Ok(_) => Some(true),
@@ -303,16 +299,16 @@ impl Inspector<'_> {
 
 /// How an object is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wanted {
+enum ReadAs {
     Manifest,
     Document,
-    /// Whether it is there, as large as its descriptor says.
+    /// Whether it exists with the size in its descriptor.
     Presence {
         size: u64,
     },
 }
 
-impl Wanted {
+impl ReadAs {
     fn of(entry: &Descriptor) -> Self {
         match entry.media_type.as_str() {
             kind if media_type::MANIFESTS.contains(&kind) => Self::Manifest,

@@ -1,5 +1,4 @@
-//! Ctrl-C, SIGTERM and SIGHUP: the wish to stop, seen by whatever waits. Children are ended by
-//! `outside::process`, which asks here.
+//! Ctrl-C, SIGTERM and SIGHUP. Everything that waits asks here; `outside::process` ends the children.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -20,7 +19,7 @@ const SIGNALS: &[i32] = &[
     SIGHUP,
 ];
 
-/// Listens from now on. To be called once, by `main`.
+/// Starts to listen. `main` calls it once.
 pub fn listen() -> Result<()> {
     SIGNALS.iter().try_for_each(|signal| {
         signal_hook::flag::register(*signal, Arc::clone(&WANTED))

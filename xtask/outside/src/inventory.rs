@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Result, bail};
 
 use xtask_model::image_configuration::ImageConfiguration;
-use xtask_model::inventory::{Readable, Version};
+use xtask_model::inventory::{PackageVersion, Readable};
 use xtask_model::invocation::Invocation;
 use xtask_model::manifest::{Manifest, media_type};
 use xtask_model::reference::{Digest, Reference, Tag};
@@ -20,8 +20,8 @@ use super::retry::retry;
 
 /// What was found in a package.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Found {
-    pub versions: Vec<Version>,
+pub struct FoundVersions {
+    pub versions: Vec<PackageVersion>,
     /// Whether all versions were listed.
     pub complete: bool,
 }
@@ -32,22 +32,22 @@ pub fn of_github(
     repository: &Reference,
     packages: &Packages<'_>,
     package: &str,
-) -> Result<Option<Found>> {
+) -> Result<Option<FoundVersions>> {
     let Some(list) = packages.versions(package)? else { return Ok(None) };
-    let reader = Reader { client, repository };
+    let reader = ManifestReader { client, repository };
     let read = parallel::each(&list.versions, |version| {
         readable(reader.manifest(&version.name).map(|manifest| Content::of(&manifest)))
     });
     let versions = list.versions.into_iter().zip(read).map(|(listed, read)| {
         let version = read?.version(listed.name, listed.metadata.container.tags);
-        Ok(Version {
+        Ok(PackageVersion {
             created: seconds(&listed.created_at),
             updated: seconds(&listed.updated_at),
             id: Some(listed.id),
             ..version
         })
     });
-    Ok(Some(Found { versions: versions.collect::<Result<_>>()?, complete: list.complete }))
+    Ok(Some(FoundVersions { versions: versions.collect::<Result<_>>()?, complete: list.complete }))
 }
 
 /// The versions of a repository in any registry: its tags, and the manifests below them. Of those that
@@ -56,8 +56,8 @@ pub fn of_registry(
     client: &Client,
     repository: &Reference,
     unlisted: &BTreeMap<Digest, Option<f64>>,
-) -> Result<Vec<Version>> {
-    let reader = Reader { client, repository };
+) -> Result<Vec<PackageVersion>> {
+    let reader = ManifestReader { client, repository };
     let mut versions = Vec::new();
     let mut seen: BTreeSet<Digest> = BTreeSet::new();
     let mut open: Vec<(Digest, Vec<String>, Option<f64>)> =
@@ -76,7 +76,7 @@ pub fn of_registry(
             // An attestation has no time; it was made with its image.
             let created = read.created.or(parent);
             next.extend(read.nested.iter().map(|child| (child.clone(), Vec::new(), created)));
-            versions.push(Version { created, ..read.version(digest, tags) });
+            versions.push(PackageVersion { created, ..read.version(digest, tags) });
         }
         open = next;
     }
@@ -111,8 +111,8 @@ impl Content {
         }
     }
 
-    fn version(self, digest: Digest, tags: Vec<String>) -> Version {
-        Version {
+    fn version(self, digest: Digest, tags: Vec<String>) -> PackageVersion {
+        PackageVersion {
             digest,
             tags,
             created: self.created,
@@ -143,12 +143,12 @@ fn readable(read: remote::Result<Content>) -> remote::Result<Content> {
 }
 
 /// Reads one repository.
-struct Reader<'r> {
+struct ManifestReader<'r> {
     client: &'r Client,
     repository: &'r Reference,
 }
 
-impl Reader<'_> {
+impl ManifestReader<'_> {
     fn manifest(&self, digest: &Digest) -> remote::Result<Manifest> {
         let reference = self.repository.at(digest.clone());
         retry(|| self.client.manifest(&reference))?.parse()
@@ -203,7 +203,7 @@ pub fn pinned(runner: &Runner) -> Result<Vec<Digest>> {
     let pattern = "sha256:[0-9a-f]{64}";
     let call = Invocation::new("git", ["grep", "-hoIE", pattern]);
     let found = runner.finish(&call)?;
-    // 1 is the answer that there is none; anything else is no answer, and no pin must be overlooked.
+    // 1 means that there is none. Any other code is an error, because no pin must be overlooked.
     if !matches!(found.code, Some(0 | 1)) {
         bail!("`{call}` failed: {}", found.stderr.trim());
     }
@@ -227,7 +227,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn where_git_gives_no_answer_nothing_is_taken_for_unpinned() {
+    fn without_an_answer_from_git_nothing_is_unpinned() {
         let folder = tempfile::tempdir().unwrap();
         let runner = Runner::new(folder.path(), false).with_variable("GIT_DIR", "nowhere");
         assert!(pinned(&runner).is_err());
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_repository_that_pins_nothing_is_an_answer() {
+    fn pinned_digests_are_found() {
         let folder = tempfile::tempdir().unwrap();
         let runner = Runner::new(folder.path(), false);
         runner.output(&Invocation::new("git", ["init", "--quiet"])).unwrap();

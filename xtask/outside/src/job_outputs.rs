@@ -37,7 +37,7 @@ fn append(path: &Path, text: &str) -> Result<()> {
 fn entry(name: &str, value: &str) -> Result<String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
     if name.is_empty() || !name.chars().all(allowed) {
-        bail!("`{}` is not a name of an output", name.escape_debug());
+        bail!("`{}` is not a valid output name", name.escape_debug());
     }
     let hash = ring::digest::digest(&ring::digest::SHA256, value.as_bytes());
     let digits = super::registry::digest::hex(hash.as_ref());
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_of_several_lines_cannot_set_another_output() {
+    fn a_multiline_value_cannot_set_another_output() {
         let text = entry("digest", "a\ndigest<<x\nb\nx").unwrap();
         let delimiter = text.lines().next().unwrap().split_once("<<").unwrap().1.to_owned();
         assert_eq!(text.lines().filter(|line| **line == delimiter).count(), 1);

@@ -24,6 +24,7 @@ pub mod published;
 pub mod records;
 pub mod registry;
 pub mod retry;
+pub mod running;
 pub mod signature;
 pub mod smoke;
 pub mod terminal;

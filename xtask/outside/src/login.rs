@@ -1,5 +1,5 @@
-//! Logs in to a registry with the job's token, in a private `DOCKER_CONFIG` that is removed when the
-//! command ends. The user's own configuration is copied, never changed.
+//! Logs in to a registry with the job's token, in a private `DOCKER_CONFIG` that is deleted when the command
+//! ends. The user's own configuration is copied, never changed.
 
 use std::path::{Path, PathBuf};
 
@@ -14,21 +14,21 @@ use xtask_model::token::Secret;
 use super::process::Runner;
 use super::{environment, files};
 
-/// A private configuration; dropping it removes it.
+/// A private configuration, deleted on drop.
 pub struct Login {
     folder: tempfile::TempDir,
     own: Option<PathBuf>,
 }
 
 impl Login {
-    /// Logs in as `user`; the token goes through standard input alone.
+    /// Logs in as `user`; docker reads the token from standard input.
     pub fn new(runner: &Runner, registry: &Registry, user: &str, token: &Secret) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("xtask-docker-").tempdir()?;
         let own = own_folder();
         let text = private_configuration(own.as_deref(), registry)?;
         files::write_atomically(&folder.path().join("config.json"), text.as_bytes())?;
         if let Some(own) = &own {
-            // Contexts say where the engine is; without them `docker` would look at its default.
+            // Contexts name the engine; without them, docker would use its default.
             copy_folder(&own.join("contexts"), &folder.path().join("contexts"))?;
         }
         let login = Self { folder, own };
@@ -45,7 +45,7 @@ impl Login {
             .into())
     }
 
-    /// The runner whose children use this configuration. Builders stay those of the user.
+    /// A runner whose children use this configuration, but the user's own builders.
     pub fn enter(&self, runner: &Runner) -> Runner {
         let runner =
             runner.clone().with_variable("DOCKER_CONFIG", self.folder.path().display().to_string());
@@ -64,8 +64,8 @@ fn own_folder() -> Option<PathBuf> {
     named.or_else(|| Some(std::env::home_dir()?.join(".docker"))).filter(|folder| folder.is_dir())
 }
 
-/// The user's configuration without a credential store or a helper for `registry`, so that the login
-/// stays in the private folder, and with the user's plugins still found.
+/// The user's configuration without a credential store or a helper for `registry`, so that the login stays
+/// in the private folder. The user's plugins are still found.
 fn private_configuration(own: Option<&Path>, registry: &Registry) -> Result<String> {
     let path = own.map(|own| own.join("config.json")).filter(|path| path.is_file());
     let mut configuration: Map<String, Value> = match &path {
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_private_configuration_keeps_all_but_what_would_take_the_login_elsewhere() {
+    fn the_private_configuration_drops_other_credential_stores() {
         let own = tempfile::tempdir().unwrap();
         let text = r#"{
             "auths": {"registry.example.com": {"auth": "x"}},

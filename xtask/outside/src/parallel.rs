@@ -1,14 +1,12 @@
-//! Many things at once, with a limit: reads of a registry are not to flood it, and builds share one
-//! machine.
+//! Parallel work with a limit: reads must not flood a registry, and builds share one machine.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// How many reads run at the same time.
 pub const AT_ONCE: usize = 16;
 
-/// What `read` makes of each item, in the order of the items.
+/// Calls `read` for each item; the results are in the order of the items.
 pub fn each<I: Sync, T: Send>(items: &[I], read: impl Fn(&I) -> T + Sync) -> Vec<T> {
     at_once(items, AT_ONCE, read)
 }
@@ -19,26 +17,32 @@ pub fn at_once<I: Sync, T: Send>(
     limit: usize,
     read: impl Fn(&I) -> T + Sync,
 ) -> Vec<T> {
+    let slots: Vec<Mutex<Option<T>>> = items.iter().map(|_| Mutex::new(None)).collect();
+    work_through(items.len(), limit, &|position| {
+        if let (Some(item), Some(slot)) = (items.get(position), slots.get(position)) {
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(read(item));
+        }
+    });
+    let results = slots.into_iter().map(Mutex::into_inner);
+    results.filter_map(|result| result.unwrap_or_else(PoisonError::into_inner)).collect()
+}
+
+/// Does `work` for each number below `count`. It is not generic, so that the threads compile only once.
+fn work_through(count: usize, limit: usize, work: &(dyn Fn(usize) + Sync)) {
     let next = AtomicUsize::new(0);
-    let done = Mutex::new(Vec::with_capacity(items.len()));
     std::thread::scope(|scope| {
-        for _ in 0..items.len().min(limit) {
+        for _ in 0..count.min(limit) {
             scope.spawn(|| {
-                while let Some((position, item)) = taken(items, &next) {
-                    let result = read(item);
-                    done.lock().unwrap_or_else(PoisonError::into_inner).push((position, result));
+                loop {
+                    let position = next.fetch_add(1, Ordering::SeqCst);
+                    if position >= count {
+                        break;
+                    }
+                    work(position);
                 }
             });
         }
     });
-    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    done.sort_by_key(|(position, _)| *position);
-    done.into_iter().map(|(_, result)| result).collect()
-}
-
-fn taken<'a, I>(items: &'a [I], next: &AtomicUsize) -> Option<(usize, &'a I)> {
-    let position = next.fetch_add(1, Ordering::SeqCst);
-    items.get(position).map(|item| (position, item))
 }
 
 #[cfg(test)]
@@ -46,8 +50,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn results_come_in_the_order_of_the_items_and_sixteen_run_at_once() {
-        // Sixteen readers that wait for each other only end if they run at the same time.
+    fn sixteen_run_at_once_and_keep_their_order() {
+        // Sixteen readers wait for each other, so they must run at the same time.
         let together = std::sync::Barrier::new(AT_ONCE);
         let items: Vec<usize> = (0..AT_ONCE * 4).collect();
         let doubled = each(&items, |item| {

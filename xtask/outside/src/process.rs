@@ -1,5 +1,5 @@
-//! Processes: the one place that starts them. Each runs without a shell, is shown with `-v`, ends
-//! when the user interrupts, and fails with its own last words.
+//! The one place that starts processes: without a shell, shown with `-v`, ended when the user interrupts, and
+//! with the end of their output as the error.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
@@ -12,12 +12,10 @@ use anyhow::{Context, Result, anyhow, bail};
 
 use xtask_model::invocation::Invocation;
 
+use super::running::{GRACE, command_line};
 use super::{environment, interrupt};
 
-/// How long a child may take to leave after a polite signal.
-const GRACE: Duration = Duration::from_secs(5);
-
-/// What a process left behind.
+/// The result of a process.
 #[derive(Debug, Clone)]
 pub struct Finished {
     /// The exit code; `None` when a signal ended the process.
@@ -32,7 +30,7 @@ impl Finished {
     }
 }
 
-/// What the one who watches a process wants next.
+/// Whether to go on watching a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Watch {
     Continue,
@@ -43,9 +41,9 @@ pub enum Watch {
 #[derive(Debug, Clone)]
 pub struct Runner {
     folder: PathBuf,
-    /// Variables given to every child, such as `DOCKER_HOST` in the lab.
+    /// Variables of every child, such as `DOCKER_HOST` in the lab.
     variables: BTreeMap<String, String>,
-    /// Whether each call is shown on stderr before it runs.
+    /// Whether to show each call on stderr before it runs.
     shown: bool,
 }
 
@@ -61,7 +59,7 @@ impl Runner {
         self
     }
 
-    /// A variable that every child is given.
+    /// A variable of every child.
     pub fn variable(&self, name: &str) -> Option<String> {
         self.variables.get(name).cloned()
     }
@@ -71,12 +69,12 @@ impl Runner {
         &self.folder
     }
 
-    /// Runs to the end and returns what it said, whatever its exit code.
+    /// Runs to the end and returns its output, whatever its exit code.
     pub fn finish(&self, call: &Invocation) -> Result<Finished> {
         self.finish_with_input(call, b"")
     }
 
-    /// The same with `input` on its standard input, the only way in for a secret.
+    /// The same with `input` on its standard input. Secrets are only passed this way.
     pub fn finish_with_input(&self, call: &Invocation, input: &[u8]) -> Result<Finished> {
         let expression = self.expression(call).stdin_bytes(input).stdout_capture().stderr_capture();
         let handle = start(call, &expression)?;
@@ -116,7 +114,7 @@ impl Runner {
         Err(failure(call, &finished))
     }
 
-    /// Runs to the end with the terminal handed over; `None` when a signal ended it.
+    /// Runs to the end with the terminal as its own; `None` if a signal ended it.
     pub fn hand_over_for_code(&self, call: &Invocation) -> Result<Option<i32>> {
         let handle = start(call, &self.expression(call).stdin_null())?;
         loop {
@@ -130,18 +128,18 @@ impl Runner {
         }
     }
 
-    /// Runs another program of ours in place of this one: it gets the terminal and the interrupt, and is
-    /// left to end by itself. Returns its exit code.
+    /// Runs another program of ours with the terminal as its own. It handles interrupts itself. Returns its exit
+    /// code.
     pub fn delegate(&self, call: &Invocation) -> Result<Option<i32>> {
         let handle = start(call, &self.expression(call).stdin_null())?;
-        let mut told = false;
+        let mut signalled = false;
         loop {
             if let Some(output) = handle.wait_timeout(Duration::from_millis(25))? {
                 return Ok(output.status.code());
             }
-            if interrupt::wanted() && !told {
+            if interrupt::wanted() && !signalled {
                 signal_group(&handle, false);
-                told = true;
+                signalled = true;
             }
         }
     }
@@ -157,7 +155,7 @@ impl Runner {
         let (reader, writer) = os_pipe::pipe().context("cannot make a pipe")?;
         let expression = self.expression(call).stdin_null().stdout_null().stderr_file(writer);
         let handle = start(call, &expression)?;
-        // The expression holds the pipe's writing end; while it lives the reader never sees the end.
+        // The expression owns the writing end of the pipe. The reader sees no end until it is dropped.
         drop(expression);
         let (sender, lines) = channel();
         std::thread::spawn(move || {
@@ -187,8 +185,8 @@ impl Runner {
         Ok(Some(output.status.code().unwrap_or(-1)))
     }
 
-    /// Starts a process that outlives this one, in a group of its own and in `folder`, which must outlive
-    /// it, with all it says in the file `log`; returns its number.
+    /// Starts a process that outlives this one, in its own group and in `folder`, which must outlive it. Its
+    /// output goes to the file `log`. Returns its number.
     pub fn start_detached(&self, call: &Invocation, folder: &Path, log: &Path) -> Result<u32> {
         interrupt::check()?;
         if self.shown {
@@ -208,8 +206,7 @@ impl Runner {
         own_group(&mut command)?;
         let cannot_start = || format!("cannot start `{}`", call.program);
         let mut child = command.spawn().with_context(cannot_start)?;
-        // Between `execve` and its end the kernel shows no command line, which is how a process
-        // looks that has ended.
+        // During `execve` the kernel shows no command line, as for a process that has ended.
         while command_line(child.id()).is_none()
             && child.try_wait().with_context(cannot_start)?.is_none()
         {
@@ -239,64 +236,7 @@ fn detached(program: &str) -> std::process::Command {
     std::process::Command::new(program)
 }
 
-/// Whether process `pid` runs and has one of `marks` in its command line. A process that ended and
-/// was not waited for has no command line any more.
-pub fn is_alive(pid: u32, marks: &[&str]) -> bool {
-    command_line(pid).is_some_and(|line| marks.iter().any(|mark| line.contains(mark)))
-}
-
-/// The arguments of a process, each followed by a blank.
-pub fn command_line(pid: u32) -> Option<String> {
-    let line = if cfg!(target_os = "linux") {
-        let bytes = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-        String::from_utf8_lossy(&bytes).replace('\0', " ")
-    } else {
-        // Elsewhere on Unix there is no `/proc`; where there is no `ps` either, none of ours runs.
-        let ps = duct::cmd!("ps", "-o", "command=", "-p", pid.to_string());
-        format!("{} ", ps.stderr_null().read().ok()?)
-    };
-    (!line.trim().is_empty()).then_some(line)
-}
-
-/// The numbers of all processes that can be seen; empty where there is no `/proc`.
-pub fn all() -> Vec<u32> {
-    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
-    let number = |entry: std::io::Result<std::fs::DirEntry>| {
-        entry.ok()?.file_name().to_string_lossy().parse().ok()
-    };
-    entries.filter_map(number).collect()
-}
-
-/// Asks a process to end, and ends it for good when it has not done so after `patience`.
-#[cfg(unix)]
-pub fn end_process(pid: u32, marks: &[&str], patience: Duration) {
-    use rustix::process::{Pid, Signal, kill_process};
-    let Some(number) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return };
-    for (signal, patience) in [(Signal::TERM, patience), (Signal::KILL, GRACE)] {
-        if !is_alive(pid, marks) {
-            return;
-        }
-        // It may be gone already, which is what was wanted.
-        let _ = kill_process(number, signal);
-        let deadline = Instant::now() + patience;
-        while is_alive(pid, marks) && Instant::now() < deadline {
-            pause(Duration::from_millis(20));
-        }
-    }
-}
-
-/// There is no lab of our own processes elsewhere.
-#[cfg(not(unix))]
-pub fn end_process(_pid: u32, _marks: &[&str], _patience: Duration) {}
-
-/// A wait that an interrupt does not shorten: something is being cleaned up.
-#[cfg(unix)]
-#[expect(clippy::disallowed_methods, reason = "cleaning up goes on after an interrupt")]
-fn pause(duration: Duration) {
-    std::thread::sleep(duration);
-}
-
-/// The error of a call that exited with another code than 0.
+/// The error of a call that did not exit with 0.
 pub fn failure(call: &Invocation, finished: &Finished) -> anyhow::Error {
     let said = finished.stderr.trim();
     let tail: Vec<&str> = said.lines().rev().take(20).collect();
@@ -310,8 +250,8 @@ fn start(call: &Invocation, expression: &duct::Expression) -> Result<duct::Handl
     expression.start().with_context(|| format!("cannot start `{}`", call.program))
 }
 
-/// A group of its own, so that a Ctrl-C at the terminal reaches us first and we end the child with
-/// everything it started: `docker` runs buildx as a child of its own.
+/// Gives the child its own group, so that Ctrl-C reaches us first and we end the child with everything it
+/// started: `docker` runs buildx as a child.
 #[cfg_attr(not(unix), expect(unused_variables, reason = "process groups are Unix's"))]
 #[expect(clippy::unnecessary_wraps, reason = "the signature is that of duct's hook")]
 fn own_group(command: &mut std::process::Command) -> std::io::Result<()> {
@@ -320,7 +260,7 @@ fn own_group(command: &mut std::process::Command) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Ends a child and its group: first politely, then for good.
+/// Ends a child and its group: first with SIGTERM, then with SIGKILL.
 fn end(handle: &duct::Handle) {
     signal_group(handle, false);
     let deadline = Instant::now() + GRACE;
@@ -330,7 +270,7 @@ fn end(handle: &duct::Handle) {
         }
     }
     signal_group(handle, true);
-    // Nothing is left to do about a child that cannot be ended.
+    // There is nothing to do about a child that cannot be ended.
     let _ = handle.kill();
 }
 
@@ -340,7 +280,7 @@ fn signal_group(handle: &duct::Handle, for_good: bool) {
     let signal = if for_good { Signal::KILL } else { Signal::INT };
     for pid in handle.pids() {
         if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
-            // The group may be gone already, which is what was wanted.
+            // The group may be gone already.
             let _ = kill_process_group(pid, signal);
         }
     }
@@ -349,17 +289,18 @@ fn signal_group(handle: &duct::Handle, for_good: bool) {
 #[cfg(not(unix))]
 fn signal_group(handle: &duct::Handle, for_good: bool) {
     if for_good {
-        // Nothing is left to do about a child that cannot be ended.
+        // There is nothing to do about a child that cannot be ended.
         let _ = handle.kill();
     }
 }
 
 #[cfg(all(test, unix))]
 mod tests {
+    use super::super::running::{end as end_running, is_alive};
     use super::*;
 
     #[test]
-    fn a_process_that_was_just_started_is_known_to_run() {
+    fn a_process_just_started_is_running() {
         let folder = tempfile::tempdir().unwrap();
         let runner = Runner::new(folder.path(), false);
         let call = Invocation::new("sleep", ["60"]);
@@ -367,7 +308,7 @@ mod tests {
             let log = folder.path().join("log");
             let pid = runner.start_detached(&call, folder.path(), &log).unwrap();
             let seen = is_alive(pid, &["sleep 60"]);
-            end_process(pid, &["sleep 60"], GRACE);
+            end_running(pid, &["sleep 60"], GRACE);
             assert!(seen);
         }
     }

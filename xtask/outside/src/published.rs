@@ -1,4 +1,4 @@
-//! What a registry has of a service, read for `plan::publish`; and whether what it has is whole.
+//! Reads the published images of a service for `plan::publish`, and whether they are complete.
 
 use std::collections::BTreeMap;
 
@@ -11,16 +11,17 @@ use xtask_model::lab::STAND_IN_LABEL;
 use xtask_model::manifest::{Descriptor, Manifest, media_type};
 use xtask_model::published::{PublishedImage, PublishedState};
 use xtask_model::reference::{Digest, Reference, Tag};
-use xtask_model::remote::{self, RemoteError};
+use xtask_model::remote::{self, RemoteError, if_found};
 
 use super::process::Runner;
 use super::registry::{CONFIGURATION_LIMIT, Client};
+use super::retry::retry;
 use super::{git, parallel};
 
 const REVISION: &str = "org.opencontainers.image.revision";
 const CREATED: &str = "org.opencontainers.image.created";
 
-/// What was read of a repository.
+/// The state of a repository.
 #[derive(Debug)]
 pub struct Read {
     pub state: PublishedState,
@@ -37,21 +38,16 @@ pub fn read(
     wanted: &[Tag],
     revision: &str,
 ) -> Result<Read> {
-    let tags = match client.tags_as_seen(repository) {
-        Ok(tags) => tags,
-        Err(RemoteError::NotFound) => Vec::new(),
-        Err(error) => return Err(error.into()),
-    };
+    let tags = retry(|| if_found(client.tags_as_seen(repository)))?.unwrap_or_default();
     let there: Vec<&Tag> = wanted.iter().filter(|tag| tags.contains(tag)).collect();
-    let looked = parallel::each(&there, |tag| image(client, &repository.with_tag((*tag).clone())));
+    let looked = parallel::each(&there, |tag| {
+        let reference = repository.with_tag((*tag).clone());
+        retry(|| if_found(image(client, &reference)))
+    });
     let mut images = BTreeMap::new();
     for (tag, looked) in there.into_iter().zip(looked) {
-        match looked {
-            Ok(image) => drop(images.insert(tag.clone(), image)),
-            // Deleted since the tags were listed.
-            Err(RemoteError::NotFound) => {}
-            Err(error) => return Err(error.into()),
-        }
+        // One that is missing was deleted since the tags were listed.
+        images.extend(looked?.map(|image| (tag.clone(), image)));
     }
     let state = PublishedState { tags, images, ..PublishedState::default() };
     let mut read = Read { state, unknown: Vec::new() };
@@ -72,10 +68,10 @@ pub fn relate(runner: &Runner, read: &mut Read, revision: &str) -> Result<()> {
     Ok(())
 }
 
-/// What the published commits are to ours, by their tags.
+/// How the published commits relate to ours, by their tags.
 #[derive(Debug)]
 pub struct Newer {
-    /// The newest of those that were made on top of it.
+    /// The newest one made on top of ours.
     pub newest: Option<Tag>,
     /// Those that this clone does not have.
     pub unknown: Vec<Tag>,
@@ -83,10 +79,10 @@ pub struct Newer {
 
 /// What is published of commits that are newer than `revision`, or unknown.
 pub fn newer(runner: &Runner, tags: &[Tag], revision: &str) -> Result<Newer> {
-    let commit = |tag: &Tag| tag.as_str().strip_prefix("dev-").map(str::to_owned);
+    let commit = |tag: &Tag| tag.commit().map(str::to_owned);
     let commits: Vec<String> = tags.iter().filter_map(commit).collect();
     let found = git::successors(runner, revision, &commits)?;
-    let tag = |commit: &String| Tag::new(format!("dev-{commit}")).ok();
+    let tag = |commit: &String| Tag::dev_commit(commit).ok();
     let newest = found.newer.first().and_then(tag);
     Ok(Newer { newest, unknown: found.unknown.iter().filter_map(tag).collect() })
 }
@@ -143,11 +139,11 @@ pub fn bases(
     pairs.filter_map(|(name, digest)| Some((name.clone(), digest?))).collect()
 }
 
-/// Where a base is really taken from.
+/// The reference that a base is really pulled from.
 pub(super) fn base(name: &str, lab: Option<&LabFacts>) -> Option<Reference> {
     let mut reference = Reference::normalized(name).ok()?;
     if reference.tag.is_none() && reference.digest.is_none() {
-        reference = reference.with_tag(Tag::new("latest").ok()?);
+        reference = reference.with_tag(Tag::latest());
     }
     match lab.and_then(|lab| Some((lab, lab.stand_ins.get(name)?))) {
         Some((_, Some(stand_in))) => Some(stand_in.clone()),
@@ -156,12 +152,12 @@ pub(super) fn base(name: &str, lab: Option<&LabFacts>) -> Option<Reference> {
     }
 }
 
-/// What an image weighs and what of it is not there.
+/// The size of an image, and what is missing of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Closure {
     /// Compressed bytes of all layers of all platforms.
     pub size: u64,
-    /// Digests that are referred to and cannot be found.
+    /// Digests that the image refers to and that do not exist.
     pub missing: Vec<Digest>,
 }
 
@@ -214,8 +210,8 @@ pub fn manifests(
     Ok((closure, blobs))
 }
 
-/// The base that an image stands on in a lab, by the labels of its configurations: also one that it
-/// inherited from a base that was built there.
+/// The lab's stand-in base of an image, by the labels of its configurations. An image inherits the label from
+/// its base.
 pub fn stand_in(
     client: &Client,
     reference: &Reference,
@@ -235,7 +231,7 @@ pub fn stand_in(
     Ok(None)
 }
 
-/// The compressed size of what stands at `reference`, without looking at its layers.
+/// The compressed size of the image at `reference`, without a look at its layers.
 pub fn size(client: &Client, reference: &Reference) -> remote::Result<u64> {
     let mut size = 0;
     let mut open = vec![reference.clone()];

@@ -39,7 +39,7 @@ impl Log {
         Ok(Self { path, file })
     }
 
-    /// Its path below `root`, as a person there would type it.
+    /// Its path relative to `root`.
     pub fn shown(&self, root: &Path) -> String {
         self.path.strip_prefix(root).unwrap_or(&self.path).display().to_string()
     }
@@ -59,7 +59,7 @@ impl Log {
 pub fn save(target: &Path, service: &ServiceName, record: &Record) -> Result<PathBuf> {
     let folder = folder(target, service);
     let begun = record.started;
-    // Two builds can begin in one second; the process tells them apart.
+    // Two builds can begin in the same second.
     let path = folder.join(format!("{begun:012}-{}.json", std::process::id()));
     let mut text = serde_json::to_vec_pretty(record).context("a record cannot be written")?;
     text.push(b'\n');
@@ -71,9 +71,8 @@ pub fn save(target: &Path, service: &ServiceName, record: &Record) -> Result<Pat
     Ok(path)
 }
 
-/// The newest records of a service of the checkout at `root`, newest first. One that cannot be read,
-/// because another version wrote it, is passed over, and so is one of another checkout with the same
-/// target folder.
+/// The newest records of a service in the checkout at `root`, newest first. Records of other versions of
+/// xtask and of other checkouts with the same target folder are skipped.
 pub fn newest(target: &Path, root: &Path, service: &ServiceName, count: usize) -> Vec<Record> {
     let files = newest_first(&folder(target, service));
     let read = |path: &PathBuf| -> Option<Record> {
@@ -83,7 +82,7 @@ pub fn newest(target: &Path, root: &Path, service: &ServiceName, count: usize) -
     files.iter().filter_map(read).filter(own).take(count).collect()
 }
 
-/// The JSON files of a folder, by their names backwards.
+/// The JSON files of a folder, the last names first.
 pub fn newest_first(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
     let mut paths: Vec<PathBuf> = entries

@@ -4,13 +4,13 @@
 use std::time::Duration;
 
 use xtask_model::remote::{RemoteError, Result};
-use xtask_model::retry::{POLICY, Policy};
+use xtask_model::retry::{POLICY, RetryPolicy};
 
 use super::clock;
 
 /// An attempt that failed and is followed by another one.
 #[derive(Debug)]
-pub struct Failed<'e> {
+pub struct FailedAttempt<'e> {
     pub error: &'e RemoteError,
     /// The number of the next attempt, from 2.
     pub next: u32,
@@ -28,17 +28,17 @@ pub fn retry<T>(call: impl FnMut() -> Result<T>) -> Result<T> {
 /// The same, and `report` gets each attempt that is followed by another one.
 pub fn retry_reported<T>(
     call: impl FnMut() -> Result<T>,
-    report: impl FnMut(Failed<'_>),
+    report: impl FnMut(FailedAttempt<'_>),
 ) -> Result<T> {
     retry_by(&POLICY, call, report)
 }
 
 fn retry_by<T>(
-    policy: &Policy,
+    policy: &RetryPolicy,
     mut call: impl FnMut() -> Result<T>,
-    mut report: impl FnMut(Failed<'_>),
+    mut report: impl FnMut(FailedAttempt<'_>),
 ) -> Result<T> {
-    let mut done = 0;
+    let (mut done, mut waited) = (0, Duration::ZERO);
     loop {
         let error = match call() {
             Ok(value) => return Ok(value),
@@ -46,8 +46,11 @@ fn retry_by<T>(
         };
         done += 1;
         let wait = policy.wait(done, clock::chance(), error.asked_to_wait());
-        let Some(wait) = wait.filter(|_| error.may_pass()) else { return Err(error) };
-        report(Failed { error: &error, next: done + 1, attempts: policy.attempts, wait });
+        let in_time = |wait: &Duration| waited + *wait <= policy.longest_wait;
+        let wait = wait.filter(in_time).filter(|_| error.may_pass());
+        let Some(wait) = wait else { return Err(error) };
+        report(FailedAttempt { error: &error, next: done + 1, attempts: policy.attempts, wait });
+        waited += wait;
         clock::sleep(wait).map_err(|_| RemoteError::Interrupted)?;
     }
 }
@@ -58,7 +61,7 @@ mod tests {
 
     #[test]
     fn only_passing_errors_are_retried() {
-        let policy = Policy { attempts: 3, first_wait: Duration::ZERO, ..POLICY };
+        let policy = RetryPolicy { attempts: 3, first_wait: Duration::ZERO, ..POLICY };
         let broken = RemoteError::Server { status: 502, message: String::new() };
         for (errors, expected, calls) in [
             (vec![broken.clone()], Ok(()), 2),

@@ -1,4 +1,4 @@
-//! Who signed an image, as the programs tell that can: cosign, and GitHub's own. It decides nothing.
+//! Verifies signatures of images with cosign or GitHub's own program.
 
 use anyhow::Result;
 
@@ -10,7 +10,7 @@ use xtask_model::reference::{Reference, Repository};
 use super::environment;
 use super::process::Runner;
 
-/// The key that cosign verifies with; without it the image must be signed by a job of the repository.
+/// The key for cosign; without it, a job of the repository must have signed the image.
 const KEY: &str = "COSIGN_PUBLIC_KEY";
 
 /// Verifies that `image` is signed by `repository`, or with the key that the environment has.
@@ -45,7 +45,7 @@ fn cosign(image: &Reference, repository: &Repository, with_key: bool) -> Invocat
     } else {
         let issuer = "https://token.actions.githubusercontent.com";
         arguments.push(format!("--certificate-oidc-issuer={issuer}"));
-        // Who signs without a key is a workflow of the repository, whose name a pattern must not widen.
+        // Without a key, the signer is a workflow of the repository. Its name must not act as a pattern.
         let name = repository.as_str().replace('.', "\\.");
         arguments.push(format!("--certificate-identity-regexp=(?i)^https://github\\.com/{name}/"));
     }

@@ -1,4 +1,4 @@
-//! Starts a built image, waits until it is healthy, asks it, stops it, and always removes it.
+//! Starts a built image, waits until it is healthy, sends a request, stops it, and always removes it.
 
 use std::time::{Duration, Instant};
 
@@ -15,48 +15,48 @@ use super::process::Runner;
 /// How long a program with neither a health check nor a port must run.
 const SETTLED: Duration = Duration::from_secs(1);
 
-/// What a smoke test that passed saw.
+/// The result of a smoke test that passed.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Passed {
+pub struct SmokeResult {
     /// From the start until the health check passed, or until the port answered.
     pub seconds_to_healthy: f64,
-    /// The user that the image names and its program runs as; `None` where it names none.
+    /// The user that the image names and its program runs as; `None` if it names none.
     pub user: Option<String>,
 }
 
-/// Fetches `image`, so that a test of it says something about the image and not about the network.
+/// Pulls `image` first, so that a failed test is not about the network.
 pub fn pull(runner: &Runner, image: &str) -> Result<()> {
     runner.output(&Invocation::new("docker", ["pull", "--quiet", image])).map(drop)
 }
 
-/// Tests `image`, an id or a digest that the engine has. The error tells what was expected and ends
-/// with the container's last words. While it waits it calls `waits` again and again.
+/// Tests `image`, an id or a digest that the engine has. The error ends with the container's last output.
+/// While it waits, it calls `waits` again and again.
 pub fn test(
     runner: &Runner,
     service: &ServiceName,
     image: &str,
     smoke_test: &SmokeTest,
     waits: impl Fn(Duration),
-) -> Result<Passed> {
+) -> Result<SmokeResult> {
     let name = format!("xtask-smoke-{service}-{}", std::process::id());
     let start = smoke_test.start(&name, image);
     let container = Container { runner, name };
     let begun = Instant::now();
-    runner.output(&start).context("the image does not start")?;
+    runner.output(&start).context("cannot start the image")?;
     let tested = container.healthy(begun, smoke_test, &waits).and_then(|()| {
         let seconds_to_healthy = begun.elapsed().as_secs_f64();
         container.answers(begun, smoke_test, &waits)?;
         let user = container.user()?;
         container.stops(smoke_test.stop_timeout)?;
-        Ok(Passed { seconds_to_healthy, user })
+        Ok(SmokeResult { seconds_to_healthy, user })
     });
     tested.map_err(|error| match container.last_words() {
-        Some(words) => error.context(format!("the container said last:\n{words}")),
+        Some(words) => error.context(format!("last output of the container:\n{words}")),
         None => error,
     })
 }
 
-/// A container that is removed when this value goes, also after an interrupt.
+/// A container, removed on drop, also after an interrupt.
 struct Container<'r> {
     runner: &'r Runner,
     name: String,
@@ -65,7 +65,7 @@ struct Container<'r> {
 /// The part of `docker inspect`'s `.State` that is read.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct State {
+struct ContainerState {
     running: bool,
     exit_code: i64,
     health: Option<Health>,
@@ -91,7 +91,7 @@ impl Container<'_> {
         Invocation::new("docker", arguments.into_iter().chain([self.name.as_str()]))
     }
 
-    fn state(&self) -> Result<State> {
+    fn state(&self) -> Result<ContainerState> {
         let text = self.runner.output(&self.docker(["inspect", "--format={{json .State}}"]))?;
         serde_json::from_str(&text).context("`docker inspect` answered in an unknown form")
     }
@@ -108,15 +108,15 @@ impl Container<'_> {
                 bail!("it exited with {} before it was healthy", state.exit_code);
             }
             match state.health {
-                // Without a health check the answer of the port is all there is to wait for, and
-                // without a port that it stays.
+                // Without a health check, wait for the port; without a port, wait whether it
+                // keeps running.
                 None if smoke_test.port.is_some() || begun.elapsed() > SETTLED => return Ok(()),
                 Some(health) if health.status == "healthy" => return Ok(()),
                 Some(health) if health.status == "unhealthy" => {
                     let said = health.log.last().map_or("", |probe| probe.output.trim());
                     bail!("its health check failed: {said}");
                 }
-                // It is still starting, or has not stayed long enough.
+                // It is still starting, or has not run long enough.
                 _ => {}
             }
             let limit = smoke_test.timeout;
@@ -154,28 +154,28 @@ impl Container<'_> {
         }
     }
 
-    /// The user that the image names, who must be the one its first program runs as. One that names
-    /// nobody, or root, may change to whom it likes.
+    /// The user that the image names. Its first program must run as that user, unless it is root or none, which
+    /// may switch to any user.
     fn user(&self) -> Result<Option<String>> {
         let named = self.runner.output(&self.docker(["inspect", "--format={{.Config.User}}"]))?;
         let user = named.trim().split(':').next().unwrap_or_default();
         if matches!(user, "" | "0" | "root") {
             return Ok(None);
         }
-        // The engine finds its processes in the list by their numbers.
+        // The engine lists processes by number.
         let arguments = ["top", &self.name, "-o", "uid,pid"].map(str::to_owned);
         let listed = self.runner.output(&Invocation::new("docker", arguments))?;
         let first = listed.lines().nth(1).unwrap_or_default();
         let runs_as = first.split_whitespace().next().unwrap_or_default();
         let is_number = user.bytes().all(|byte| byte.is_ascii_digit());
-        // Which number a name has is known in the container only.
+        // Only the container knows the number of a name.
         if runs_as == "0" || (is_number && runs_as != user) {
-            bail!("its user is `{user}`, and its program runs as {runs_as}");
+            bail!("its user is `{user}`, but its program runs as {runs_as}");
         }
         Ok(Some(user.to_owned()))
     }
 
-    /// It ends by itself after SIGTERM, whatever signal the image would like.
+    /// Stops it: it must end by itself after SIGTERM, whatever signal the image names.
     fn stops(&self, limit: Duration) -> Result<()> {
         self.runner.output(&self.docker(["kill", "--signal=SIGTERM"]))?;
         let begun = Instant::now();
@@ -183,7 +183,7 @@ impl Container<'_> {
             let state = self.state()?;
             if !state.running {
                 return match state.exit_code {
-                    137 => bail!("it was killed when it should have stopped (exit code 137)"),
+                    137 => bail!("it had to be killed, because it did not stop (exit code 137)"),
                     _ => Ok(()),
                 };
             }
@@ -206,8 +206,7 @@ impl Container<'_> {
 
 impl Drop for Container<'_> {
     fn drop(&mut self) {
-        // Also when it never started: then there is nothing to remove, which is an error to docker
-        // and none to us.
+        // If it never started, docker fails because there is nothing to remove.
         let _ = self.runner.clean_up(&self.docker(["rm", "--force", "--volumes"]));
     }
 }

@@ -1,5 +1,5 @@
-//! The terminal: the one place that prints. Data goes to stdout, messages and progress to stderr,
-//! and no control sequence from outside passes through.
+//! The one place that prints. Data goes to stdout, messages and progress go to stderr, and no control
+//! sequence from outside passes through.
 
 use std::io::{IsTerminal, Write};
 

@@ -1,6 +1,6 @@
-//! A look at the cache tiers of services, before a build: what is there, and does it answer. All are
-//! looked at in parallel, each within one limit, because a builder that is given a tier that never
-//! answers waits without end. It judges nothing; `plan::cache` does.
+//! Looks at the cache tiers of services before a build: what they contain, and whether they answer. All are
+//! read in parallel with a time limit, because a builder waits forever for a tier that never answers. What
+//! they are worth is `plan::cache`'s to decide.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -33,16 +33,16 @@ pub struct Looker<'a> {
     pub platforms: &'a BTreeMap<ServiceName, Vec<Platform>>,
     /// Seconds since 1970.
     pub now: u64,
-    /// The image that the inputs at hand have already made, of a service that has one: it takes the place
-    /// of `:dev`, and the other tiers need only answer.
+    /// The images that were already built from the current inputs. Such an image replaces `:dev`, and the other
+    /// tiers need only answer.
     pub made: &'a BTreeMap<ServiceName, Digest>,
-    /// [`LIMIT`], but for tests.
+    /// [`LIMIT`], except in tests.
     pub limit: Duration,
 }
 
 impl Looker<'_> {
-    /// Looks at all four tiers of each place; place by place, and in the order of the tiers. It fails
-    /// only when the user interrupts; all else is something that was seen.
+    /// Looks at all four tiers of each place, in this order. It fails only if the user interrupts; any other
+    /// error is a result.
     pub fn look(&self, places: &[CachePlace]) -> Result<Vec<TierLook>> {
         let wanted: Vec<(&CachePlace, CacheTier)> =
             places.iter().flat_map(|place| CacheTier::ALL.map(|tier| (place, tier))).collect();
@@ -53,26 +53,24 @@ impl Looker<'_> {
 
     fn one(&self, place: &CachePlace, tier: CacheTier) -> TierLook {
         let start = Instant::now();
-        let failed = |error: &dyn std::fmt::Display| Seen::Failed { message: error.to_string() };
         let client = self.client.within(self.limit);
         let (reference, seen) = match place.reference(tier) {
-            Ok(Some(reference)) => {
+            Some(reference) => {
                 let (reference, seen) = self.in_registry(&client, place, tier, reference);
                 (Some(reference), seen)
             }
-            Ok(None) => match place.scope() {
+            None => match place.scope() {
                 Ok(scope) => {
                     (None, actions_cache::look(client.http(), self.actions, &scope, self.now))
                 }
-                Err(error) => (None, failed(&error)),
+                Err(error) => (None, Seen::Failed { message: error.to_string() }),
             },
-            Err(error) => (None, failed(&error)),
         };
         let seconds = start.elapsed().as_secs_f64();
         TierLook { service: place.service.clone(), tier, reference, seen, seconds }
     }
 
-    /// Reads the tier at `reference`, or what stands in for it, with where that is.
+    /// Reads the tier at `reference`, or the image that replaces it; returns its reference too.
     fn in_registry(
         &self,
         client: &Client,
@@ -104,7 +102,7 @@ impl Looker<'_> {
     }
 }
 
-/// One registry tier being read.
+/// Reads one registry tier.
 struct Reading<'a> {
     client: &'a Client,
     reference: &'a Reference,
@@ -127,7 +125,9 @@ impl Reading<'_> {
             }
             Manifest::Other { media_type, .. } => {
                 let what = media_type.escape_debug();
-                Ok(Seen::Failed { message: format!("neither image nor cache, but `{what}`") })
+                Ok(Seen::Failed {
+                    message: format!("expected an image or a cache, found `{what}`"),
+                })
             }
         }
     }
@@ -137,7 +137,7 @@ impl Reading<'_> {
             return Ok(Seen::Invalidated { digest, at });
         }
         let config_bytes = cache.config.size;
-        // What is too large to be imported is not worth reading.
+        // BuildKit does not import a larger one.
         let records = if config_bytes > IMPORT_LIMIT {
             CacheRecords::default()
         } else {
@@ -176,7 +176,7 @@ impl Reading<'_> {
 
     fn blob(&self, blob: &Descriptor, limit: u64) -> remote::Result<Vec<u8>> {
         let read = self.client.blob(self.reference, &blob.digest, limit);
-        // A manifest whose configuration is gone is not a tier that is not there.
+        // A manifest without its configuration is damaged, which is not the same as missing.
         read.map_err(|error| match error {
             RemoteError::NotFound => RemoteError::malformed(format!("{} is gone", blob.digest)),
             error => error,
@@ -184,7 +184,7 @@ impl Reading<'_> {
     }
 }
 
-/// What can be told of `:cache` without its records. Only what is as small as an empty cache is read.
+/// Looks at `:cache` without its records. Only one as small as an empty cache is read.
 fn unread(client: &Client, reference: &Reference) -> remote::Result<Seen> {
     let ManifestHead { digest, media_type, size } = client.head_manifest(reference)?;
     if size.is_some_and(|bytes| bytes > LARGEST_EMPTY) {
@@ -193,7 +193,7 @@ fn unread(client: &Client, reference: &Reference) -> remote::Result<Seen> {
             _ => Seen::Unread { digest },
         });
     }
-    // Read anew, and the tag may have moved since.
+    // The tag may have moved since.
     let stored = client.manifest_as_seen(reference)?;
     let digest = stored.digest.clone();
     Ok(match stored.parse()? {

@@ -19,3 +19,11 @@ impl Tool {
         which::which(self.program).ok().or(installed.is_file().then_some(installed))
     }
 }
+
+/// The path of a program: on the PATH, or where Debian keeps programs of root.
+pub fn find(program: &str) -> Option<PathBuf> {
+    which::which(program).ok().or_else(|| {
+        let folders = ["/usr/sbin", "/sbin", "/usr/local/sbin"];
+        folders.iter().map(|folder| PathBuf::from(folder).join(program)).find(|path| path.is_file())
+    })
+}

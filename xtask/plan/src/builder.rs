@@ -48,16 +48,16 @@ pub struct BuilderPlan {
 }
 
 /// Major and minor number.
-type Release = (u64, u64);
+type Series = (u64, u64);
 
 /// Oldest buildx that supports `--progress=rawjson`, `ls --format` and index annotations.
-const OLDEST_BUILDX: Release = (0, 13);
+const OLDEST_BUILDX: Series = (0, 13);
 
 /// Oldest buildx that has `--call`.
-const OLDEST_TO_CHECK: Release = (0, 15);
+const OLDEST_TO_CHECK: Series = (0, 15);
 
 /// Oldest BuildKit that exports a cache as an image manifest, and the first engine that has it.
-const OLDEST_BUILDKIT: Release = (0, 12);
+const OLDEST_BUILDKIT: Series = (0, 12);
 const OLDEST_ENGINE: u64 = 25;
 
 /// Chooses the builder. `asked` is the name from `--builder` or the configuration, with its source;
@@ -190,7 +190,7 @@ fn assumed(asked: Option<(&str, &str)>, failure: &Failure) -> BuilderPlan {
 }
 
 /// The release in a version; a development build has none.
-fn release(version: &str) -> Option<Release> {
+fn release(version: &str) -> Option<Series> {
     let mut numbers = version.trim_start_matches('v').split(['.', '+', '-']);
     let mut number = || numbers.next()?.parse().ok();
     Some((number()?, number()?)).filter(|release| *release != (0, 0))
@@ -228,7 +228,7 @@ fn check_load(builders: &[Builder], needs: &Needs) -> Result<(), Failure> {
     ))
 }
 
-fn check_buildx(version: &str, oldest: Release) -> Result<(), Failure> {
+fn check_buildx(version: &str, oldest: Series) -> Result<(), Failure> {
     if release(version).is_none_or(|found| found >= oldest) {
         return Ok(());
     }

@@ -1,7 +1,7 @@
 //! Decides the channel of a command, from the command line or the GitHub job.
 
 use xtask_model::channel::Channel;
-use xtask_model::facts::GitHub;
+use xtask_model::facts::GitHubJob;
 use xtask_model::failure::Failure;
 
 use super::Choice;
@@ -9,7 +9,7 @@ use super::Choice;
 /// Decides the channel. A pull request never gets a channel that publishes, not even with `--channel`.
 pub fn channel(
     named: Option<Channel>,
-    github: Option<&GitHub>,
+    github: Option<&GitHubJob>,
 ) -> Result<(Channel, Choice), Failure> {
     let (found, reason) = detected(github);
     let (channel, reason) = match named {
@@ -23,11 +23,11 @@ pub fn channel(
     Ok((channel, Choice::new("channel", channel, reason)))
 }
 
-fn detected(github: Option<&GitHub>) -> (Channel, String) {
+fn detected(github: Option<&GitHubJob>) -> (Channel, String) {
     let Some(job) = github else {
         return (Channel::Local, "not a GitHub job".to_owned());
     };
-    let GitHub { event, reference, .. } = job;
+    let GitHubJob { event, reference, .. } = job;
     let shown = format!("GitHub event `{event}` on `{reference}`");
     if is_pull_request(event) {
         return (Channel::Pr, shown);
@@ -51,10 +51,10 @@ mod tests {
     use super::*;
 
     fn check(event: &str, reference: &str, expected: &str) {
-        let job = GitHub {
+        let job = GitHubJob {
             event: event.to_owned(),
             reference: reference.to_owned(),
-            ..GitHub::default()
+            ..GitHubJob::default()
         };
         let (channel, _) = channel(None, Some(&job)).unwrap();
         assert_eq!(channel.to_string(), expected, "{event} {reference}");
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn a_pull_request_never_publishes() {
-        let job = GitHub { event: "pull_request".to_owned(), ..GitHub::default() };
+        let job = GitHubJob { event: "pull_request".to_owned(), ..GitHubJob::default() };
         for named in [Channel::Dev, Channel::Release] {
             let failure = channel(Some(named), Some(&job)).unwrap_err();
             assert_eq!(failure.exit, xtask_model::failure::Exit::Refused);

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use xtask_model::failure::Failure;
-use xtask_model::lab::{EngineChoice, Package, Running};
+use xtask_model::lab::{DebianPackage, EngineChoice, Running};
 
 /// The facts about the machine.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -94,8 +94,8 @@ impl Base {
 /// One step; `outside::lab` executes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
-pub enum Action {
-    Install { packages: Vec<Package> },
+pub enum LabAction {
+    Install { packages: Vec<DebianPackage> },
     StartRegistry,
     StartServers,
     StartEngine,
@@ -103,12 +103,12 @@ pub enum Action {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Step {
-    pub action: Action,
+pub struct LabStep {
+    pub action: LabAction,
     pub reason: String,
 }
 
-impl fmt::Display for Action {
+impl fmt::Display for LabAction {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Install { packages } => write!(formatter, "install {}", joined(packages)),
@@ -120,8 +120,8 @@ impl fmt::Display for Action {
     }
 }
 
-fn joined(packages: &[Package]) -> String {
-    packages.iter().map(Package::to_string).collect::<Vec<_>>().join(" ")
+fn joined(packages: &[DebianPackage]) -> String {
+    packages.iter().map(DebianPackage::to_string).collect::<Vec<_>>().join(" ")
 }
 
 /// The steps to execute, and the engine to use.
@@ -129,7 +129,7 @@ fn joined(packages: &[Package]) -> String {
 pub struct LabPlan {
     pub private: bool,
     pub engine_reason: String,
-    pub steps: Vec<Step>,
+    pub steps: Vec<LabStep>,
 }
 
 impl LabPlan {
@@ -167,19 +167,19 @@ pub fn plan(world: &World, choice: EngineChoice, may_install: bool) -> Result<La
     if let Some(install) = install(world, &missing, may_install)? {
         steps.push(install);
     }
-    let mut step = |action, reason: &str| steps.push(Step { action, reason: reason.to_owned() });
+    let mut step = |action, reason: &str| steps.push(LabStep { action, reason: reason.to_owned() });
     if !world.running.registry {
-        step(Action::StartRegistry, "it is not running");
+        step(LabAction::StartRegistry, "it is not running");
     }
     if !world.running.servers {
-        step(Action::StartServers, "they are not running");
+        step(LabAction::StartServers, "they are not running");
     }
     if private && !world.running.engine {
-        step(Action::StartEngine, "it is not running");
+        step(LabAction::StartEngine, "it is not running");
     }
     for base in world.bases.iter().filter(|base| !base.is_there()) {
         step(
-            Action::MakeBase { reference: base.reference.clone() },
+            LabAction::MakeBase { reference: base.reference.clone() },
             "its registry does not answer, and there is no stand-in from the same inputs",
         );
     }
@@ -240,7 +240,11 @@ fn missing(world: &World, private: bool) -> Vec<Program> {
 }
 
 /// The step that installs the missing programs, or why they cannot be installed.
-fn install(world: &World, missing: &[Program], may_install: bool) -> Result<Option<Step>, Failure> {
+fn install(
+    world: &World,
+    missing: &[Program],
+    may_install: bool,
+) -> Result<Option<LabStep>, Failure> {
     if missing.is_empty() {
         return Ok(None);
     }
@@ -256,12 +260,12 @@ fn install(world: &World, missing: &[Program], may_install: bool) -> Result<Opti
         }
     };
     let bookworm = id == "debian" && codename == "bookworm";
-    let mut packages: Vec<Package> = Vec::new();
+    let mut packages: Vec<DebianPackage> = Vec::new();
     for program in missing {
         let (name, later) = program.package();
         // Ubuntu's docker.io contains the client.
         let name = if id == "ubuntu" && *program == Program::Docker { "docker.io" } else { name };
-        let package = Package { name, from_forky: later && bookworm };
+        let package = DebianPackage { name, from_forky: later && bookworm };
         if !packages.contains(&package) {
             packages.push(package);
         }
@@ -274,9 +278,9 @@ fn install(world: &World, missing: &[Program], may_install: bool) -> Result<Opti
         return Err(Failure::failed(message)
             .hint(format!("{sudo}apt-get install --no-install-recommends {}", joined(&packages))));
     }
-    Ok(Some(Step {
+    Ok(Some(LabStep {
         reason: format!("missing: {missing_programs}"),
-        action: Action::Install { packages },
+        action: LabAction::Install { packages },
     }))
 }
 

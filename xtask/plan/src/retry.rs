@@ -7,11 +7,11 @@ use xtask_model::build::BuildSpec;
 use xtask_model::retry::POLICY;
 use xtask_model::solve::Stall;
 
-use Verdict::{Anew, GiveUp, Retry, WithoutCache};
+use Reaction::{Anew, GiveUp, Retry, WithoutCache};
 
 /// What to do about a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Reaction {
     /// Try again; the reason names the signature.
     Retry(&'static str),
     /// Try again without the cache tier that failed.
@@ -23,11 +23,11 @@ pub enum Verdict {
 }
 
 /// The error text, the verdict, and the reason in it.
-type Signature = (&'static str, fn(&'static str) -> Verdict, &'static str);
+type Symptom = (&'static str, fn(&'static str) -> Reaction, &'static str);
 
 /// Error texts; the first one that fits decides. `…` stands for any text. They come from the sources of
 /// BuildKit, of Go's `net/http` and of containerd's resolver.
-const SIGNATURES: [Signature; 35] = [
+const SYMPTOMS: [Symptom; 35] = [
     // A step may print anything.
     ("did not complete successfully", GiveUp, "a step of the Dockerfile failed"),
     ("dockerfile parse error", GiveUp, "the Dockerfile cannot be read"),
@@ -81,9 +81,9 @@ const SIGNATURES: [Signature; 35] = [
 ];
 
 /// Judges the error of a failed build or push.
-pub fn judge(error: &str) -> Verdict {
+pub fn judge(error: &str) -> Reaction {
     let lower = error.to_ascii_lowercase();
-    let found = SIGNATURES.iter().find(|(words, ..)| says(&lower, &words.to_ascii_lowercase()));
+    let found = SYMPTOMS.iter().find(|(words, ..)| says(&lower, &words.to_ascii_lowercase()));
     found.map_or(GiveUp("not a known temporary failure"), |(_, verdict, reason)| verdict(reason))
 }
 
@@ -94,7 +94,7 @@ fn says(error: &str, words: &str) -> bool {
 }
 
 /// Judges a build that stalled. `freed` says that its builder was restarted.
-pub fn stalled(stall: Stall, freed: bool) -> Verdict {
+pub fn stalled(stall: Stall, freed: bool) -> Reaction {
     match (stall, freed) {
         (Stall::Import, _) => WithoutCache("a cache import hung"),
         (Stall::Beginning, true) => Retry("the builder was restarted"),
@@ -108,7 +108,7 @@ pub fn stalled(stall: Stall, freed: bool) -> Verdict {
 /// build, and why again. `None` if there is none.
 pub fn next(
     spec: &BuildSpec,
-    verdict: Verdict,
+    verdict: Reaction,
     error: &str,
     done: u32,
 ) -> Option<(BuildSpec, &'static str)> {

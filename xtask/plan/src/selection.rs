@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
-use xtask_model::config::nearest;
 use xtask_model::facts::{Facts, ServiceFacts, Since};
 use xtask_model::failure::Failure;
 use xtask_model::service::ServiceName;
+use xtask_model::spelling::nearest;
 
 /// The chosen services and the others, each with the reason.
 #[derive(Debug, Clone, PartialEq)]
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unchanged_service_is_left_out_even_when_named() {
+    fn a_named_but_unchanged_service_is_left_out() {
         let paths = ["services/web/a", "services/web/b", "services/web2/c", "README.md"];
         check(
             &facts(Some((&paths, ""))),

@@ -15,7 +15,7 @@ const CONTEXT: usize = 2;
 const STEP: usize = 100;
 
 /// A failed build.
-pub struct Failed<'b> {
+pub struct FailedBuild<'b> {
     pub service: &'b ServiceName,
     /// Path of the Dockerfile, relative to the root.
     pub dockerfile: &'b str,
@@ -25,7 +25,7 @@ pub struct Failed<'b> {
     pub log: &'b str,
 }
 
-impl Failed<'_> {
+impl FailedBuild<'_> {
     /// The whole explanation.
     pub fn explained(&self) -> String {
         let mut text = format!("{}: {}\n", self.service, self.reason());
@@ -93,7 +93,7 @@ mod tests {
         for line in lines {
             solve.absorb(line, 0.0);
         }
-        let failed = Failed {
+        let failed = FailedBuild {
             service: &ServiceName::new("web").unwrap(),
             dockerfile: "services/web/Dockerfile",
             text: "FROM debian\n\nRUN one\nRUN make\nRUN two\nRUN three\n",

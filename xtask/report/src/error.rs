@@ -59,7 +59,7 @@ mod tests {
         let (exit, text) = rendered(&anyhow::Error::from(outage).context("cannot read `x`"));
         expect_test::expect![[r"
             error: cannot read `x`
-              because error 503: away
+              because server error 503: away
 
             hint: run it again later; it continues where it stopped"]]
         .assert_eq(&text);

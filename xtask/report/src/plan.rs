@@ -9,13 +9,13 @@ use xtask_plan::Choice;
 use xtask_plan::build::{BuildPlan, ServicePlan};
 
 /// Where the commands of a plan run.
-pub struct Place<'p> {
+pub struct ShellPlace<'p> {
     pub root: &'p Path,
     /// `DOCKER_HOST` of the lab's own engine.
     pub engine_host: Option<&'p str>,
 }
 
-impl Place<'_> {
+impl ShellPlace<'_> {
     /// The lines that take a shell there.
     pub(super) fn enter(&self, text: &mut String) {
         let folder = Invocation::new("cd", [self.root.display().to_string()]);
@@ -28,7 +28,7 @@ impl Place<'_> {
 }
 
 /// The whole plan as a script.
-pub fn script(plan: &BuildPlan, place: &Place<'_>) -> String {
+pub fn script(plan: &BuildPlan, place: &ShellPlace<'_>) -> String {
     let mut text = String::new();
     for choice in &plan.choices {
         comment(&mut text, choice);
@@ -121,7 +121,7 @@ mod tests {
     use xtask_plan::build::{BuildOptions, Purpose, plan};
 
     #[test]
-    fn a_script_has_its_place_and_the_smoke_test() {
+    fn a_script_shows_place_and_smoke_test() {
         let contract = "[workspace.metadata.images.services.web.smoke-test]\nport = 80\n\
                         path = '/health'\nbody = 'ok'\ncapabilities = ['CHOWN']\n";
         let facts = crate::sample::facts(contract, "FROM scratch\n");
@@ -131,7 +131,7 @@ mod tests {
             ..BuildOptions::default()
         };
         let place =
-            Place { root: Path::new("/home/a b"), engine_host: Some("unix:///run/lab.sock") };
+            ShellPlace { root: Path::new("/home/a b"), engine_host: Some("unix:///run/lab.sock") };
         let text = script(&plan(&facts, &options).unwrap(), &place);
         let lines = text.lines().filter(|line| !line.contains("--label"));
         expect![[r#"

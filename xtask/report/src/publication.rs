@@ -6,14 +6,14 @@ use xtask_model::publication::Published;
 use xtask_model::record::Record;
 use xtask_plan::publish::{Action, PublishPlan, ServicePublication};
 
-use super::plan::Place;
+use super::plan::ShellPlace;
 use super::quantity::{bytes, percent, seconds};
 use super::steps::steps;
 use super::table::{Cell, Table};
 use super::{one_line, shortened};
 
 /// The plan as a script: every step is a comment, with the commands of those that run one.
-pub fn script(plan: &PublishPlan, place: &Place<'_>) -> String {
+pub fn script(plan: &PublishPlan, place: &ShellPlace<'_>) -> String {
     let mut text = String::new();
     for choice in &plan.choices {
         super::plan::comment(&mut text, choice);

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use xtask_model::reference::{Digest, Reference};
+use xtask_model::reference::{Digest, Reference, Tag};
 use xtask_plan::publish::{Extent, Requires, ServicePublication, Step};
 
 use super::plan;
@@ -53,8 +53,11 @@ fn sentence(step: &Step) -> String {
             format!("move {tag} to {}{}", short(image.as_ref()), condition(requires))
         }
         Step::Recheck { tags, requires } => {
-            let names: Vec<_> = tags.iter().map(ToString::to_string).collect();
-            recheck(&names.join(", "), requires)
+            let names = tags.iter().filter_map(|tag| tag.tag.as_ref()).map(Tag::as_str);
+            let names = names.collect::<Vec<_>>().join(", ");
+            let first = tags.first().map(ToString::to_string).unwrap_or_default();
+            let repository = first.rsplit_once(':').map_or("", |(repository, _)| repository);
+            recheck(&format!("{names} of {repository}"), requires)
         }
         Step::CreateRelease { tag, requires } => {
             format!("create the GitHub release {tag}{}", condition(requires))

@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_right_aligned_column_stays_right_aligned_when_folded() {
+    fn a_folded_table_keeps_right_aligned_columns() {
         let mut table = Table::new(["step", ">seconds"]);
         table.row(["RUN apt-get install build-essential", "1.25"]);
         table.row(["COPY . /app", "100.5"]);

@@ -18,7 +18,7 @@ use crate::outside::clock;
 use crate::outside::display::Kind;
 use crate::outside::records::{self, Log};
 use crate::plan::build::ServicePlan;
-use crate::plan::retry::{self, Verdict};
+use crate::plan::retry::{self, Reaction};
 use crate::report::progress::{self, PrintedLines};
 use crate::report::{quantity, workflow};
 
@@ -78,7 +78,7 @@ impl Builds<'_> {
     }
 
     /// The verdict on a build and its error; `None` when it is final.
-    fn judged(&self, service: &ServicePlan, built: &Built) -> Result<Option<(Verdict, String)>> {
+    fn judged(&self, service: &ServicePlan, built: &Built) -> Result<Option<(Reaction, String)>> {
         let solve = &built.solve;
         Ok(match built.end {
             End::Exited(0) | End::Interrupted => None,
@@ -94,7 +94,7 @@ impl Builds<'_> {
                     return Ok(Some((retry::judge(&error), error)));
                 }
                 if self.was_restarted() {
-                    return Ok(Some((Verdict::Retry("the builder was restarted"), error)));
+                    return Ok(Some((Reaction::Retry("the builder was restarted"), error)));
                 }
                 // A build that never began may lack an engine.
                 match self.command.engine_problem()? {

@@ -74,7 +74,7 @@ impl Builds<'_> {
 
     /// A warning when the exported cache is nearly too large for BuildKit to import.
     fn nearly_full(&self, service: &ServicePlan) -> Option<String> {
-        let reference = self.facts.cache_place(&service.service)?.cache().ok()?;
+        let reference = self.facts.cache_place(&service.service)?.cache();
         // An unreadable cache is reported when the tiers are next read.
         let stored = gather::client(self.facts).manifest(&reference).ok()?;
         match stored.parse().ok()? {

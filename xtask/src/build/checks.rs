@@ -18,7 +18,7 @@ use crate::report::workflow;
 
 /// One warning or error of BuildKit about a Dockerfile.
 #[derive(Debug, Serialize)]
-pub struct Warning {
+pub struct CheckWarning {
     file: String,
     line: Option<usize>,
     rule: String,
@@ -45,7 +45,7 @@ pub fn run(command: &Command, facts: &Facts, plan: &BuildPlan) -> Result<Exit> {
     };
     terminal::data(&text);
     if facts.environment.github.is_some() {
-        for Warning { file, line, rule, detail, .. } in &warnings {
+        for CheckWarning { file, line, rule, detail, .. } in &warnings {
             terminal::message(&workflow::warning(file, *line, rule, detail));
         }
     }
@@ -53,9 +53,9 @@ pub fn run(command: &Command, facts: &Facts, plan: &BuildPlan) -> Result<Exit> {
 }
 
 /// Runs BuildKit's checks on one Dockerfile. An answer that is no JSON is an error.
-pub fn check(command: &Command, build: &BuildSpec) -> Result<Vec<Warning>> {
+pub fn check(command: &Command, build: &BuildSpec) -> Result<Vec<CheckWarning>> {
     let finished = command.runner.finish(&build.check_invocation())?;
-    let Ok(answer) = serde_json::from_str::<Answer>(&finished.stdout) else {
+    let Ok(answer) = serde_json::from_str::<CheckReport>(&finished.stdout) else {
         let last_line = finished.stderr.trim().lines().next_back().unwrap_or("no answer");
         return Err(Failure::failed(last_line).into());
     };
@@ -71,7 +71,7 @@ pub fn problem(command: &Command, facts: &Facts) -> Result<Option<Failure>> {
     Ok(problem_of_check(&engine))
 }
 
-impl Warning {
+impl CheckWarning {
     /// The warning as a finding of `verify`.
     pub fn finding(&self) -> Finding {
         let Self { file, line, rule, detail, url } = self;
@@ -89,9 +89,9 @@ impl Warning {
 /// The rule name for a Dockerfile that cannot be built at all.
 const ERROR: &str = "error";
 
-fn human(warnings: &[Warning], services: usize) -> String {
+fn human(warnings: &[CheckWarning], services: usize) -> String {
     let mut text = String::new();
-    for Warning { file, line, rule, detail, url } in warnings {
+    for CheckWarning { file, line, rule, detail, url } in warnings {
         let line = line.map_or(String::new(), |line| format!(":{line}"));
         let _ = writeln!(text, "{file}{line}: {rule}: {detail}\n  {url}");
     }
@@ -101,16 +101,16 @@ fn human(warnings: &[Warning], services: usize) -> String {
 
 /// The JSON of `docker buildx build --call=check,format=json`.
 #[derive(Deserialize)]
-struct Answer {
+struct CheckReport {
     #[serde(default)]
-    warnings: Option<Vec<AnswerWarning>>,
+    warnings: Option<Vec<ReportedWarning>>,
     #[serde(default, rename = "buildError")]
     build_error: Option<BuildError>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct AnswerWarning {
+struct ReportedWarning {
     rule_name: String,
     #[serde(default)]
     url: String,
@@ -143,19 +143,19 @@ struct Position {
     line: usize,
 }
 
-impl Answer {
-    fn warnings(self, file: &str) -> Vec<Warning> {
+impl CheckReport {
+    fn warnings(self, file: &str) -> Vec<CheckWarning> {
         let line = |location: Option<Location>| {
             location.and_then(|location| Some(location.ranges.first()?.start.line))
         };
-        let warnings = self.warnings.unwrap_or_default().into_iter().map(|warning| Warning {
+        let warnings = self.warnings.unwrap_or_default().into_iter().map(|warning| CheckWarning {
             file: file.to_owned(),
             line: line(warning.location),
             rule: warning.rule_name,
             detail: warning.detail,
             url: warning.url,
         });
-        let error = self.build_error.map(|error| Warning {
+        let error = self.build_error.map(|error| CheckWarning {
             file: file.to_owned(),
             line: line(error.location),
             rule: ERROR.to_owned(),

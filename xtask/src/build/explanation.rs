@@ -4,7 +4,7 @@ use crate::model::facts::ServiceFacts;
 use crate::options::Progress;
 use crate::outside::build::{Built, End};
 use crate::plan::build::ServicePlan;
-use crate::report::build_failure::Failed;
+use crate::report::build_failure::FailedBuild;
 use crate::report::workflow;
 
 use super::builds::Builds;
@@ -17,7 +17,7 @@ impl Builds<'_> {
         }
         let name = &service.service;
         let of_service = |facts: &&ServiceFacts| facts.name == *name;
-        let failed = Failed {
+        let failed = FailedBuild {
             service: name,
             dockerfile: &service.build.dockerfile,
             text: self.facts.services.iter().find(of_service).map_or("", |s| s.dockerfile.as_str()),

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use crate::command::Command;
 use crate::model::facts::LabFacts;
 use crate::model::lab::EngineChoice;
-use crate::outside::lab::{Place, down, world};
+use crate::outside::lab::{LabPaths, down, world};
 
 pub use up::{planned, seen, up};
 
@@ -35,14 +35,14 @@ fn bring_up(command: &Command, choice: EngineChoice) -> Result<LabFacts> {
 
 /// Whether anything of the lab runs.
 pub fn is_up(command: &Command) -> bool {
-    let place = Place::new(&command.target);
+    let place = LabPaths::new(&command.target);
     let running = world::running(&place, place.state().as_ref());
     running.registry || running.servers || running.engine
 }
 
 /// Restarts the lab's own engine; false when this is not in the lab, or its engine is another's.
 pub fn restart_engine(command: &Command) -> Result<bool> {
-    let place = Place::new(&command.target);
+    let place = LabPaths::new(&command.target);
     let is_ours = command.global.lab && place.state().is_some_and(|state| state.is_private());
     if is_ours {
         let lock = place.lock()?;
@@ -55,7 +55,7 @@ pub fn restart_engine(command: &Command) -> Result<bool> {
 
 /// Takes the lab down and keeps its data.
 pub fn leave(command: &Command) -> Result<()> {
-    let place = Place::new(&command.target);
+    let place = LabPaths::new(&command.target);
     if !place.folder.is_dir() {
         return Ok(());
     }

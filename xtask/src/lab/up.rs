@@ -5,18 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context, Result};
 
 use crate::model::dockerfile::Dockerfile;
-use crate::model::lab::{EngineChoice, EngineState, STATE_SCHEMA, State};
+use crate::model::lab::{EngineChoice, EngineState, LabState, STATE_SCHEMA};
 use crate::model::reference::Reference;
-use crate::outside::lab::{Place, bases, engine, install, runner_for, servers, world};
-use crate::outside::{environment, gather, terminal};
-use crate::plan::lab::{Action, Base, FoundEngine, LabPlan, Program, World, plan, runs};
+use crate::outside::lab::{LabPaths, bases, engine, install, runner_for, servers, world};
+use crate::outside::{environment, gather, terminal, tools};
+use crate::plan::lab::{Base, FoundEngine, LabAction, LabPlan, Program, World, plan, runs};
 
 use crate::command::Command;
 
 /// Up, whatever was there. Each step is told before it is taken, and the state is kept after each,
 /// so that what is interrupted goes on where it stopped.
-pub fn up(command: &Command, choice: EngineChoice) -> Result<State> {
-    let place = Place::new(&command.target);
+pub fn up(command: &Command, choice: EngineChoice) -> Result<LabState> {
+    let place = LabPaths::new(&command.target);
     let wanted = wanted_bases(command)?;
     if let Some(state) = ready(command, &place, &wanted, choice)? {
         return Ok(state);
@@ -39,10 +39,10 @@ pub fn up(command: &Command, choice: EngineChoice) -> Result<State> {
 /// asks no process anything.
 fn ready(
     command: &Command,
-    place: &Place,
+    place: &LabPaths,
     wanted: &BTreeSet<String>,
     choice: EngineChoice,
-) -> Result<Option<State>> {
+) -> Result<Option<LabState>> {
     let Some(state) = place.state() else { return Ok(None) };
     if !runs(world::running(place, Some(&state)), state.is_private(), choice) {
         return Ok(None);
@@ -56,7 +56,7 @@ fn ready(
 }
 
 /// What is known of each base.
-fn seen_bases(command: &Command, state: &State, wanted: &BTreeSet<String>) -> Result<Vec<Base>> {
+fn seen_bases(command: &Command, state: &LabState, wanted: &BTreeSet<String>) -> Result<Vec<Base>> {
     let one = |name: &String| {
         let reference = Reference::normalized(name)?;
         let known = state.bases.get(name);
@@ -86,15 +86,19 @@ fn wanted_bases(command: &Command) -> Result<BTreeSet<String>> {
     Ok(wanted)
 }
 
-fn look(command: &Command, place: &Place, wanted: &BTreeSet<String>) -> Result<(World, State)> {
+fn look(
+    command: &Command,
+    place: &LabPaths,
+    wanted: &BTreeSet<String>,
+) -> Result<(World, LabState)> {
     let before = place.state();
     let running = world::running(place, before.as_ref());
     let state = match before.clone() {
         Some(state) if running.registry || running.servers || servers::are_free(&state.ports) => {
             state
         }
-        Some(state) => State { ports: servers::choose_ports()?, ..state },
-        None => State {
+        Some(state) => LabState { ports: servers::choose_ports()?, ..state },
+        None => LabState {
             schema: STATE_SCHEMA,
             engine: EngineState::Existing { host: None },
             ports: servers::choose_ports()?,
@@ -103,7 +107,7 @@ fn look(command: &Command, place: &Place, wanted: &BTreeSet<String>) -> Result<(
     };
     let has = |program: &Program| match program {
         Program::Buildx => world::has_buildx(&command.runner),
-        other => world::find(other.command()).is_some(),
+        other => tools::find(other.command()).is_some(),
     };
     let root = world::is_root();
     let world = World {
@@ -114,7 +118,7 @@ fn look(command: &Command, place: &Place, wanted: &BTreeSet<String>) -> Result<(
         programs: Program::ALL.into_iter().filter(has).collect(),
         engine: world::engine_version(&command.runner).map(|version| FoundEngine { version }),
         running,
-        private_before: before.as_ref().map(State::is_private),
+        private_before: before.as_ref().map(LabState::is_private),
         bases: seen_bases(command, &state, wanted)?,
     };
     Ok((world, state))
@@ -122,7 +126,7 @@ fn look(command: &Command, place: &Place, wanted: &BTreeSet<String>) -> Result<(
 
 /// What this machine has for a lab.
 pub fn seen(command: &Command) -> Result<World> {
-    look(command, &Place::new(&command.target), &wanted_bases(command)?).map(|(world, _)| world)
+    look(command, &LabPaths::new(&command.target), &wanted_bases(command)?).map(|(world, _)| world)
 }
 
 /// What `lab up` would do now.
@@ -131,8 +135,8 @@ pub fn planned(command: &Command, choice: EngineChoice) -> Result<LabPlan> {
 }
 
 /// The lab as it would be once it is up; what that takes is told, and nothing is done.
-pub fn would_be(command: &Command, choice: EngineChoice) -> Result<State> {
-    let place = Place::new(&command.target);
+pub fn would_be(command: &Command, choice: EngineChoice) -> Result<LabState> {
+    let place = LabPaths::new(&command.target);
     let wanted = wanted_bases(command)?;
     if let Some(state) = ready(command, &place, &wanted, choice)? {
         return Ok(state);
@@ -146,7 +150,7 @@ pub fn would_be(command: &Command, choice: EngineChoice) -> Result<State> {
         state.engine = engine::to_be(&place);
     }
     for step in &plan.steps {
-        if let Action::MakeBase { reference } = &step.action {
+        if let LabAction::MakeBase { reference } = &step.action {
             let stand_in =
                 bases::wanted(&command.runner, &state, &Reference::normalized(reference)?)?;
             state.bases.insert(reference.clone(), stand_in);
@@ -157,12 +161,12 @@ pub fn would_be(command: &Command, choice: EngineChoice) -> Result<State> {
 }
 
 /// Fixes which engine it is before anything starts.
-fn settle(command: &Command, place: &Place, plan: &LabPlan, state: &mut State) -> Result<()> {
+fn settle(command: &Command, place: &LabPaths, plan: &LabPlan, state: &mut LabState) -> Result<()> {
     command.say(&format!("lab: {} ({})", plan.engine(), plan.engine_reason));
     if plan.private && !state.is_private() {
         // `ip` may have to be installed before a subnet can be chosen; see `carry_out`.
         state.bases.clear();
-        if world::find("ip").is_some() {
+        if tools::find("ip").is_some() {
             state.engine = engine::choose(&command.runner, place, &state.engine)?;
         }
     } else if !plan.private {
@@ -172,18 +176,23 @@ fn settle(command: &Command, place: &Place, plan: &LabPlan, state: &mut State) -
     place.save(state)
 }
 
-fn carry_out(command: &Command, place: &Place, state: &mut State, action: &Action) -> Result<()> {
+fn carry_out(
+    command: &Command,
+    place: &LabPaths,
+    state: &mut LabState,
+    action: &LabAction,
+) -> Result<()> {
     let runner = &command.runner;
     match action {
-        Action::Install { packages } => install::install(runner, packages),
-        Action::StartRegistry => servers::start_registry(runner, place, state),
-        Action::StartServers => servers::start_servers(runner, place, state),
-        Action::StartEngine => {
+        LabAction::Install { packages } => install::install(runner, packages),
+        LabAction::StartRegistry => servers::start_registry(runner, place, state),
+        LabAction::StartServers => servers::start_servers(runner, place, state),
+        LabAction::StartEngine => {
             state.engine = engine::choose(runner, place, &state.engine)?;
             place.save(state)?;
             engine::start(runner, place, state)
         }
-        Action::MakeBase { reference } => {
+        LabAction::MakeBase { reference } => {
             let base = Reference::normalized(reference)?;
             let stand_in = bases::wanted(runner, state, &base)?;
             bases::make(&runner_for(runner, state), place, reference, &stand_in)
@@ -195,7 +204,7 @@ fn carry_out(command: &Command, place: &Place, state: &mut State, action: &Actio
 }
 
 /// It always says which bases are not what they are called, whatever else is not to be said.
-fn tell_stand_ins(state: &State, wanted: &BTreeSet<String>) {
+fn tell_stand_ins(state: &LabState, wanted: &BTreeSet<String>) {
     let names: Vec<&str> =
         state.bases.keys().filter(|name| wanted.contains(*name)).map(String::as_str).collect();
     if !names.is_empty() {

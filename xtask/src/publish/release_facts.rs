@@ -8,7 +8,7 @@ use semver::Version;
 use crate::command::Command;
 use crate::model::facts::{Facts, no_repository};
 use crate::model::failure::Failure;
-use crate::model::reference::{Digest, Reference, Tag};
+use crate::model::reference::Reference;
 use crate::model::release::ReleaseFacts;
 use crate::model::remote::RemoteError;
 use crate::model::service::ServiceName;
@@ -42,10 +42,6 @@ pub fn gather(
     known.messages = messages(command, since.as_ref())?;
     known.published = published(&facts, client)?;
     facts.release = Some(known);
-    if let Ok(plan) = release::plan(&facts, asked) {
-        let heads = heads(&facts, client, &plan.version)?;
-        facts.release.iter_mut().for_each(|known| known.heads.clone_from(&heads));
-    }
     Ok(facts)
 }
 
@@ -82,28 +78,6 @@ pub fn published(facts: &Facts, client: &Client) -> Result<BTreeMap<ServiceName,
             other => other,
         })?;
         Ok(release::published(&tags))
-    })
-}
-
-/// Where the floating tags of `version` point now.
-fn heads(
-    facts: &Facts,
-    client: &Client,
-    version: &Version,
-) -> Result<BTreeMap<ServiceName, BTreeMap<Tag, Digest>>> {
-    let floating = release::floating(version, &[]);
-    of_each(facts, |repository| {
-        let mut heads = BTreeMap::new();
-        for tag in floating.iter().map(|floating| &floating.tag) {
-            let reference = repository.with_tag(tag.clone());
-            let head = again(|| match client.head_manifest(&reference) {
-                Ok(head) => Ok(Some(head.digest)),
-                Err(RemoteError::NotFound) => Ok(None),
-                Err(error) => Err(error),
-            })?;
-            heads.extend(head.map(|digest| (tag.clone(), digest)));
-        }
-        Ok(heads)
     })
 }
 

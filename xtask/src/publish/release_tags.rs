@@ -7,7 +7,7 @@ use anyhow::Result;
 use semver::Version;
 
 use crate::model::publication::{Published, TagResult};
-use crate::model::reference::{Digest, Reference, Tag};
+use crate::model::reference::{Reference, Tag};
 use crate::model::remote::RemoteError;
 use crate::outside::registry::StoredManifest;
 use crate::plan::{publish, release};
@@ -28,20 +28,19 @@ impl ReleaseTags {
     }
 
     /// Moves a floating tag, unless a higher version of its line was published since the plan was made.
-    /// `head` is where the tag pointed then.
+    /// No tag can point yet to an image that was `built` just now.
     pub fn move_tag(
         &self,
         writer: &TagWriter<'_>,
         reference: &Reference,
         stored: &StoredManifest,
-        head: Option<&Digest>,
+        built: bool,
     ) -> Result<TagResult> {
         let higher = self.higher(writer, reference, &self.before)?;
         if let Some(higher) = higher {
             return result(reference, false, &overtaken(&higher));
         }
-        let ours = Some(&stored.digest);
-        if head == ours && writer.digest_at(reference)?.as_ref() == ours {
+        if !built && writer.digest_at(reference)?.as_ref() == Some(&stored.digest) {
             return result(reference, false, "already set");
         }
         writer.put(reference, stored)?;

@@ -9,7 +9,7 @@ use crate::model::failure::Failure;
 use crate::model::invocation::Invocation;
 use crate::model::reference::{Digest, Reference, Tag};
 use crate::outside::environment;
-use crate::plan::publish::{Signature, signature};
+use crate::plan::publish::{StoredSignature, signature};
 
 use super::tag_writer::TagWriter;
 
@@ -69,8 +69,8 @@ fn is_signed(
 ) -> Result<bool> {
     let tag = match signature(digest, seen) {
         None => return Ok(false),
-        Some(Signature::There) => return Ok(true),
-        Some(Signature::MaybeListed(tag)) => tag,
+        Some(StoredSignature::There) => return Ok(true),
+        Some(StoredSignature::MaybeListed(tag)) => tag,
     };
     let list = writer.again(|| writer.client.manifest(&repository.with_tag(tag.clone())))?;
     Ok(list.bytes.windows(BUNDLE.len()).any(|bytes| bytes == BUNDLE))

@@ -16,7 +16,8 @@ use crate::model::service::ServiceName;
 use crate::outside::registry::StoredManifest;
 use crate::outside::{git_tags, published};
 use crate::plan::publish::{
-    Action, Extent, PublishPlan, Requires, ServicePublication, Step, decide_again, stand_in, steps,
+    Action, Extent, PublishPlan, Requires, ServicePublication, Step, decide_again,
+    required_to_move, stand_in, steps,
 };
 
 use super::github_release;
@@ -87,7 +88,9 @@ impl<'a> Tools<'a> {
             Step::CheckImage { repository, image, extent } => {
                 self.check_image(repository, image.as_ref(), *extent, state)?;
             }
-            Step::Build { push_to, requires } => return self.build(push_to, requires, state),
+            Step::Build { push_to, requires } => {
+                return self.build(push_to.as_ref(), requires, state);
+            }
             Step::ExportCache => {
                 let builds = self.builds;
                 let run = state.run.take();
@@ -112,7 +115,8 @@ impl<'a> Tools<'a> {
             Step::MoveTag { tag, image, requires } => {
                 let published = state.published(tag)?;
                 let stored = self.stored(tag, image.as_ref(), published)?;
-                let moved = self.move_tag(tag, &stored, requires, &published.service)?;
+                let built = image.is_none();
+                let moved = self.move_tag(tag, built, &stored, requires, &published.service)?;
                 published.tags.push(moved);
             }
             Step::Recheck { tags, requires } => self.recheck(tags, requires, state)?,
@@ -141,7 +145,7 @@ impl<'a> Tools<'a> {
     /// Builds, unless another run has published the commit since the plan was made.
     fn build(
         &'a self,
-        push_to: &Option<Reference>,
+        push_to: Option<&Reference>,
         requires: &Requires,
         state: &mut State<'_, 'a, '_>,
     ) -> Result<Next> {
@@ -168,7 +172,7 @@ impl<'a> Tools<'a> {
             published.error.clone_from(&run.record.error);
             Next::Stop
         };
-        state.pushed.clone_from(push_to);
+        state.pushed = push_to.cloned();
         state.run = Some(run);
         Ok(next)
     }
@@ -246,6 +250,7 @@ impl<'a> Tools<'a> {
     fn move_tag(
         &self,
         tag: &Reference,
+        built: bool,
         stored: &StoredManifest,
         requires: &Requires,
         service: &ServiceName,
@@ -253,9 +258,7 @@ impl<'a> Tools<'a> {
         if *requires != Requires::HighestVersion {
             return self.writer.move_tag(tag, stored, requires, self.seen(service));
         }
-        let heads = self.facts.release.as_ref().and_then(|release| release.heads.get(service));
-        let head = heads.and_then(|heads| heads.get(tag.tag.as_ref()?));
-        self.release_tags.move_tag(self.writer, tag, stored, head)
+        self.release_tags.move_tag(self.writer, tag, stored, built)
     }
 
     /// Reads again what another run may have changed, and moves the floating tags on to the newer image.
@@ -277,7 +280,9 @@ impl<'a> Tools<'a> {
         // Another run of this commit has pushed over our exact tag.
         let stored = self.writer.stored(first, &theirs)?;
         for floating in tags {
-            self.move_tag(floating, &stored, &Requires::NewestCommit, &published.service)?;
+            let tag = floating.tag.as_ref().context("the reference has no tag")?;
+            let requires = required_to_move(tag, self.writer.request);
+            self.move_tag(floating, false, &stored, &requires, &published.service)?;
         }
         published.digest = Some(theirs);
         Ok(())

@@ -18,7 +18,7 @@ use crate::outside::display::Display;
 use crate::outside::process::Runner;
 use crate::outside::published::{self, Closure};
 use crate::outside::registry::{Client, StoredManifest};
-use crate::outside::retry::{Failed, retry_reported};
+use crate::outside::retry::{FailedAttempt, retry_reported};
 use crate::outside::{clock, git, terminal};
 use crate::plan::publish;
 use crate::plan::publish::{Exact, Extent, Move, Moves, Overtaken, Request, Requires};
@@ -230,7 +230,7 @@ pub fn again<T>(call: impl FnMut() -> remote::Result<T>) -> Result<T> {
 }
 
 fn again_reporting<T>(call: impl FnMut() -> remote::Result<T>, report: impl Fn(&str)) -> Result<T> {
-    let done = retry_reported(call, |Failed { error, next, attempts, wait }| {
+    let done = retry_reported(call, |FailedAttempt { error, next, attempts, wait }| {
         let time = seconds(wait.as_secs_f64());
         report(&format!("the registry: {error}; attempt {next} of {attempts} in {time}"));
     });

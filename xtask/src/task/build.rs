@@ -16,11 +16,11 @@ use crate::model::failure::{Exit, Failure, Interrupted};
 use crate::model::platform::Platform;
 use crate::model::record::{self, BuildResult, Record};
 use crate::options::{Format, Progress};
-use crate::outside::gather::Wanted;
+use crate::outside::gather::GatherOptions;
 use crate::outside::{interrupt, job_outputs, terminal};
 use crate::plan::build::{BuildOptions, BuildPlan, Purpose, plan};
 use crate::report;
-use crate::report::plan::Place;
+use crate::report::plan::ShellPlace;
 
 #[derive(Debug, Clone, Args)]
 pub struct Build {
@@ -72,7 +72,7 @@ pub fn run(mut command: Command, options: &Build) -> Result<Exit> {
         _ => Purpose::Image,
     };
     lab::enter(&mut command)?;
-    let mut facts = command.facts(&Wanted {
+    let mut facts = command.facts(&GatherOptions {
         changed_since: options.changed_since.as_deref(),
         secrets: &options.secret,
         tiers: purpose.makes_image(),
@@ -135,7 +135,7 @@ pub(super) fn matrix<'n>(names: impl Iterator<Item = &'n str>) -> Result<String>
     Ok(format!("{text}\n"))
 }
 
-fn show(plan: &BuildPlan, format: Format, place: &Place<'_>) -> Result<()> {
+fn show(plan: &BuildPlan, format: Format, place: &ShellPlace<'_>) -> Result<()> {
     let names = || plan.services.iter().map(|service| service.service.as_str());
     terminal::data(&match format {
         Format::Human => report::plan::script(plan, place),
@@ -209,7 +209,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_names_its_source_and_never_its_value() {
+    fn a_secret_names_only_its_source() {
         let env = secret("id=npm,env=NPM_TOKEN").unwrap();
         assert_eq!(env, ("npm".to_owned(), SecretSource::Env("NPM_TOKEN".to_owned())));
         let file = secret("type=file,id=pem,src=key.pem").unwrap();

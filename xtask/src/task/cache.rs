@@ -13,7 +13,7 @@ use crate::model::reference::Reference;
 use crate::model::service::ServiceName;
 use crate::model::tier::{Seen, TierLook};
 use crate::options::Format;
-use crate::outside::gather::Wanted;
+use crate::outside::gather::GatherOptions;
 use crate::outside::registry::{Client, empty_cache};
 use crate::outside::{clock, gather, terminal};
 use crate::plan::cache::sources;
@@ -44,7 +44,8 @@ pub fn run(mut command: Command, options: &Cache) -> Result<Exit> {
     let format = command.human_or_json()?;
     lab::enter(&mut command)?;
     let (Cache::Status { services } | Cache::Invalidate { services }) = options;
-    let facts = command.facts(&Wanted { tiers: true, services, ..Wanted::default() })?;
+    let facts =
+        command.facts(&GatherOptions { tiers: true, services, ..GatherOptions::default() })?;
     let chosen: Vec<_> =
         select(&facts, services)?.chosen.iter().map(|(service, _)| service.name.clone()).collect();
     match options {
@@ -83,7 +84,9 @@ fn status(facts: &Facts, services: &[ServiceName], format: Format) -> Result<Exi
         Format::Json => format!("{}\n", serde_json::to_string_pretty(&values)?),
         _ => table.text(terminal::width().unwrap_or(WIDTH)),
     });
-    Ok(Exit::Done)
+    let looks = services.iter().flat_map(|service| facts.looks(service));
+    let failed = |look: &TierLook| matches!(look.seen, Seen::Failed { .. } | Seen::Hung { .. });
+    Ok(if looks.clone().any(failed) { Exit::Unfinished } else { Exit::Done })
 }
 
 /// The contents of a tier.
@@ -123,7 +126,7 @@ fn invalidate(command: &Command, facts: &Facts, services: &[ServiceName]) -> Res
     let client = gather::client(facts);
     for service in services {
         let place = facts.cache_place(service).context("the repository is not known")?;
-        let reference = place.cache()?;
+        let reference = place.cache();
         let in_registry = |look: &&TierLook| look.reference.is_some();
         let mut looks = facts.looks(service).iter().filter(in_registry);
         let there = looks.any(|look| look.seen != Seen::NotThere);

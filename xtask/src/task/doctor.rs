@@ -12,10 +12,10 @@ use crate::model::invocation::Invocation;
 use crate::model::reference::Reference;
 use crate::model::remote::RemoteError;
 use crate::model::service::ServiceName;
-use crate::outside::gather::{self, Wanted};
+use crate::outside::gather::{self, GatherOptions};
 use crate::outside::registry::Client;
 use crate::outside::{clock, docker, git, parallel, records};
-use crate::plan::verify::machine::{Disk, Probes, Push, machine};
+use crate::plan::verify::machine::{Disk, Probes, PushProbe, machine};
 use crate::plan::verify::{builds, tiers};
 
 #[derive(Debug, Clone, Args)]
@@ -28,7 +28,7 @@ pub struct Doctor {
 pub fn run(mut command: Command, options: &Doctor) -> Result<Exit> {
     let format = command.human_or_json()?;
     lab::enter(&mut command)?;
-    let mut facts = command.facts(&Wanted { tiers: true, ..Wanted::default() })?;
+    let mut facts = command.facts(&GatherOptions { tiers: true, ..GatherOptions::default() })?;
     facts.engine = docker::read(&command.runner)?;
     let client = gather::client(&facts);
     let probes = Probes {
@@ -64,23 +64,24 @@ fn disk(command: &Command) -> Option<Disk> {
 }
 
 /// Starts an upload for each service and abandons it: each package has its own permissions.
-fn pushes(command: &Command, facts: &Facts, client: &Client) -> Vec<(ServiceName, Push)> {
+fn pushes(command: &Command, facts: &Facts, client: &Client) -> Vec<(ServiceName, PushProbe)> {
     let of = |service: &ServiceFacts| Some((service.name.clone(), facts.published(&service.name)?));
     let wanted: Vec<(ServiceName, Reference)> = facts.services.iter().filter_map(of).collect();
     parallel::each(&wanted, |(service, repository)| {
-        let push = if command.global.dry_run { Push::NotTried } else { push(client, repository) };
+        let push =
+            if command.global.dry_run { PushProbe::NotTried } else { push(client, repository) };
         (service.clone(), push)
     })
 }
 
-fn push(client: &Client, repository: &Reference) -> Push {
+fn push(client: &Client, repository: &Reference) -> PushProbe {
     match client.may_push(repository) {
-        Ok(()) => Push::Allowed,
+        Ok(()) => PushProbe::Allowed,
         Err(error @ RemoteError::Unauthorized { .. }) => {
-            Push::NotLoggedIn { message: error.to_string() }
+            PushProbe::NotLoggedIn { message: error.to_string() }
         }
-        Err(error @ RemoteError::Denied { .. }) => Push::Denied { message: error.to_string() },
-        Err(error) => Push::Unknown { message: error.to_string() },
+        Err(error @ RemoteError::Denied { .. }) => PushProbe::Denied { message: error.to_string() },
+        Err(error) => PushProbe::Unknown { message: error.to_string() },
     }
 }
 

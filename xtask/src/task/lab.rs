@@ -12,7 +12,7 @@ use crate::model::lab::{
     Status,
 };
 use crate::options::Format;
-use crate::outside::lab::{Place, down, runner_for, world};
+use crate::outside::lab::{LabPaths, down, runner_for, world};
 use crate::outside::terminal;
 use crate::report;
 
@@ -83,7 +83,7 @@ pub fn run(command: &Command, options: &Lab) -> Result<Exit> {
 }
 
 fn take_down(command: &Command, purge: bool, format: Format) -> Result<Exit> {
-    let place = Place::new(&command.target);
+    let place = LabPaths::new(&command.target);
     let steps = down::foreseen(&place, purge);
     if !command.global.dry_run {
         leave(command)?;
@@ -111,7 +111,7 @@ fn show_status(command: &Command, format: Format) -> Result<Exit> {
 }
 
 fn status(command: &Command) -> Status {
-    let place = Place::new(&command.target);
+    let place = LabPaths::new(&command.target);
     let state = place.state();
     let running = world::running(&place, state.as_ref());
     let host = state.as_ref().and_then(|state| state.engine_host().map(str::to_owned));

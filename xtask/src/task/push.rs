@@ -9,7 +9,7 @@ use crate::lab;
 use crate::model::channel::Channel;
 use crate::model::failure::Exit;
 use crate::options::{Format, Publishing};
-use crate::outside::gather::{self, Wanted};
+use crate::outside::gather::{self, GatherOptions};
 use crate::outside::terminal;
 use crate::plan::build::BuildOptions;
 use crate::plan::publish::{Moves, PublishOptions, commit, dev};
@@ -46,10 +46,10 @@ pub struct Push {
 pub fn run(mut command: Command, options: &Push) -> Result<Exit> {
     command.publishes_no_saved_facts()?;
     lab::enter(&mut command)?;
-    let facts = command.facts(&Wanted {
+    let facts = command.facts(&GatherOptions {
         changed_since: options.changed_since.as_deref(),
         services: &options.services,
-        ..Wanted::default()
+        ..GatherOptions::default()
     })?;
     let moves = if options.allow_rollback { Moves::Anywhere } else { Moves::Forward };
     let (rebuild, sign) = (options.rebuild, options.publishing.sign);

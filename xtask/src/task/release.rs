@@ -9,9 +9,9 @@ use crate::lab;
 use crate::model::channel::Channel;
 use crate::model::failure::Exit;
 use crate::options::Publishing;
-use crate::outside::gather::{self, Wanted};
+use crate::outside::gather::{self, GatherOptions};
 use crate::plan::build::BuildOptions;
-use crate::plan::release::{self, Asked, Next};
+use crate::plan::release::{self, Asked, NextVersion};
 use crate::publish::{Pipeline, gather_release};
 
 #[derive(Debug, Clone, Args)]
@@ -21,7 +21,7 @@ pub struct Release {
     pub version: Option<String>,
     /// Release the version that follows the last one
     #[arg(long, value_enum, conflicts_with = "version")]
-    pub next: Option<Next>,
+    pub next: Option<NextVersion>,
     /// Publish the tested `dev-<sha>` image without a build
     #[arg(long, env = "XTASK_PROMOTE", value_parser = FalseyValueParser::new())]
     pub promote: bool,
@@ -44,7 +44,7 @@ pub fn run(mut command: Command, options: &Release) -> Result<Exit> {
     };
     command.publishes_no_saved_facts()?;
     lab::enter(&mut command)?;
-    let facts = command.facts(&Wanted::default())?;
+    let facts = command.facts(&GatherOptions::default())?;
     let client = gather::client(&facts);
     let facts = gather_release(&command, facts, &client, &asked)?;
     let release = release::plan(&facts, &asked)?;

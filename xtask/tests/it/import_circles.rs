@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Each crate of the workspace with the folder of its sources.
-const CRATES: [&str; 6] = ["src", "model/src", "plan/src", "outside/src", "report/src", "lab/src"];
+const CRATES: [&str; 7] =
+    ["src", "model/src", "plan/src", "outside/src", "report/src", "lab/src", "lab/tools/src"];
 
 type Graph = BTreeMap<String, BTreeSet<String>>;
 

@@ -45,11 +45,13 @@ const EFFECTS: [&str; 9] = [
     "Instant::now",
 ];
 
-fn here() -> &'static Path {
+/// The folder of this package.
+pub fn here() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn sources(folder: &Path) -> Vec<PathBuf> {
+/// All Rust files below a folder.
+pub fn sources(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();

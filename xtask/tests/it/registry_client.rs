@@ -244,3 +244,18 @@ fn a_hook_changes_a_tag_before_one_request() {
     assert_eq!(registry.requests("HEAD", "/manifests/dev").len(), 4);
     assert_eq!(registry.log().len(), 4);
 }
+
+#[test]
+fn a_registry_that_never_answers_times_out() {
+    let registry = registry();
+    registry.hook(|_, _| {
+        let pause = std::time::Duration::from_secs(1);
+        xtask_outside::clock::sleep(pause).unwrap();
+        None
+    });
+    let client = Client::new(CredentialSource::Anonymous);
+    let client = client.within(std::time::Duration::from_millis(100));
+    let error = client.tags(&registry.reference(REPOSITORY)).unwrap_err();
+    assert!(matches!(error, RemoteError::TimedOut { .. }), "{error}");
+    assert_eq!(error.exit(), xtask::model::failure::Exit::Unfinished);
+}

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use xtask::model::config::Config;
-use xtask::model::facts::{Engine, Environment, Facts, Git, GitHub, SCHEMA};
+use xtask::model::facts::{Engine, Environment, Facts, Git, GitHubJob, SCHEMA};
 use xtask::model::failure::{Exit, Failure};
-use xtask::plan::release::{Asked, Next, ReleasePlan, plan, version};
+use xtask::plan::release::{Asked, NextVersion, ReleasePlan, plan, version};
 
 fn text(value: &Value) -> Option<String> {
     value.as_str().map(str::to_owned)
@@ -25,7 +25,7 @@ fn facts(case: &Value) -> Facts {
         trees: BTreeMap::new(),
         since: None,
     };
-    let job = text(&case["job"]).map(|reference| GitHub { reference, ..GitHub::default() });
+    let job = text(&case["job"]).map(|reference| GitHubJob { reference, ..GitHubJob::default() });
     Facts {
         schema: SCHEMA,
         config: Config::default(),
@@ -42,10 +42,10 @@ fn facts(case: &Value) -> Facts {
 
 fn asked(case: &Value) -> Asked {
     let next = case["next"].as_str().map(|kind| match kind {
-        "major" => Next::Major,
-        "minor" => Next::Minor,
-        "patch" => Next::Patch,
-        _ => Next::Auto,
+        "major" => NextVersion::Major,
+        "minor" => NextVersion::Minor,
+        "patch" => NextVersion::Patch,
+        _ => NextVersion::Auto,
     });
     Asked {
         version: case["version"].as_str().map(|text| version(text).unwrap()),

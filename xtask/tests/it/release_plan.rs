@@ -55,14 +55,16 @@ fn a_release_prints_all_of_its_steps() {
                  published"
             ),
             format!(
-                "# 3. list the versions again; give {repository}:1.2, {repository}:1 to a higher one"
+                "# 3. read {repository}:v1.2.3 again; if another run has pushed it, move 1.2, 1 of \
+                 {repository} to its image"
             ),
-            "# 4. create the GitHub release v1.2.3, unless one is published".to_owned(),
+            format!("# 4. list the versions again; give 1.2, 1 of {repository} to a higher one"),
+            "# 5. create the GitHub release v1.2.3, unless one is published".to_owned(),
         ],
         "{text}"
     );
     for line in [
-        "# release: v1.2.3 (it is named)\n# git tag: v1.2.3 is missing\n",
+        "# release: v1.2.3 (named on the command line)\n# git tag: v1.2.3 is missing\n",
         "# tag 1.2 moves (v1.2.3 is the highest stable version of its line)\n",
         "# tag latest stays (v2.0.0 is higher)\n",
         "docker buildx build",
@@ -72,7 +74,7 @@ fn a_release_prints_all_of_its_steps() {
 }
 
 #[test]
-fn the_json_of_a_release_has_the_same_steps() {
+fn the_json_has_the_same_steps() {
     let (fixture, facts) = facts(&json!({ "on_branch": true }));
     let json = release(&fixture, &["--facts", &facts, "--format=json"]).expect(0).json();
     let names = |steps: &Value| -> Vec<String> {
@@ -83,7 +85,7 @@ fn the_json_of_a_release_has_the_same_steps() {
     let service = &json["services"][0];
     assert_eq!(names(&service["steps"]), ["build", "export-cache", "check-image", "set-tag"]);
     assert_eq!(service["action"]["do"], "build", "{json:#}");
-    let finally = ["move-tag", "move-tag", "move-tag", "recheck", "create-release"];
+    let finally = ["move-tag", "move-tag", "move-tag", "recheck", "recheck", "create-release"];
     assert_eq!(names(&json["finally"]), finally);
     assert_eq!(json["release"]["version"], "1.2.3", "{json:#}");
 }

@@ -33,7 +33,7 @@ fn a_pull_request_writes_nothing() {
 }
 
 #[test]
-fn the_compose_file_names_the_images_and_tiers_of_the_plan() {
+fn the_compose_file_matches_the_plan() {
     let facts = facts();
     let compose = yaml(&root().join("compose.yaml"));
     let services = compose["services"].as_object().unwrap();
@@ -64,7 +64,7 @@ fn actions_cache(variables: &[(&str, &str)]) -> (String, String) {
 }
 
 #[test]
-fn the_actions_cache_token_is_passed_on_and_masked() {
+fn the_actions_cache_token_is_masked() {
     if std::process::Command::new("node").arg("--version").output().is_err() {
         eprintln!("nothing is tested here: `node` is missing");
         return;
@@ -95,7 +95,7 @@ fn figures(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn figures_that_the_readme_quotes_are_those_of_the_page() {
+fn the_readme_quotes_the_figures_of_the_page() {
     let (readme, page) = (text("README.md"), text("docs/performance.md"));
     let quoting = readme.split("\n- ").find(|item| item.contains("(docs/performance.md)")).unwrap();
     let quoted = figures(quoting);

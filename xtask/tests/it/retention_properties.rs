@@ -7,7 +7,7 @@ use crate::support::inventories::any_inventory;
 use crate::support::links::{Links, both, children, cut, statements, subjects};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use xtask::model::inventory::{Inventory, Readable, Version};
+use xtask::model::inventory::{Inventory, PackageVersion, Readable};
 use xtask::model::reference::Digest;
 use xtask::plan::retention::agenda::Agenda;
 use xtask::plan::retention::{RetentionPlan, plan};
@@ -20,7 +20,7 @@ fn deleted(plan: &RetentionPlan) -> BTreeSet<Digest> {
 }
 
 /// The versions by digest; one digest is one version.
-fn by_digest(inventory: &Inventory) -> BTreeMap<&Digest, &Version> {
+fn by_digest(inventory: &Inventory) -> BTreeMap<&Digest, &PackageVersion> {
     inventory.versions.iter().map(|version| (&version.digest, version)).collect()
 }
 

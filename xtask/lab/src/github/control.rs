@@ -13,9 +13,9 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::Github;
 use super::limits::Change;
 use super::repositories::Registration;
+use super::state::Github;
 use crate::clock;
 use crate::http::answer::Answer;
 use crate::ledger::packages::{Event, What};

@@ -10,12 +10,10 @@ mod packages;
 mod question;
 mod releases;
 mod repositories;
+mod state;
 
 use std::io;
-use std::path::Path;
-use std::sync::Arc;
 
-use anyhow::Result;
 use serde_json::{Value, json};
 
 use crate::http::answer::Answer;
@@ -23,46 +21,17 @@ use crate::http::exchange::Exchange;
 use crate::http::head::RequestHead;
 use crate::http::server::Service;
 use crate::http::target;
-use crate::ledger::Ledger;
-use crate::registry::Registry;
-use crate::tokens::Tokens;
 use crate::watch::Watch;
-use limits::Limits;
-use packages::{Named, Packages};
+use packages::Named;
 use question::{Question, error, not_found};
 use releases::Releases;
-use repositories::Repositories;
+pub use state::Github;
 
 /// Release notes may have 125,000 characters; a control request may amend 10,000 versions at once.
 const LARGEST_BODY: usize = 16 * 1024 * 1024;
 const CONTROL: &str = "/_lab/";
 
-/// The service.
-#[derive(Debug)]
-pub struct Github {
-    tokens: Arc<Tokens>,
-    limits: Limits,
-    repositories: Repositories,
-    packages: Packages,
-    watch: Watch,
-}
-
 impl Github {
-    pub fn open(
-        directory: &Path,
-        registry: Arc<Registry>,
-        ledger: Arc<Ledger>,
-        tokens: Arc<Tokens>,
-    ) -> Result<Self> {
-        Ok(Self {
-            tokens,
-            limits: Limits::default(),
-            repositories: Repositories::open(directory)?,
-            packages: Packages { ledger, registry },
-            watch: Watch::default(),
-        })
-    }
-
     /// Authenticates, counts, and answers with the headers of the limits.
     fn answer(&self, request: &RequestHead, body: &[u8]) -> io::Result<Answer> {
         let authorization = request.headers.get("authorization").unwrap_or_default();

@@ -74,11 +74,10 @@ impl Packages {
         let repository = named.repository();
         match (question.method, rest) {
             ("GET", ["versions"]) => Ok(self.versions(question, named)),
-            ("GET", []) => Ok(self.look(&repository, |package| {
-                package
-                    .listed()
-                    .next()
-                    .map(|_| Answer::json(200, &shown_package(question, named, package)))
+            ("GET", ["versions", id]) => Ok(self.look(&repository, |package| {
+                let version = id.parse().ok().and_then(|id| package.version(id));
+                let version = version.filter(|version| version.deleted.is_none())?;
+                Some(Answer::json(200, &shown_version(question, named, version)))
             })),
             ("DELETE", ["versions", id]) => {
                 self.delete(question, &repository, id.parse().unwrap_or_default())
@@ -192,22 +191,6 @@ fn no_package() -> Answer {
 
 fn manifest(repository: &str, reference: &str) -> String {
     format!("/v2/{repository}/manifests/{reference}")
-}
-
-fn shown_package(question: &Question<'_>, named: &Named<'_>, package: &Package) -> Value {
-    let times = || package.listed().map(|version| version.created);
-    json!({
-        "id": package.greatest_id(),
-        "name": named.name,
-        "package_type": "container",
-        "owner": { "login": named.owner },
-        "version_count": package.listed().count(),
-        "visibility": "public",
-        "url": named.url(&question.base),
-        "html_url": format!("{}/package/{}", named.page(), target::encode(named.name)),
-        "created_at": times().min().map(clock::format),
-        "updated_at": times().max().map(clock::format),
-    })
 }
 
 fn shown_version(question: &Question<'_>, named: &Named<'_>, version: &Version) -> Value {

@@ -3,32 +3,16 @@
 
 use std::io;
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::git::{self, Git};
 use super::question::{Question, error, invalid, not_found};
-use super::repositories::{Repositories, Repository};
+use super::repositories::{Release, Repositories, Repository};
 use crate::clock;
 use crate::http::answer::Answer;
 use crate::tokens::Level;
 
 const LONGEST_BODY: usize = 125_000;
-
-#[derive(Clone, Debug, Deserialize, Serialize)]
-pub struct Release {
-    pub id: u64,
-    pub tag_name: String,
-    pub target_commitish: String,
-    pub name: Option<String>,
-    pub body: Option<String>,
-    pub draft: bool,
-    pub prerelease: bool,
-    pub author: String,
-    /// Seconds since 1970: the time of the commit.
-    pub created: u64,
-    pub published: Option<u64>,
-}
 
 /// The releases of one repository.
 #[derive(Debug)]

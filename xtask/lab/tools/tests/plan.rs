@@ -31,7 +31,7 @@ fn json(arguments: &[&str]) -> Value {
 }
 
 #[test]
-fn a_dry_run_of_the_benchmark_lists_its_runs() {
+fn a_benchmark_dry_run_lists_its_runs() {
     let shown = tools(&["lab", "bench", "--dry-run", "--bandwidth=100mbit"], 0);
     let measured = "nothing changed: docker buildx build --push, seed's flags\n";
     assert!(shown.contains(measured), "{shown}");

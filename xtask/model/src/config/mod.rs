@@ -6,6 +6,7 @@ mod reader;
 mod smoke_test;
 #[cfg(test)]
 mod tests;
+mod values;
 
 use std::collections::BTreeMap;
 
@@ -15,12 +16,12 @@ use super::failure::Failure;
 use super::inventory::Policy;
 use super::platform::Platform;
 use super::reference::{Registry, Repository, Tag};
-use super::secret::looks_secret;
 use super::service::ServiceName;
 use quantity::Bytes;
-pub use reader::nearest;
-use reader::{Section, Source};
+use reader::{Section, SourceFile};
 pub use smoke_test::SmokeTest;
+use values::plain;
+pub use values::{SecretSource, build_argument, secret_source};
 
 /// Everything that a repository configures about its images.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -159,18 +160,10 @@ pub struct ServiceConfig {
     pub smoke_test: Option<SmokeTest>,
 }
 
-/// Where the value of a build secret comes from. The value itself is never read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SecretSource {
-    Env(String),
-    File(String),
-}
-
 impl Config {
     /// Reads the text of a root Cargo.toml. `file` names it in errors.
     pub fn parse(file: &str, text: &str) -> Result<Self, Failure> {
-        let source = Source { name: file, text };
+        let source = SourceFile { name: file, text };
         let root = source.parse(text)?;
         let mut root = Section::new(source, "", &root);
         let mut licenses = None;
@@ -281,52 +274,5 @@ impl ServiceConfig {
         };
         section.finish()?;
         Ok(config)
-    }
-}
-
-/// Reads a word that buildx's comma-separated flags cannot misread.
-fn plain(text: &str) -> Result<String, String> {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    if !text.is_empty() && text.chars().all(allowed) && !text.starts_with('-') {
-        Ok(text.to_owned())
-    } else {
-        Err(format!("`{}`: expected letters, digits, `.`, `_` and `-`", text.escape_debug()))
-    }
-}
-
-/// A variable: a valid name for a shell, and a value on one line.
-fn variable(name: &str, value: &str) -> Result<(), String> {
-    let first = name.chars().next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
-    if !first || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
-        return Err("expected a name of letters, digits and `_`".to_owned());
-    }
-    if value.chars().any(char::is_control) {
-        return Err("the value has a line break or another control character".to_owned());
-    }
-    Ok(())
-}
-
-/// A build argument: a variable, and not a secret. BuildKit keeps the values of arguments in the
-/// image's history and provenance, where anyone can read them.
-pub fn build_argument(name: &str, value: &str) -> Result<(), String> {
-    variable(name, value)?;
-    if looks_secret(name) {
-        return Err(format!(
-            "`{name}` looks like a secret, and build arguments are published with the image; \
-             mount it with `--secret id={},env={name}` instead",
-            name.to_ascii_lowercase()
-        ));
-    }
-    Ok(())
-}
-
-/// Reads where a build secret comes from: `env:NAME` or `file:PATH`.
-pub fn secret_source(id: &str, text: &str) -> Result<SecretSource, String> {
-    plain(id)?;
-    let is_plain = |value: &str| !value.is_empty() && !value.contains([',', '"', '\n', '\r']);
-    match text.split_once(':') {
-        Some(("env", name)) if is_plain(name) => Ok(SecretSource::Env(name.to_owned())),
-        Some(("file", path)) if is_plain(path) => Ok(SecretSource::File(path.to_owned())),
-        _ => Err(format!("`{}`: expected `env:NAME` or `file:PATH`", text.escape_debug())),
     }
 }

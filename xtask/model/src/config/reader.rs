@@ -9,18 +9,19 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::failure::Failure;
+use crate::spelling::nearest;
 
 /// A value with its place in the file.
 type Value<'i> = Spanned<DeValue<'i>>;
 
 /// The file being read, for turning offsets into places.
 #[derive(Clone, Copy)]
-pub struct Source<'i> {
+pub struct SourceFile<'i> {
     pub name: &'i str,
     pub text: &'i str,
 }
 
-impl Source<'_> {
+impl SourceFile<'_> {
     /// `Cargo.toml:12:3`, both counted from 1.
     fn place(&self, offset: usize) -> String {
         let before = self.text.get(..offset).unwrap_or(self.text);
@@ -41,14 +42,14 @@ impl Source<'_> {
 /// One table, read key by key. Every key that was asked for is known; [`Section::finish`] reports the
 /// others.
 pub struct Section<'i> {
-    source: Source<'i>,
+    source: SourceFile<'i>,
     path: String,
     table: &'i DeTable<'i>,
     known: Vec<&'static str>,
 }
 
 impl<'i> Section<'i> {
-    pub fn new(source: Source<'i>, path: &str, table: &'i DeTable<'i>) -> Self {
+    pub fn new(source: SourceFile<'i>, path: &str, table: &'i DeTable<'i>) -> Self {
         Self { source, path: path.to_owned(), table, known: Vec::new() }
     }
 
@@ -234,17 +235,6 @@ impl<'i> Section<'i> {
         );
         Err(Failure::usage(format!("{place}: unknown key `{path}`: {advice}")))
     }
-}
-
-/// The candidate closest to `name`, if it is close enough to be a typing error.
-pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    candidates
-        .into_iter()
-        .map(|candidate| (strsim::osa_distance(name, candidate), candidate))
-        // One wrong letter in four.
-        .filter(|(distance, candidate)| *distance <= candidate.chars().count().div_ceil(4))
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
 }
 
 fn listed(names: &[&str]) -> String {

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::reader::{Section, nearest};
-use super::variable;
+use super::reader::Section;
+use super::values::variable;
 use crate::failure::Failure;
 use crate::invocation::Invocation;
+use crate::spelling::nearest;
 
 /// How a built image is started and what it must answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,7 +1,7 @@
 //! Splits a Dockerfile into instructions as BuildKit does: directives, comments, continued lines, flags,
 //! here-documents and the JSON form.
 
-use super::shell::{self, Command};
+use super::shell::{self, ShellCommand};
 
 /// One instruction.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,12 +123,12 @@ impl Instruction {
     }
 
     /// The commands of a `RUN`, including here-documents for a shell.
-    pub fn commands(&self) -> Vec<Command> {
+    pub fn commands(&self) -> Vec<ShellCommand> {
         let mut commands = match self.json() {
             Some(words) => shell::of_words(words),
             None => shell::commands(&self.arguments),
         };
-        if commands.first().is_none_or(Command::is_shell) {
+        if commands.first().is_none_or(ShellCommand::is_shell) {
             commands.extend(self.documents.iter().flat_map(|text| shell::commands(text)));
         }
         commands

@@ -3,14 +3,14 @@
 
 /// One simple command.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Command {
+pub struct ShellCommand {
     /// The program and its arguments, without quotes.
     pub words: Vec<String>,
     /// The files behind `>` and `>>`.
     pub outputs: Vec<String>,
 }
 
-impl Command {
+impl ShellCommand {
     /// The name of the program, without its folder.
     pub fn program(&self) -> &str {
         self.words.first().map_or("", |word| word.rsplit('/').next().unwrap_or_default())
@@ -66,8 +66,8 @@ const KEYWORDS: [&str; 12] =
 const PREFIXES: [&str; 5] = ["sudo", "env", "exec", "command", "time"];
 
 /// The commands of a script, in order.
-pub fn commands(script: &str) -> Vec<Command> {
-    let mut reader = Reader::default();
+pub fn commands(script: &str) -> Vec<ShellCommand> {
+    let mut reader = ScriptReader::default();
     let mut characters = script.chars().peekable();
     while let Some(character) = characters.next() {
         match character {
@@ -103,8 +103,8 @@ pub fn commands(script: &str) -> Vec<Command> {
 }
 
 /// The commands of an exec form.
-pub fn of_words(words: Vec<String>) -> Vec<Command> {
-    let command = Command { words, ..Command::default() }.trimmed();
+pub fn of_words(words: Vec<String>) -> Vec<ShellCommand> {
+    let command = ShellCommand { words, ..ShellCommand::default() }.trimmed();
     let inner = command.script().map(commands).unwrap_or_default();
     if inner.is_empty() { vec![command] } else { inner }
 }
@@ -113,15 +113,15 @@ type Characters<'a> = std::iter::Peekable<std::str::Chars<'a>>;
 
 /// The state while reading a script.
 #[derive(Default)]
-struct Reader {
-    commands: Vec<Command>,
-    command: Command,
+struct ScriptReader {
+    commands: Vec<ShellCommand>,
+    command: ShellCommand,
     word: Option<String>,
     /// `>` or `<` if the next word is a file, `&` if it is a descriptor.
     redirection: Option<char>,
 }
 
-impl Reader {
+impl ScriptReader {
     fn begin(&mut self) {
         self.word.get_or_insert_default();
     }
@@ -189,7 +189,7 @@ impl Reader {
         self.end_word();
         self.redirection = None;
         let command = std::mem::take(&mut self.command).trimmed();
-        if command == Command::default() {
+        if command == ShellCommand::default() {
             return;
         }
         let inner = command.script().map(commands).unwrap_or_default();
@@ -204,7 +204,7 @@ mod tests {
 
     /// The words of each command, and its outputs with `>`.
     fn check(script: &str, expected: &[&str]) {
-        let shown = |command: Command| {
+        let shown = |command: ShellCommand| {
             let outputs = command.outputs.iter().map(|output| format!(">{output}"));
             command.words.into_iter().chain(outputs).collect::<Vec<_>>().join("·")
         };
@@ -233,6 +233,6 @@ mod tests {
     fn a_nested_shell_script_is_read() {
         check("bash -euc 'npm ci && x'", &["bash·-euc·npm ci && x", "npm·ci", "x"]);
         let words = ["/bin/sh", "-c", "apk add x"].map(str::to_owned).to_vec();
-        assert_eq!(of_words(words).first().map(Command::program), Some("apk"));
+        assert_eq!(of_words(words).first().map(ShellCommand::program), Some("apk"));
     }
 }

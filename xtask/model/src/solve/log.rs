@@ -3,16 +3,16 @@
 
 use std::fmt::Write;
 
-use super::Vertex;
+use super::vertex::Vertex;
 
 #[derive(Debug, Clone, Default)]
-pub(super) struct Log {
+pub(super) struct SolveLog {
     pending: String,
     /// The vertex that the last line was about.
     last: Option<usize>,
 }
 
-impl Log {
+impl SolveLog {
     pub fn take(&mut self) -> Option<String> {
         (!self.pending.is_empty()).then(|| std::mem::take(&mut self.pending))
     }

@@ -1,5 +1,5 @@
-//! One run of BuildKit's solver, assembled from the lines of `--progress=rawjson`. It reads the lines that it
-//! gets and decides nothing.
+//! One run of BuildKit's solver, assembled from the lines of `--progress=rawjson`. It only reads:
+//! it decides nothing.
 //!
 //! The stream repeats each vertex, and the last event alone misleads: pulling a cached layer repeats the
 //! vertex without `cached`. So events of one digest are merged: the vertex is cached if one event says so,
@@ -9,13 +9,15 @@ mod log;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod vertex;
 
 use std::collections::BTreeMap;
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use log::Log;
-use stream::{Positions, Zero};
+use log::SolveLog;
+pub use vertex::{LAST_LINES, Transfer, Vertex, VertexKind};
 
 /// The build according to the stream so far. Times are seconds since the first line.
 #[derive(Debug, Clone, Default)]
@@ -27,35 +29,12 @@ pub struct Solve {
     /// Warnings of the Dockerfile frontend.
     pub warnings: Vec<Warning>,
     /// The stream's first time, from which all others are counted.
-    zero: Option<Zero>,
+    zero: Option<SystemTime>,
     /// When the last line arrived, on the reader's clock.
     last_line: f64,
-    log: Log,
-    positions: Positions,
-}
-
-/// One vertex of the build graph.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Vertex {
-    pub digest: String,
-    pub name: String,
-    pub kind: VertexKind,
-    /// Whether a cache answered it.
-    pub cached: bool,
-    pub error: Option<String>,
-    /// When it started first.
-    pub started: Option<f64>,
-    /// When it ended last; `None` while it runs.
-    pub completed: Option<f64>,
-    /// Seconds that it ran: the union of its intervals.
-    pub seconds: f64,
-    /// Bytes moved, by status id.
-    pub transfers: BTreeMap<String, Transfer>,
-    /// The last [`LAST_LINES`] lines it printed.
-    pub last_lines: Vec<String>,
-    intervals: Vec<(f64, f64)>,
-    /// Its output after the last line break.
-    unfinished: String,
+    log: SolveLog,
+    /// The position of each vertex, by digest.
+    positions: BTreeMap<String, usize>,
 }
 
 /// Something that a builder waits for and that may never come.
@@ -69,38 +48,11 @@ pub enum Stall {
     Export,
 }
 
-/// What a vertex means to people.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum VertexKind {
-    /// A step of the Dockerfile that can be cached: `[stage 2/5] RUN …`.
-    Step { stage: String, number: u32, of: u32, instruction: String },
-    /// `[stage 1/5] FROM …`: a base image.
-    From,
-    /// `importing cache manifest from …`.
-    Import { reference: String },
-    /// `exporting cache to …` and what belongs to it.
-    CacheExport,
-    /// `exporting to image`, `pushing …`.
-    Export,
-    /// `[internal] …`, `LINK …` and whatever else.
-    #[default]
-    Internal,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Transfer {
-    pub current: u64,
-    pub total: u64,
-}
-
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Warning {
     pub message: String,
     pub line: Option<u32>,
 }
-
-/// How many lines of a vertex's output are kept.
-pub const LAST_LINES: usize = 20;
 
 /// How many steps a build needed, and how many of them a cache answered.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,32 +67,6 @@ impl Steps {
     pub fn hit_rate(self) -> Option<f64> {
         #[expect(clippy::cast_precision_loss, reason = "no Dockerfile has 2^52 steps")]
         (self.total > 0).then(|| self.cached as f64 / self.total as f64)
-    }
-}
-
-impl Vertex {
-    pub fn is_step(&self) -> bool {
-        matches!(self.kind, VertexKind::Step { .. })
-    }
-
-    /// The blobs it downloaded, with their bytes. Other transfers move nothing over the network.
-    pub fn pulled(&self) -> impl Iterator<Item = (&str, u64)> {
-        let blobs = self.transfers.iter().filter(|(id, _)| id.starts_with("sha256:"));
-        blobs.map(|(id, transfer)| (id.as_str(), transfer.current))
-    }
-
-    /// Whether it has started and not ended.
-    pub fn is_open(&self) -> bool {
-        self.started.is_some() && self.completed.is_none() && !self.cached
-    }
-
-    /// Whether it is a step that was executed or cached. A step that is only announced was not needed.
-    pub fn is_needed_step(&self) -> bool {
-        self.is_step() && (self.started.is_some() || self.cached)
-    }
-
-    pub fn is_hit(&self) -> bool {
-        self.cached && self.error.is_none()
     }
 }
 
@@ -241,43 +167,4 @@ impl Solve {
     pub fn take_log(&mut self) -> Option<String> {
         self.log.take()
     }
-}
-
-/// The kind of a vertex with this name.
-fn kind(name: &str) -> VertexKind {
-    if let Some(reference) = name.strip_prefix("importing cache manifest from ") {
-        return VertexKind::Import { reference: reference.to_owned() };
-    }
-    let begins = |starts: &[&str]| starts.iter().any(|start| name.starts_with(start));
-    let exports_cache = [
-        "exporting cache",
-        "preparing build cache",
-        "writing cache",
-        "exporting to GitHub Actions",
-    ];
-    if begins(&exports_cache) {
-        return VertexKind::CacheExport;
-    }
-    if begins(&["exporting ", "pushing ", "importing to docker", "resolving provenance"]) {
-        return VertexKind::Export;
-    }
-    step(name).unwrap_or_default()
-}
-
-/// `[stage 2/5] RUN make`, `[2/5] RUN make`, `[linux/arm64 stage 2/5] RUN make`.
-fn step(name: &str) -> Option<VertexKind> {
-    let (place, instruction) = name.strip_prefix('[')?.split_once("] ")?;
-    let (stage, count) = place.rsplit_once(' ').unwrap_or(("", place));
-    let (number, of) = count.split_once('/')?;
-    let (number, of) = (number.parse().ok()?, of.parse().ok()?);
-    let instruction = instruction.trim_start();
-    if instruction.starts_with("FROM ") {
-        return Some(VertexKind::From);
-    }
-    // BuildKit's own second half of `COPY --link`.
-    if instruction.starts_with("LINK ") {
-        return None;
-    }
-    let (stage, instruction) = (stage.to_owned(), instruction.to_owned());
-    Some(VertexKind::Step { stage, number, of, instruction })
 }

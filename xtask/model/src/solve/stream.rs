@@ -3,17 +3,12 @@
 //! Source: `client.SolveStatus` of moby/buildkit, one JSON object a line on buildx's stderr, mixed
 //! with plain text.
 
-use std::collections::BTreeMap;
-use std::time::SystemTime;
-
 use base64::Engine;
 use serde::Deserialize;
 
-use super::{LAST_LINES, Solve, Transfer, Vertex, Warning, kind};
+use super::vertex::kind;
+use super::{Solve, Transfer, Vertex, Warning};
 use crate::manifest::null_is_default;
-
-/// The time from which seconds are counted.
-pub(super) type Zero = SystemTime;
 
 #[derive(Deserialize)]
 struct Line {
@@ -181,21 +176,6 @@ impl Solve {
         })
     }
 }
-
-impl Vertex {
-    /// Keeps a line among the last ones, and returns it as a terminal shows it in the end: a progress bar
-    /// overwrites its own line.
-    fn keep_line<'l>(&mut self, line: &'l str) -> &'l str {
-        let line = line.trim_end_matches('\r');
-        let line = line.rsplit('\r').next().unwrap_or(line);
-        self.last_lines.push(line.to_owned());
-        let excess = self.last_lines.len().saturating_sub(LAST_LINES);
-        self.last_lines.drain(..excess);
-        line
-    }
-}
-
-pub(super) type Positions = BTreeMap<String, usize>;
 
 /// Seconds that at least one of the intervals covers. Sorts them.
 fn union(intervals: &mut [(f64, f64)]) -> f64 {

@@ -3,6 +3,7 @@
 use base64::Engine;
 use expect_test::{Expect, expect};
 
+use super::vertex::kind;
 use super::*;
 
 fn absorbed(lines: &[String]) -> Solve {
@@ -73,7 +74,7 @@ fn a_cached_step_stays_cached_after_a_pull() {
 }
 
 #[test]
-fn a_cached_step_with_an_error_is_a_miss() {
+fn an_error_makes_a_cached_step_a_miss() {
     let solve = absorbed(&[
         vertex("b", "[2/3] RUN b", "1 1", r#","cached":true"#),
         vertex("b", "[2/3] RUN b", "2 4", r#","error":"blob not found""#),

@@ -37,7 +37,7 @@ pub struct GitHub {
 
 /// A request to send.
 #[derive(Debug)]
-pub(super) struct Request<'r> {
+pub(super) struct ApiRequest<'r> {
     pub method: Method,
     /// A path of the API, or a whole address that an answer gave.
     pub path: &'r str,
@@ -46,7 +46,7 @@ pub(super) struct Request<'r> {
     pub budgeted: bool,
 }
 
-impl<'r> Request<'r> {
+impl<'r> ApiRequest<'r> {
     pub fn new(method: Method, path: &'r str) -> Self {
         Self { method, path, body: None, budgeted: true }
     }
@@ -80,11 +80,11 @@ impl GitHub {
     }
 
     pub(super) fn get(&self, path: &str) -> Result<Answer> {
-        Ok(self.send(&Request::new(Method::GET, path))?.answer)
+        Ok(self.send(&ApiRequest::new(Method::GET, path))?.answer)
     }
 
     /// Sends a request, and again what may pass; returns any answer that is no outage and no limit.
-    pub(super) fn send(&self, request: &Request<'_>) -> Result<Answered> {
+    pub(super) fn send(&self, request: &ApiRequest<'_>) -> Result<Answered> {
         let mut attempts = 0;
         let answer = retry(|| {
             if request.budgeted && self.left() == 0 {
@@ -105,7 +105,7 @@ impl GitHub {
         Ok(Answered { answer, attempts })
     }
 
-    fn call(&self, request: &Request<'_>) -> Call {
+    fn call(&self, request: &ApiRequest<'_>) -> Call {
         let path = request.path;
         let url =
             if path.starts_with('/') { format!("{}{path}", self.url) } else { path.to_owned() };

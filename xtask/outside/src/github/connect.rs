@@ -3,7 +3,9 @@
 use anyhow::Result;
 
 use xtask_model::facts::LabFacts;
+use xtask_model::invocation::Invocation;
 use xtask_model::reference::Repository;
+use xtask_model::token::Secret;
 
 use super::client::GitHub;
 use crate::environment;
@@ -24,5 +26,16 @@ pub fn connect(
     }
     let url = environment::text("GITHUB_API_URL");
     let url = url.unwrap_or_else(|| "https://api.github.com".to_owned());
-    Ok(GitHub::new(http.clone(), &url, environment::github_token(runner)))
+    Ok(GitHub::new(http.clone(), &url, token(runner)))
+}
+
+/// The job's token, or the one that `gh` has.
+fn token(runner: &Runner) -> Option<Secret> {
+    let given = environment::text("GITHUB_TOKEN").or_else(|| environment::text("GH_TOKEN"));
+    let of_gh = || {
+        let finished = runner.finish(&Invocation::new("gh", ["auth", "token"])).ok()?;
+        let token = finished.stdout.trim().to_owned();
+        (finished.success() && !token.is_empty()).then_some(token)
+    };
+    given.or_else(of_gh).map(Secret::new)
 }

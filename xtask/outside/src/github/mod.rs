@@ -7,5 +7,5 @@ mod releases;
 
 pub use client::GitHub;
 pub use connect::connect;
-pub use packages::{Change, PACE, PackageVersion, Packages};
-pub use releases::{Release, Releases};
+pub use packages::{Change, ListedVersion, PACE, Packages};
+pub use releases::{ApiRelease, Releases};

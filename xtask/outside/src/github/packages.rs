@@ -13,7 +13,7 @@ use ureq::http::Method;
 use xtask_model::pagination;
 use xtask_model::reference::{Digest, Repository};
 
-use super::client::{Answered, GitHub, Problem, Request, read, unexpected};
+use super::client::{Answered, ApiRequest, GitHub, Problem, read, unexpected};
 use crate::clock;
 
 /// The least time between two changes, as GitHub asks.
@@ -35,31 +35,31 @@ pub struct Packages<'a> {
 /// The versions of one package.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VersionList {
-    pub versions: Vec<PackageVersion>,
+    pub versions: Vec<ListedVersion>,
     /// Whether none can have slipped through between two pages.
     pub complete: bool,
 }
 
 /// One version, as GitHub lists it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct PackageVersion {
+pub struct ListedVersion {
     pub id: u64,
     /// The digest.
     pub name: Digest,
     pub created_at: String,
     pub updated_at: String,
     #[serde(default)]
-    pub metadata: Metadata,
+    pub metadata: VersionMetadata,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-pub struct Metadata {
+pub struct VersionMetadata {
     #[serde(default)]
-    pub container: Container,
+    pub container: ContainerMetadata,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-pub struct Container {
+pub struct ContainerMetadata {
     #[serde(default)]
     pub tags: Vec<String>,
 }
@@ -113,14 +113,14 @@ impl<'a> Packages<'a> {
         if first.status == 404 {
             return Ok(None);
         }
-        let one: Vec<PackageVersion> = read(&first, 200, PERMISSION)?;
+        let one: Vec<ListedVersion> = read(&first, 200, PERMISSION)?;
         let count = pagination::count(first.header("link"), one.len());
         let mut page = Some(format!("{path}?per_page=100"));
-        let mut versions: BTreeMap<u64, PackageVersion> = BTreeMap::new();
+        let mut versions: BTreeMap<u64, ListedVersion> = BTreeMap::new();
         let mut shown = 0;
         while let Some(path) = page {
             let answer = self.github.get(&path)?;
-            let listed: Vec<PackageVersion> = read(&answer, 200, PERMISSION)?;
+            let listed: Vec<ListedVersion> = read(&answer, 200, PERMISSION)?;
             shown += listed.len();
             versions.extend(listed.into_iter().map(|version| (version.id, version)));
             page = self.github.next_page(&answer)?;
@@ -135,13 +135,13 @@ impl<'a> Packages<'a> {
         if answer.status == 404 {
             return Ok(None);
         }
-        let version: PackageVersion = read(&answer, 200, PERMISSION)?;
+        let version: ListedVersion = read(&answer, 200, PERMISSION)?;
         Ok(Some(version.metadata.container.tags))
     }
 
     pub fn delete(&self, package: &str, id: u64) -> Result<Change> {
         let path = format!("{}/{id}", self.path(package));
-        self.change(&Request::new(Method::DELETE, &path))
+        self.change(&ApiRequest::new(Method::DELETE, &path))
     }
 
     /// Restores a version that was deleted within the last 30 days. The budget does not count for it:
@@ -149,11 +149,11 @@ impl<'a> Packages<'a> {
     pub fn restore(&self, package: &str, id: u64) -> Result<Change> {
         let path = format!("{}/{id}/restore", self.path(package));
         let (body, budgeted) = (Some(Vec::new()), false);
-        self.change(&Request { body, budgeted, ..Request::new(Method::POST, &path) })
+        self.change(&ApiRequest { body, budgeted, ..ApiRequest::new(Method::POST, &path) })
     }
 
     /// Changes something, not too soon after the change before.
-    fn change(&self, request: &Request<'_>) -> Result<Change> {
+    fn change(&self, request: &ApiRequest<'_>) -> Result<Change> {
         if let Some(last) = self.changed.get() {
             clock::sleep(PACE.saturating_sub(last.elapsed()))?;
         }

@@ -57,10 +57,10 @@ impl Wire {
                 _ => return Ok(answer),
             };
             let location =
-                location.ok_or_else(|| RemoteError::malformed("a redirect to nowhere"))?;
+                location.ok_or_else(|| RemoteError::malformed("a redirect without a location"))?;
             let next = joined(&call.url, location)?;
             if !same_authority(&call.url, &next) {
-                // Blob stores get a signed address; the registry's token is none of their business.
+                // A blob store gets a signed address, and must not see the registry's token.
                 call.authorization = None;
             }
             if call.url.starts_with("https:") && !next.starts_with("https:") {
@@ -143,8 +143,8 @@ fn of_transport(error: ureq::Error, left: Duration) -> RemoteError {
     }
 }
 
-/// Runs `work` on a thread of its own and waits for it until `deadline`, or until the user
-/// interrupts. What is given up ends by itself, with its own time limit.
+/// Runs `work` on its own thread and waits for it until `deadline`, or until the user interrupts. Abandoned
+/// work ends by itself, because it has a time limit too.
 pub(crate) fn within<T: Send + 'static>(
     deadline: Instant,
     work: impl FnOnce(Duration) -> T + Send + 'static,
@@ -159,7 +159,7 @@ pub(crate) fn within<T: Send + 'static>(
     }
     let broken = |_| RemoteError::Unreachable { detail: "cannot start a thread".to_owned() };
     let (sender, receiver) = channel();
-    // The receiver is gone when the caller gave up, and then nobody wants the answer.
+    // The receiver is gone if the caller gave up.
     let run = move || drop(sender.send(work(left)));
     std::thread::Builder::new().name("exchange".to_owned()).spawn(run).map_err(broken)?;
     loop {

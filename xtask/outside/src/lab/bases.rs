@@ -1,23 +1,23 @@
-//! Stand-ins for base images that cannot be pulled: a Debian made from the distribution's packages,
-//! and what `lab/bases/` builds on it. Each carries the label that says so.
+//! Stand-ins for base images that cannot be pulled: a Debian made from the distribution's packages, and what
+//! `lab/bases/` builds on it. Each has a label that says so.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
 use crate::process::Runner;
-use crate::{files, terminal};
+use crate::{files, terminal, tools};
 use xtask_model::invocation::Invocation;
-use xtask_model::lab::{STAND_IN_LABEL, StandIn, State};
+use xtask_model::lab::{LabState, STAND_IN_LABEL, StandIn};
 use xtask_model::reference::{Reference, Repository, Tag};
 
-use super::{Place, hash, left_behind};
+use super::{LabPaths, hash, left_behind};
 
-/// Debian's releases that a stand-in can be; a tag that names none of them gets the first.
+/// The releases of Debian for stand-ins; any other tag gets the first.
 const CODENAMES: [&str; 4] = ["bookworm", "trixie", "bullseye", "sid"];
 
-/// What a stand-in for `base` is made from, as a hash; with it, where it is or will be.
-pub fn wanted(runner: &Runner, state: &State, base: &Reference) -> Result<StandIn> {
+/// The stand-in for `base`: its place, and a hash of what it is made from.
+pub fn wanted(runner: &Runner, state: &LabState, base: &Reference) -> Result<StandIn> {
     let mut parts = vec![codename(base).as_bytes().to_vec(), apt_files()];
     if let Some(folder) = recipe(base) {
         for path in files::below(&folder)? {
@@ -35,16 +35,16 @@ pub fn wanted(runner: &Runner, state: &State, base: &Reference) -> Result<StandI
     })
 }
 
-/// Whether the lab's registry, as the mirror of Docker Hub, gives the engine the stand-in under its
-/// own name. A pinned digest can be no stand-in's.
-fn is_mirrored(state: &State, base: &Reference) -> bool {
+/// Whether the lab's registry, as the mirror of Docker Hub, gives the engine the stand-in under the base's own
+/// name. A stand-in cannot have a pinned digest.
+fn is_mirrored(state: &LabState, base: &Reference) -> bool {
     base.registry.as_str() == "docker.io" && base.digest.is_none() && state.is_private()
 }
 
-/// Where the stand-in is in the lab's registry: for one of Docker Hub where a mirror has it.
-fn place(state: &State, base: &Reference) -> Result<Reference> {
+/// The stand-in's place in the lab's registry: for a base from Docker Hub, where a mirror has it.
+fn place(state: &LabState, base: &Reference) -> Result<Reference> {
     let registry = state.registry().context("the lab has no registry")?;
-    let tag = base.tag.clone().map_or_else(|| Tag::new("latest"), Ok)?;
+    let tag = base.tag.clone().unwrap_or_else(Tag::latest);
     let path = match base.registry.as_str() {
         "docker.io" => base.repository.clone(),
         other => {
@@ -55,14 +55,14 @@ fn place(state: &State, base: &Reference) -> Result<Reference> {
     Ok(Reference::new(registry, path).with_tag(tag))
 }
 
-/// Makes the stand-in for `name`, as a Dockerfile has it, and puts it into the lab's registry.
-pub fn make(runner: &Runner, place: &Place, name: &str, stand_in: &StandIn) -> Result<()> {
+/// Builds the stand-in for `name`, as a Dockerfile names it, and pushes it to the lab's registry.
+pub fn make(runner: &Runner, place: &LabPaths, name: &str, stand_in: &StandIn) -> Result<()> {
     let base = &Reference::normalized(name)?;
     let debian = debian(runner, place, codename(base))?;
     let label = format!("{STAND_IN_LABEL}={name}");
     let settings = tempfile::tempdir()?;
     let Some(folder) = recipe(base) else {
-        // Nothing but another label: that of the Debian names another reference.
+        // Only the label differs: that of the Debian names another reference.
         let dockerfile = settings.path().join("Dockerfile");
         files::write_atomically(&dockerfile, b"FROM debian:bookworm\n")?;
         return build(runner, &stand_in.image, &label, &debian, settings.path(), &[]);
@@ -105,7 +105,7 @@ fn build(
 
 /// The Debian that all stand-ins are based on, made once for each release; returns its reference in
 /// the lab's registry.
-fn debian(runner: &Runner, place: &Place, codename: &str) -> Result<String> {
+fn debian(runner: &Runner, place: &LabPaths, codename: &str) -> Result<String> {
     let state = place.state().context("the lab has no state")?;
     let reference = format!("127.0.0.1:{}/lab/debian:{codename}", state.ports.front);
     let made = place.folder.join("bases").join(format!("debian-{codename}"));
@@ -116,7 +116,7 @@ fn debian(runner: &Runner, place: &Place, codename: &str) -> Result<String> {
     clear(runner, place)?;
     let folder = tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(&place.folder)?;
     let done = bootstrap(runner, folder.path(), codename, &reference);
-    // What is still mounted there must not be deleted with it.
+    // Whatever is still mounted there must not be deleted with it.
     if let Err(error) = left_behind::unmount(runner, &[folder.path()]) {
         let _ = folder.keep();
         return Err(error);
@@ -126,11 +126,11 @@ fn debian(runner: &Runner, place: &Place, codename: &str) -> Result<String> {
     Ok(reference)
 }
 
-/// The start of the names of folders in which a Debian is made.
+/// The prefix of the folders in which a Debian is made.
 const UNFINISHED: &str = "debootstrap-";
 
-/// Removes what was being made when an earlier command was killed.
-fn clear(runner: &Runner, place: &Place) -> Result<()> {
+/// Removes what a killed command left.
+fn clear(runner: &Runner, place: &LabPaths) -> Result<()> {
     left_behind::end_debootstrap(place);
     let entries = std::fs::read_dir(&place.folder).into_iter().flatten().flatten();
     let unfinished =
@@ -148,7 +148,7 @@ fn bootstrap(runner: &Runner, folder: &Path, codename: &str, reference: &str) ->
     let mirror = mirror(runner)?;
     let root = folder.join("root");
     let call = Invocation::new(
-        &super::world::find("debootstrap").context("`debootstrap` is missing")?.to_string_lossy(),
+        &tools::find("debootstrap").context("`debootstrap` is missing")?.to_string_lossy(),
         ["--variant=minbase", "--merged-usr", codename, &root.to_string_lossy(), &mirror],
     );
     terminal::message(&format!("$ {call}"));
@@ -165,13 +165,13 @@ fn bootstrap(runner: &Runner, folder: &Path, codename: &str, reference: &str) ->
         ["import", &label, "--change=CMD [\"bash\"]", &archive.to_string_lossy(), reference];
     runner.output(&Invocation::new("docker", import))?;
     let pushed = runner.output(&Invocation::new("docker", ["push", "--quiet", reference]));
-    // The engine may be one that is not ours, and the registry has it now.
+    // The registry has it now, and the engine may not be ours.
     runner.clean_up(&Invocation::new("docker", ["image", "rm", reference]))?;
     pushed.map(drop)
 }
 
-/// What a minimal Debian lacks to install packages in a build: sources, this machine's settings of
-/// apt and its certificates. What debootstrap downloaded goes.
+/// Adds what a minimal Debian lacks to install packages in a build: sources, this machine's apt settings and
+/// its certificates. Deletes what debootstrap downloaded.
 fn complete(runner: &Runner, root: &Path, codename: &str, mirror: &str) -> Result<()> {
     let sources = format!("deb {mirror} {codename} main\ndeb {mirror} {codename}-updates main\n");
     files::write_atomically(&root.join("etc/apt/sources.list"), sources.as_bytes())?;
@@ -211,7 +211,7 @@ fn mirror(runner: &Runner) -> Result<String> {
     Ok(found.unwrap_or("http://deb.debian.org/debian").trim_end_matches('/').to_owned())
 }
 
-/// This machine's settings of apt about proxies and dates, which a container needs too.
+/// This machine's apt settings for proxies and dates, which a container needs too.
 fn apt_settings(runner: &Runner) -> Result<String> {
     let dumped = runner.output(&Invocation::new("apt-config", ["dump"]))?;
     let kept = ["Acquire::Check-", "Acquire::http::Proxy", "Acquire::https::Proxy"];
@@ -219,15 +219,14 @@ fn apt_settings(runner: &Runner) -> Result<String> {
     Ok(lines.flat_map(|line| [line, "\n"]).collect())
 }
 
-/// The files that those settings come from: reading them costs less than asking apt, and this is asked
-/// with every `--lab`.
+/// The files with those settings. Reading them is faster than asking apt, and happens with every `--lab`.
 fn apt_files() -> Vec<u8> {
     let folder = files::below(Path::new("/etc/apt/apt.conf.d")).unwrap_or_default();
     let all = std::iter::once(PathBuf::from("/etc/apt/apt.conf")).chain(folder);
     all.filter_map(|path| std::fs::read(path).ok()).flatten().collect()
 }
 
-/// The folder that says how a base is stood in for: `lab/bases/` and the last part of its name.
+/// The folder with the stand-in of a base: `lab/bases/` and the last part of its name.
 fn recipe(base: &Reference) -> Option<PathBuf> {
     let name = base.repository.as_str().rsplit('/').next()?;
     let folder = super::servers::folder().join("bases").join(name);
@@ -242,7 +241,7 @@ fn rustc(runner: &Runner, arguments: &[&str]) -> Result<String> {
     runner.output(&Invocation::new("rustc", arguments.iter().copied()))
 }
 
-/// Where crates come from on this machine, when it is not crates.io. Tokens stay where they are.
+/// This machine's source of crates, if it is not crates.io. Tokens are not copied.
 fn copy_cargo_settings(folder: &Path) -> Result<()> {
     let home = std::env::home_dir().map(|home| home.join(".cargo"));
     let own = crate::environment::text("CARGO_HOME").map(PathBuf::from).or(home);

@@ -1,20 +1,21 @@
-//! Takes the lab down: what `up` started ends, and its mounts, links and packet rules go. Only what
-//! is ours is touched: processes by their number and program, links and rules by our names.
+//! Takes the lab down: ends what `up` started, and removes its mounts, links and packet rules. It touches only
+//! our own: processes by number and program, links and rules by name.
 
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::process::{self, Runner};
+use crate::process::Runner;
+use crate::{running, tools};
 use xtask_model::invocation::Invocation;
-use xtask_model::lab::{EngineState, State};
+use xtask_model::lab::{EngineState, LabState};
 
 use super::engine::ip;
-use super::{Place, left_behind};
+use super::{LabPaths, left_behind};
 
-/// What [`down`] and with `purge` [`purge`] would do now, a line each.
-pub fn foreseen(place: &Place, with_data: bool) -> Vec<String> {
+/// What [`down`], or with `purge` [`purge`], would do now, one line each.
+pub fn foreseen(place: &LabPaths, with_data: bool) -> Vec<String> {
     let processes = PROCESSES
         .into_iter()
         .filter_map(|name| place.process(name).map(|pid| format!("end {name} (process {pid})")));
@@ -31,11 +32,11 @@ pub fn foreseen(place: &Place, with_data: bool) -> Vec<String> {
     processes.chain(link).chain(folders).collect()
 }
 
-/// What of ours outlives a command, in the order in which it ends.
+/// Our processes that outlive a command, in the order in which they are ended.
 const PROCESSES: [&str; 4] = ["dockerd", "containerd", "servers", "registry"];
 
-/// Ends everything. It goes on where something fails, and is done when run again.
-pub fn down(runner: &Runner, place: &Place) -> Result<()> {
+/// Ends everything. It continues after an error; another run finishes the rest.
+pub fn down(runner: &Runner, place: &LabPaths) -> Result<()> {
     let state = place.state();
     let private = state.as_ref().filter(|state| state.is_private());
     if let Some(state) = private {
@@ -43,13 +44,13 @@ pub fn down(runner: &Runner, place: &Place) -> Result<()> {
     }
     for name in PROCESSES {
         if let Some(pid) = place.process(name) {
-            process::end_process(pid, &place.marks(), Duration::from_secs(30));
+            running::end(pid, &place.marks(), Duration::from_secs(30));
         }
         let _ = std::fs::remove_file(place.pid_file(name));
     }
     left_behind::end_engine(place);
     left_behind::end_debootstrap(place);
-    // A debootstrap that was killed leaves its own, whichever engine there is.
+    // A killed debootstrap leaves processes and mounts, whichever engine there is.
     left_behind::unmount(runner, &[&place.run, &place.folder])?;
     if let Some(state) = private {
         remove_links(runner, place, state)?;
@@ -65,16 +66,16 @@ pub fn down(runner: &Runner, place: &Place) -> Result<()> {
     }
 }
 
-/// Ends the engine alone, with what it hangs in. Its data stays.
-pub fn end_engine(place: &Place) {
+/// Ends only the engine, with its mounts. Its data stays.
+pub fn end_engine(place: &LabPaths) {
     if let Some(pid) = place.process("dockerd") {
-        process::end_process(pid, &place.marks(), Duration::from_secs(5));
+        running::end(pid, &place.marks(), Duration::from_secs(5));
     }
     let _ = std::fs::remove_file(place.pid_file("dockerd"));
 }
 
-/// Deletes all that the lab keeps.
-pub fn purge(place: &Place) -> Result<()> {
+/// Deletes all data of the lab.
+pub fn purge(place: &LabPaths) -> Result<()> {
     match std::fs::remove_dir_all(&place.folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(error).with_context(|| format!("cannot delete `{}`", place.folder.display()))
@@ -83,7 +84,7 @@ pub fn purge(place: &Place) -> Result<()> {
     }
 }
 
-/// Removes containers and networks while the engine can still do it well.
+/// Removes containers and networks while the engine still runs.
 fn empty_engine(runner: &Runner) {
     let containers = runner.finish(&Invocation::new("docker", ["ps", "--all", "--quiet"]));
     let names = containers.map(|finished| finished.stdout).unwrap_or_default();
@@ -94,10 +95,10 @@ fn empty_engine(runner: &Runner) {
     let _ = runner.clean_up(&Invocation::new("docker", ["network", "prune", "--force"]));
 }
 
-/// The bridge, those of networks that a killed engine left, and the packet rules that name them.
-fn remove_links(runner: &Runner, place: &Place, state: &State) -> Result<()> {
+/// Removes the bridge, the bridges of networks that a killed engine left, and their packet rules.
+fn remove_links(runner: &Runner, place: &LabPaths, state: &LabState) -> Result<()> {
     let EngineState::Private { bridge, subnet, .. } = &state.engine else { return Ok(()) };
-    // dockerd names the bridge of a network by the start of its id, and keeps all ids in one file.
+    // dockerd names a network's bridge by the start of its id, and keeps all ids in one file.
     let store = place.folder.join("docker/network/files/local-kv.db");
     let store = std::fs::read(store).unwrap_or_default();
     let known = |link: &String| {
@@ -126,7 +127,7 @@ fn links() -> Vec<String> {
 
 /// Deletes the packet rules that name one of `links` or the subnet.
 fn remove_rules(runner: &Runner, links: &[String], subnet: &str) {
-    let Some(program) = super::world::find("iptables-save") else { return };
+    let Some(program) = tools::find("iptables-save") else { return };
     let saved = runner.finish(&Invocation::new(&program.to_string_lossy(), [] as [&str; 0]));
     let Ok(saved) = saved else { return };
     let net = subnet.rsplit_once('.').map_or("", |(net, _)| net);
@@ -147,14 +148,14 @@ fn remove_rules(runner: &Runner, links: &[String], subnet: &str) {
 fn delete(runner: &Runner, table: &str, rule: &str) {
     let head = ["-w", "-t", table, "-D"].into_iter();
     let words = rule.split(' ').map(|word| word.trim_matches('"'));
-    // A rule that is gone already is what was wanted.
+    // The rule may be gone already.
     let _ = runner.clean_up(&Invocation::new(&super::engine::iptables(), head.chain(words)));
 }
 
 fn another_engine_runs() -> bool {
     let is_engine = |pid: &u32| {
-        let line = process::command_line(*pid).unwrap_or_default();
+        let line = running::command_line(*pid).unwrap_or_default();
         line.split(' ').next().is_some_and(|program| program.ends_with("dockerd"))
     };
-    process::all().iter().any(is_engine)
+    running::all().iter().any(is_engine)
 }

@@ -1,5 +1,5 @@
-//! The private engine: a containerd and a dockerd of our own, with their own data, sockets and
-//! bridge. It works beside an engine that is already there and shares nothing with it.
+//! The private engine: our own containerd and dockerd, with their own data, sockets and bridge. It shares
+//! nothing with another engine on this machine.
 
 use std::io::{Read, Write};
 use std::path::Path;
@@ -8,19 +8,19 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::process::Runner;
-use crate::{clock, files};
+use crate::{clock, files, tools};
 use xtask_model::invocation::Invocation;
-use xtask_model::lab::{ENGINE_LABEL, EngineState, State};
+use xtask_model::lab::{ENGINE_LABEL, EngineState, LabState};
 
-use super::Place;
+use super::LabPaths;
 
-/// How long the engine may take to answer first.
+/// How long the engine may take until its first answer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Names and addresses of a private engine that does not run: those it had, unless its subnet has become
-/// another's meanwhile. A new one is a subnet that no route of this machine touches; where to look first
-/// depends on the lab, so that two seldom meet.
-pub fn choose(runner: &Runner, place: &Place, before: &EngineState) -> Result<EngineState> {
+/// Names and addresses of a private engine that does not run: those it had, unless another network uses its
+/// subnet now. A new subnet touches no route of this machine; the search starts at a number that depends on
+/// the lab, so that two labs seldom collide.
+pub fn choose(runner: &Runner, place: &LabPaths, before: &EngineState) -> Result<EngineState> {
     let routes = runner.output(&ip(&["-4", "route", "show", "table", "all"]))?;
     let is_free = |prefix: &str| {
         let net = prefix.rsplit_once('.').map_or("", |(net, _)| net);
@@ -43,12 +43,12 @@ pub fn choose(runner: &Runner, place: &Place, before: &EngineState) -> Result<En
     Ok(private(place, format!("{prefix}.1/24")))
 }
 
-/// The same before it can be known which subnets are free.
-pub fn to_be(place: &Place) -> EngineState {
+/// The same without a subnet, before anything runs.
+pub fn to_be(place: &LabPaths) -> EngineState {
     private(place, String::new())
 }
 
-fn private(place: &Place, subnet: String) -> EngineState {
+fn private(place: &LabPaths, subnet: String) -> EngineState {
     EngineState::Private {
         host: format!("unix://{}", place.run.join("docker.sock").display()),
         bridge: format!("lab{}", place.id),
@@ -57,7 +57,7 @@ fn private(place: &Place, subnet: String) -> EngineState {
 }
 
 /// Starts containerd and dockerd, and waits until the engine answers.
-pub fn start(runner: &Runner, place: &Place, state: &State) -> Result<()> {
+pub fn start(runner: &Runner, place: &LabPaths, state: &LabState) -> Result<()> {
     let EngineState::Private { bridge, subnet, .. } = &state.engine else {
         bail!("the lab uses an engine that is not its own");
     };
@@ -74,8 +74,8 @@ pub fn start(runner: &Runner, place: &Place, state: &State) -> Result<()> {
     wait_for("the engine", place, "dockerd", || answers(&socket))
 }
 
-/// Lets the machine forward packets; `down` takes that back if it was not so before.
-fn forward(place: &Place) -> Result<()> {
+/// Lets the machine forward packets; `down` restores the setting.
+fn forward(place: &LabPaths) -> Result<()> {
     let before = std::fs::read_to_string(FORWARDING).unwrap_or_default();
     let memory = place.folder.join("ip_forward");
     if !memory.is_file() {
@@ -87,8 +87,8 @@ fn forward(place: &Place) -> Result<()> {
     Ok(())
 }
 
-/// The rules by which containers reach the package registries. dockerd makes none: at its start it
-/// would sweep away those of another engine.
+/// The packet rules by which containers reach package registries. dockerd makes none here, because at its
+/// start it would delete those of another engine.
 fn let_through(runner: &Runner, bridge: &str, subnet: &str) -> Result<()> {
     let rules: [(&str, &str, &[&str]); 3] = [
         ("nat", "POSTROUTING", &["-s", subnet, "!", "-o", bridge, "-j", "MASQUERADE"]),
@@ -108,7 +108,7 @@ fn let_through(runner: &Runner, bridge: &str, subnet: &str) -> Result<()> {
 }
 
 pub(super) fn iptables() -> String {
-    super::world::find("iptables").unwrap_or_else(|| "iptables".into()).display().to_string()
+    tools::find("iptables").unwrap_or_else(|| "iptables".into()).display().to_string()
 }
 
 fn switch_forwarding(value: &str) -> std::io::Result<()> {
@@ -120,16 +120,16 @@ fn switch_forwarding(value: &str) -> std::io::Result<()> {
 const FORWARDING: &str = "/proc/sys/net/ipv4/ip_forward";
 
 /// Forwarding as it was before the engine started.
-pub(super) fn restore_forwarding(place: &Place) {
+pub(super) fn restore_forwarding(place: &LabPaths) {
     let memory = place.folder.join("ip_forward");
     if std::fs::read_to_string(&memory).is_ok_and(|before| before.trim() == "0") {
-        // Without the right to write it, it was not changed either.
+        // If we may not write it, we did not change it.
         let _ = switch_forwarding("0");
     }
     let _ = std::fs::remove_file(memory);
 }
 
-fn start_containerd(runner: &Runner, place: &Place) -> Result<()> {
+fn start_containerd(runner: &Runner, place: &LabPaths) -> Result<()> {
     let socket = place.run.join("containerd.sock");
     if place.process("containerd").is_none() {
         let data = std::path::absolute(place.folder.join("containerd"))?;
@@ -142,7 +142,7 @@ fn start_containerd(runner: &Runner, place: &Place) -> Result<()> {
             socket.display().to_string(),
         );
         files::write_atomically(&configuration, text.as_bytes())?;
-        // A socket of a containerd that was killed would be taken for one that is ready.
+        // The socket of a killed containerd would look ready.
         let _ = std::fs::remove_file(&socket);
         let call = Invocation::new(
             "containerd",
@@ -153,14 +153,14 @@ fn start_containerd(runner: &Runner, place: &Place) -> Result<()> {
     wait_for("containerd", place, "containerd", || connects(&socket))
 }
 
-fn start_dockerd(runner: &Runner, place: &Place, state: &State, bridge: &str) -> Result<()> {
+fn start_dockerd(runner: &Runner, place: &LabPaths, state: &LabState, bridge: &str) -> Result<()> {
     let configuration = std::path::absolute(place.folder.join("dockerd.json"))?;
     files::write_atomically(
         &configuration,
         b"{\"features\": {\"containerd-snapshotter\": true}}\n",
     )?;
     let pid_file = place.run.join("dockerd.pid");
-    // dockerd refuses to start beside its own old pid file when the number is in use again.
+    // dockerd refuses to start if the number in its old pid file is in use again.
     let _ = std::fs::remove_file(&pid_file);
     let data = std::path::absolute(place.folder.join("docker"))?;
     let flag = |name: &str, value: &dyn std::fmt::Display| format!("--{name}={value}");
@@ -175,13 +175,13 @@ fn start_dockerd(runner: &Runner, place: &Place, state: &State, bridge: &str) ->
         flag("mtu", &mtu()),
         flag("label", &ENGINE_LABEL),
         flag("registry-mirror", &format!("http://127.0.0.1:{}", state.ports.front)),
-        // Packet rules are ours to make: see `let_through`.
+        // We make the packet rules: see `let_through`.
         "--iptables=false".to_owned(),
         "--ip6tables=false".to_owned(),
         "--ip-masq=false".to_owned(),
         "--ip-forward=false".to_owned(),
     ];
-    let program = super::world::find("dockerd").context("`dockerd` is not installed")?;
+    let program = tools::find("dockerd").context("`dockerd` is not installed")?;
     place.start(runner, "dockerd", &Invocation::new(&program.to_string_lossy(), arguments))
 }
 
@@ -205,16 +205,16 @@ fn mtu() -> u32 {
     let of = |link: std::io::Result<std::fs::DirEntry>| -> Option<u32> {
         std::fs::read_to_string(link.ok()?.path().join("mtu")).ok()?.trim().parse().ok()
     };
-    // Less than 1280 is no link that IP goes over.
+    // IP needs at least 1280.
     links.filter_map(of).filter(|mtu| *mtu >= 1280).min().unwrap_or(1500).min(1500)
 }
 
 pub(super) fn ip(arguments: &[&str]) -> Invocation {
-    let program = super::world::find("ip").unwrap_or_else(|| "ip".into());
+    let program = tools::find("ip").unwrap_or_else(|| "ip".into());
     Invocation::new(&program.to_string_lossy(), arguments.iter().copied())
 }
 
-fn wait_for(what: &str, place: &Place, name: &str, ready: impl Fn() -> bool) -> Result<()> {
+fn wait_for(what: &str, place: &LabPaths, name: &str, ready: impl Fn() -> bool) -> Result<()> {
     let end = Instant::now() + PATIENCE;
     while !ready() {
         let log = place.log(name);

@@ -7,14 +7,14 @@ use anyhow::{Context, Result};
 use crate::process::Runner;
 use crate::{files, terminal};
 use xtask_model::invocation::Invocation;
-use xtask_model::lab::Package;
+use xtask_model::lab::DebianPackage;
 
 use super::world;
 
 const SOURCES: &str = "/etc/apt/sources.list.d/autogit-lab.sources";
 const PREFERENCES: &str = "/etc/apt/preferences.d/autogit-lab";
 
-/// Only what is asked for by name comes from the later suite; everything else stays as it is.
+/// Only packages asked for by name come from the later suite.
 const PINS: &str = "\
 Package: *
 Pin: release n=bookworm*
@@ -25,20 +25,20 @@ Pin: release n=forky
 Pin-Priority: 50
 ";
 
-/// Installs `packages`; by `sudo` where we are not root.
-pub fn install(runner: &Runner, packages: &[Package]) -> Result<()> {
+/// Installs `packages`, with `sudo` if we are not root.
+pub fn install(runner: &Runner, packages: &[DebianPackage]) -> Result<()> {
     let apt = runner.clone().with_variable("DEBIAN_FRONTEND", "noninteractive");
     if packages.iter().any(|package| package.from_forky) {
         add_forky(&apt)?;
     }
     run(&apt, &["apt-get", "update", "--quiet=2"])?;
-    let names: Vec<String> = packages.iter().map(Package::to_string).collect();
+    let names: Vec<String> = packages.iter().map(DebianPackage::to_string).collect();
     let mut words = vec!["apt-get", "install", "--quiet=2", "--yes", "--no-install-recommends"];
     words.extend(names.iter().map(String::as_str));
     run(&apt, &words)
 }
 
-/// Adds Debian testing from the mirror that this machine uses already.
+/// Adds Debian testing from the mirror that this machine uses.
 fn add_forky(apt: &Runner) -> Result<()> {
     let targets = Invocation::new(
         "apt-get",
@@ -66,7 +66,7 @@ fn add_forky(apt: &Runner) -> Result<()> {
     Ok(())
 }
 
-/// Runs as root what is shown before.
+/// Shows a command, and runs it as root.
 fn run(runner: &Runner, words: &[&str]) -> Result<()> {
     let sudo: &[&str] = if world::is_root() {
         &[]

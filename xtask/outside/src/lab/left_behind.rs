@@ -1,5 +1,5 @@
-//! What an engine or a debootstrap that was killed leaves behind: processes and mounts. A process is ours
-//! by what it is, not by what its command line mentions: a shell that names the lab's socket is a user's.
+//! What a killed engine or debootstrap leaves behind: processes and mounts. A process is ours by its program,
+//! not by its command line: a shell that names the lab's socket belongs to a user.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,98 +7,99 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::process::{self, Runner};
+use crate::process::Runner;
+use crate::running;
 use xtask_model::invocation::Invocation;
 
-use super::Place;
+use super::LabPaths;
 
-/// A process as `/proc` tells of it.
+/// A process according to `/proc`.
 #[derive(Debug, Default)]
-struct Seen {
+struct Process {
     parent: u32,
     /// The name of its program's file.
     program: String,
     command: String,
-    /// Where it has its `/`.
+    /// Its root directory.
     root: PathBuf,
 }
 
-/// Ends the parts of an engine of ours that outlived it.
-pub fn end_engine(place: &Place) {
+/// Ends parts of our engine that outlived it.
+pub fn end_engine(place: &LabPaths) {
     end(|all| of_engine(all, &place.run));
 }
 
-/// Ends what makes a stand-in for Debian.
-pub fn end_debootstrap(place: &Place) {
+/// Ends a debootstrap and what it started.
+pub fn end_debootstrap(place: &LabPaths) {
     end(|all| of_debootstrap(all, &place.folder));
 }
 
-fn end(choose: impl Fn(&BTreeMap<u32, Seen>) -> Vec<u32>) {
-    // What one of them starts before it ends is seen by the next look.
+fn end(choose: impl Fn(&BTreeMap<u32, Process>) -> Vec<u32>) {
+    // The next look finds what one of them starts before it ends.
     for _ in 0..3 {
-        let all: BTreeMap<u32, Seen> =
-            process::all().into_iter().filter_map(|pid| Some((pid, look(pid)?))).collect();
+        let all: BTreeMap<u32, Process> =
+            running::all().into_iter().filter_map(|pid| Some((pid, look(pid)?))).collect();
         let chosen = choose(&all);
         if chosen.is_empty() {
             return;
         }
         for (pid, seen) in chosen.iter().filter_map(|pid| all.get_key_value(pid)) {
-            process::end_process(*pid, &[&seen.command], Duration::from_secs(1));
+            running::end(*pid, &[&seen.command], Duration::from_secs(1));
         }
     }
 }
 
-/// What speaks to the sockets in `run`, and what the shims among that have started.
-fn of_engine(all: &BTreeMap<u32, Seen>, run: &Path) -> Vec<u32> {
-    let is_shim = |seen: &Seen| seen.program.starts_with("containerd-shim");
-    let is_part = |seen: &Seen| {
+/// Processes that use the sockets in `run`, and those that shims among them started.
+fn of_engine(all: &BTreeMap<u32, Process>, run: &Path) -> Vec<u32> {
+    let is_shim = |seen: &Process| seen.program.starts_with("containerd-shim");
+    let is_part = |seen: &Process| {
         let parts = ["dockerd", "containerd", "runc", "docker-proxy"];
         (is_shim(seen) || parts.contains(&seen.program.as_str())) && seen.names(run)
     };
-    let is_started = |seen: &Seen| {
+    let is_started = |seen: &Process| {
         all.get(&seen.parent).is_some_and(|parent| is_shim(parent) && parent.names(run))
     };
     chosen(all, |seen| is_part(seen) || is_started(seen))
 }
 
-/// The script that works below `folder`, and what runs with its `/` there.
-fn of_debootstrap(all: &BTreeMap<u32, Seen>, folder: &Path) -> Vec<u32> {
-    // `/bin/sh /usr/sbin/debootstrap …`; a file of that name below `folder` is somebody's argument.
+/// The debootstrap that works below `folder`, and processes with their root there.
+fn of_debootstrap(all: &BTreeMap<u32, Process>, folder: &Path) -> Vec<u32> {
+    // `/bin/sh /usr/sbin/debootstrap …`; a file of that name below `folder` is an argument.
     let is_script =
         |word: &str| word.ends_with("/debootstrap") && !Path::new(word).starts_with(folder);
     let is_script =
-        |seen: &Seen| seen.command.split(' ').take(2).any(is_script) && seen.names(folder);
+        |seen: &Process| seen.command.split(' ').take(2).any(is_script) && seen.names(folder);
     chosen(all, |seen| seen.root.starts_with(folder) || is_script(seen))
 }
 
-fn chosen(all: &BTreeMap<u32, Seen>, is_ours: impl Fn(&Seen) -> bool) -> Vec<u32> {
+fn chosen(all: &BTreeMap<u32, Process>, is_ours: impl Fn(&Process) -> bool) -> Vec<u32> {
     all.iter().filter(|(_, seen)| is_ours(seen)).map(|(pid, _)| *pid).collect()
 }
 
-impl Seen {
+impl Process {
     fn names(&self, folder: &Path) -> bool {
         folder.to_str().is_some_and(|folder| self.command.contains(folder))
     }
 }
 
-/// `None` for a thread of the kernel and for one that has ended.
-fn look(pid: u32) -> Option<Seen> {
+/// `None` for a kernel thread and for a process that has ended.
+fn look(pid: u32) -> Option<Process> {
     let folder = PathBuf::from(format!("/proc/{pid}"));
     let link = |name: &str| std::fs::read_link(folder.join(name)).unwrap_or_default();
     let name = link("exe").file_name()?.to_string_lossy().into_owned();
-    // After the name of the program, which may hold anything: the state and the parent.
+    // The name of the program may contain anything; then come the state and the parent.
     let status = std::fs::read_to_string(folder.join("stat")).ok()?;
     let parent = status.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()?;
-    Some(Seen {
+    Some(Process {
         parent,
-        // After an upgrade the program that runs is no file any more.
+        // After an upgrade, the file of the running program is deleted.
         program: name.trim_end_matches(" (deleted)").to_owned(),
-        command: process::command_line(pid)?,
+        command: running::command_line(pid)?,
         root: link("root"),
     })
 }
 
-/// Unmounts all below `folders`, the deepest first.
+/// Unmounts everything below `folders`, the deepest first.
 pub fn unmount(runner: &Runner, folders: &[&Path]) -> Result<()> {
     let table = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let mut paths: Vec<String> = table
@@ -118,8 +119,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_is_ours_by_what_it_is_and_not_by_what_it_mentions() {
-        let seen = |parent, program: &str, command: &str, root: &str| Seen {
+    fn a_process_is_recognized_by_its_program() {
+        let seen = |parent, program: &str, command: &str, root: &str| Process {
             parent,
             program: program.to_owned(),
             command: command.to_owned(),

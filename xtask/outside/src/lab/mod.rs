@@ -1,5 +1,5 @@
-//! The lab's effects: brings it up, looks at it and takes it down. Which steps that needs is decided
-//! by `plan::lab`, which `task::lab` asks; here each step is carried out.
+//! The lab's effects: each step that brings it up, looks at it or takes it down. `plan::lab` decides which
+//! steps are needed.
 
 pub mod bases;
 pub mod down;
@@ -15,24 +15,25 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use xtask_model::invocation::Invocation;
-use xtask_model::lab::{STATE_SCHEMA, State};
+use xtask_model::lab::{LabState, STATE_SCHEMA};
 
 use super::files;
-use super::process::{Runner, is_alive};
+use super::process::Runner;
+use super::running::is_alive;
 
-/// Where the lab keeps what it has. Everything is below two folders, so that it can be removed whole.
+/// The folders of the lab. Everything is below these two, so that it can be deleted completely.
 #[derive(Debug, Clone)]
-pub struct Place {
+pub struct LabPaths {
     /// State, pid files, logs, data: `target/lab`.
     pub folder: PathBuf,
     /// Sockets and run-time state: `/run/autogit-lab-HASH`. A path of a Unix socket has at most 107
     /// bytes, so it cannot be below a repository.
     pub run: PathBuf,
-    /// Eight digits that tell this lab from another checkout's.
+    /// Eight digits that differ between checkouts.
     pub id: String,
 }
 
-impl Place {
+impl LabPaths {
     pub fn new(target: &Path) -> Self {
         let folder = target.join("lab");
         let folder = std::path::absolute(&folder).unwrap_or(folder);
@@ -44,13 +45,13 @@ impl Place {
         self.folder.join("state.json")
     }
 
-    /// The state of an earlier `up`, when there is one of this version.
-    pub fn state(&self) -> Option<State> {
+    /// The state of an earlier `up` of this version.
+    pub fn state(&self) -> Option<LabState> {
         let text = std::fs::read_to_string(self.state_file()).ok()?;
-        serde_json::from_str(&text).ok().filter(|state: &State| state.schema == STATE_SCHEMA)
+        serde_json::from_str(&text).ok().filter(|state: &LabState| state.schema == STATE_SCHEMA)
     }
 
-    pub fn save(&self, state: &State) -> Result<()> {
+    pub fn save(&self, state: &LabState) -> Result<()> {
         let text = serde_json::to_vec_pretty(state).context("the state cannot be written")?;
         files::write_atomically(&self.state_file(), &text)
     }
@@ -63,20 +64,20 @@ impl Place {
         self.folder.join("pids").join(name)
     }
 
-    /// The process that was started as `name`, when it still runs. A process of another program
-    /// that got the same number does not count.
+    /// The process that was started as `name`, if it still runs. Another program with the same number does not
+    /// count.
     pub fn process(&self, name: &str) -> Option<u32> {
         let text = std::fs::read_to_string(self.pid_file(name)).ok()?;
         let pid = text.trim().parse().ok()?;
         is_alive(pid, &self.marks()).then_some(pid)
     }
 
-    /// What the command lines of our processes have and those of no others: our two folders.
+    /// What only the command lines of our processes contain: our two folders.
     fn marks(&self) -> [&str; 2] {
         [self.run.to_str().unwrap_or(&self.id), self.folder.to_str().unwrap_or(&self.id)]
     }
 
-    /// Keeps other commands from changing the lab until the value goes.
+    /// Keeps other commands from changing the lab until the lock is dropped.
     pub fn lock(&self) -> Result<std::fs::File> {
         let path = self.folder.join("lock");
         let take = || -> std::io::Result<std::fs::File> {
@@ -97,14 +98,14 @@ impl Place {
 }
 
 /// A runner whose children talk to the lab's engine.
-pub fn runner_for(runner: &Runner, state: &State) -> Runner {
+pub fn runner_for(runner: &Runner, state: &LabState) -> Runner {
     match state.engine_host() {
         Some(host) => runner.clone().with_variable("DOCKER_HOST", host),
         None => runner.clone(),
     }
 }
 
-/// Hexadecimal SHA-256 of some texts, with their borders.
+/// Hexadecimal SHA-256 of some texts and their lengths.
 pub(super) fn hash<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
     let mut context = ring::digest::Context::new(&ring::digest::SHA256);
     for part in parts {

@@ -10,11 +10,11 @@ use crate::process::Runner;
 use crate::{clock, files};
 use xtask_model::failure::Failure;
 use xtask_model::invocation::Invocation;
-use xtask_model::lab::{Ports, State};
+use xtask_model::lab::{LabState, Ports};
 
-use super::Place;
+use super::LabPaths;
 
-/// Five loopback ports that nobody listens on now.
+/// Five free loopback ports.
 pub fn choose_ports() -> Result<Ports> {
     let listeners: Vec<_> = (0..5)
         .map(|_| std::net::TcpListener::bind("127.0.0.1:0"))
@@ -30,7 +30,7 @@ pub fn choose_ports() -> Result<Ports> {
     Ok(Ports { registry, front, front_control, actions_cache, github_api })
 }
 
-/// Whether nobody listens on any of the ports.
+/// Whether all ports are free.
 pub fn are_free(ports: &Ports) -> bool {
     let Ports { registry, front, front_control, actions_cache, github_api } = *ports;
     let free = |port: u16| std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
@@ -38,7 +38,7 @@ pub fn are_free(ports: &Ports) -> bool {
 }
 
 /// Starts the registry of the distribution's package, with deletion enabled.
-pub fn start_registry(runner: &Runner, place: &Place, state: &State) -> Result<()> {
+pub fn start_registry(runner: &Runner, place: &LabPaths, state: &LabState) -> Result<()> {
     let data = std::path::absolute(place.folder.join("registry"))?;
     let configuration = std::path::absolute(place.folder.join("registry.yml"))?;
     let text = format!(
@@ -56,7 +56,7 @@ pub fn start_registry(runner: &Runner, place: &Place, state: &State) -> Result<(
     wait_for(place, "registry", state.ports.registry)
 }
 
-/// The folder of the lab's own crate, which a repository that takes xtask may leave away.
+/// The folder of the lab's own crate, which a repository that adopts xtask may leave out.
 pub(super) fn folder() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.parent().unwrap_or(here).join("lab")
@@ -74,7 +74,7 @@ pub fn manifest() -> Result<PathBuf> {
 }
 
 /// Compiles and starts the lab's own crate: the stand-ins and the front that counts.
-pub fn start_servers(runner: &Runner, place: &Place, state: &State) -> Result<()> {
+pub fn start_servers(runner: &Runner, place: &LabPaths, state: &LabState) -> Result<()> {
     let manifest = manifest()?;
     let target = std::path::absolute(place.folder.join("..")).context("the target folder")?;
     runner.output(&Invocation::new(
@@ -105,12 +105,12 @@ pub fn start_servers(runner: &Runner, place: &Place, state: &State) -> Result<()
 }
 
 /// The program of the lab's own crate, which [`start_servers`] compiles.
-fn program(place: &Place) -> Result<String> {
+fn program(place: &LabPaths) -> Result<String> {
     let target = std::path::absolute(place.folder.join("..")).context("the target folder")?;
     Ok(target.join("debug").join("lab").to_string_lossy().into_owned())
 }
 
-/// Asks one of the lab's servers; returns the body. Any answer but success is an error.
+/// Sends a request to one of the lab's servers; returns the body. Any answer but success is an error.
 pub(super) fn ask(http: &Http, call: Call) -> Result<Vec<u8>> {
     let asked = format!("{} {}", call.method, call.url);
     let answer = http.send(call)?;
@@ -120,7 +120,7 @@ pub(super) fn ask(http: &Http, call: Call) -> Result<Vec<u8>> {
     Ok(answer.body)
 }
 
-fn wait_for(place: &Place, name: &str, port: u16) -> Result<()> {
+fn wait_for(place: &LabPaths, name: &str, port: u16) -> Result<()> {
     let end = Instant::now() + Duration::from_secs(20);
     while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
         let log = place.log(name);

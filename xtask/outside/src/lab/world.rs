@@ -1,19 +1,19 @@
-//! What there is on this machine for the lab: gathered for `plan::lab`.
+//! Gathers for `plan::lab` what this machine has for the lab.
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::process::{Finished, Runner};
+use crate::tools;
 use xtask_model::invocation::Invocation;
-use xtask_model::lab::{Running, State};
+use xtask_model::lab::{LabState, Running};
 use xtask_model::reference::Reference;
 
-use super::Place;
+use super::LabPaths;
 
-/// Looks at the processes of the lab, and knocks at each.
-pub fn running(place: &Place, state: Option<&State>) -> Running {
+/// Which processes of the lab run and answer.
+pub fn running(place: &LabPaths, state: Option<&LabState>) -> Running {
     let Some(state) = state else { return Running::default() };
     let opens = |port: u16| {
         let address = SocketAddr::from(([127, 0, 0, 1], port));
@@ -28,7 +28,7 @@ pub fn running(place: &Place, state: Option<&State>) -> Running {
     }
 }
 
-/// Whether we may do everything on this machine.
+/// Whether we are root.
 pub fn is_root() -> bool {
     #[cfg(unix)]
     return rustix::process::geteuid().is_root();
@@ -39,7 +39,7 @@ pub fn is_root() -> bool {
 /// Whether `sudo` makes us root without asking for a password.
 pub fn has_sudo(runner: &Runner) -> bool {
     let call = Invocation::new("sudo", ["--non-interactive", "true"]);
-    find("sudo").is_some() && runner.finish(&call).is_ok_and(|finished| finished.success())
+    tools::find("sudo").is_some() && runner.finish(&call).is_ok_and(|finished| finished.success())
 }
 
 /// `ID` and `VERSION_CODENAME` of /etc/os-release.
@@ -64,14 +64,6 @@ pub fn engine_version(runner: &Runner) -> Option<String> {
 pub fn has_buildx(runner: &Runner) -> bool {
     let call = Invocation::new("docker", ["buildx", "version"]);
     runner.finish(&call).is_ok_and(|finished| finished.success())
-}
-
-/// Whether a program is on the PATH, or where Debian keeps programs of root.
-pub fn find(program: &str) -> Option<PathBuf> {
-    which::which(program).ok().or_else(|| {
-        let folders = ["/usr/sbin", "/sbin", "/usr/local/sbin"];
-        folders.iter().map(|folder| PathBuf::from(folder).join(program)).find(|path| path.is_file())
-    })
 }
 
 /// Whether the registry of a base accepts a connection within three seconds. Docker Hub's registry

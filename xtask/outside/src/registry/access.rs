@@ -1,7 +1,6 @@
-//! Who may do what: the answer to a 401. A token is asked for once for each repository and action,
-//! and shared by all threads until the registry refuses it. Tokens and passwords leave only in
-//! `Authorization` headers and token requests, and only over TLS unless the registry itself is
-//! spoken to without.
+//! The answer to a 401. One token for each repository and action is requested once, and shared by all threads
+//! until the registry refuses it. Tokens and passwords are only sent in `Authorization` headers and token
+//! requests, and only over TLS unless the registry itself has none.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -19,28 +18,28 @@ use xtask_model::reference::{Registry, Repository};
 use xtask_model::remote::{RemoteError, Result};
 use xtask_model::token::Secret;
 
-/// What a request wants to do, in the words of a token's scope.
+/// What a request does, as in a token's scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Action {
+pub(super) enum Right {
     Pull,
     Push,
     Delete,
 }
 
-/// A repository and what is to be done there.
+/// A repository and an action there.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Target {
     pub registry: Registry,
     pub repository: Repository,
-    pub action: Action,
+    pub action: Right,
 }
 
 impl Target {
     fn scope(&self) -> String {
         let actions = match self.action {
-            Action::Pull => "pull",
-            Action::Push => "pull,push",
-            Action::Delete => "pull,delete",
+            Right::Pull => "pull",
+            Right::Push => "pull,push",
+            Right::Delete => "pull,delete",
         };
         format!("repository:{}:{actions}", self.repository)
     }
@@ -50,7 +49,7 @@ impl Target {
 #[derive(Debug, Default)]
 struct Slot {
     header: Mutex<Option<Secret>>,
-    /// Held while a new header is asked for, so that one thread asks and the others wait.
+    /// Held while one thread requests a new header and the others wait.
     renewing: Mutex<()>,
 }
 
@@ -72,13 +71,12 @@ impl Access {
         Self { credentials, headers: Mutex::default() }
     }
 
-    /// The header to send, as far as known.
+    /// The header to send, if one is known.
     pub fn header(&self, target: &Target) -> Option<Secret> {
         self.slot(target).header()
     }
 
-    /// A new header after `answer` refused `used`. Another thread may have got one meanwhile; then it
-    /// is that one.
+    /// A new header after `answer` refused `used`. If another thread got one meanwhile, uses that one.
     pub fn renewed(
         &self,
         http: &Http,
@@ -109,9 +107,7 @@ impl Access {
                 Secret::new(format!("Bearer {}", token.reveal()))
             }
             (None, _) => {
-                return Err(RemoteError::malformed(
-                    "a 401 without a challenge it can be answered with",
-                ));
+                return Err(RemoteError::malformed("a 401 without a known challenge"));
             }
         };
         if used == Some(&fresh) {
@@ -127,7 +123,7 @@ impl Access {
     }
 }
 
-/// One request to a token service, as the distribution token specification has it.
+/// One request to a token service, according to the distribution token specification.
 struct Question {
     realm: String,
     service: Option<String>,
@@ -153,7 +149,7 @@ impl Question {
         }
         let answer = http.send_until(self.call(credential), deadline)?;
         let answer = expect(answer, &[200])?;
-        // The error of a reader could quote the token.
+        // The error of the parser could quote the token.
         let body: TokenBody = serde_json::from_slice(&answer.body)
             .map_err(|_| RemoteError::malformed("the token service did not answer with a token"))?;
         let token = body.token.or(body.access_token).filter(|token| !token.is_empty());
@@ -176,7 +172,7 @@ impl Question {
                 .header("content-type", "application/x-www-form-urlencoded")
                 .body(form);
         }
-        // Several scopes come in one text, each apart by a blank, and go out one by one.
+        // A challenge has several scopes in one text; each becomes its own parameter.
         let scopes = self.scope.split(' ').map(|scope| ("scope", scope));
         let query: Vec<_> = std::iter::once(("service", service)).chain(scopes).collect();
         let glue = if self.realm.contains('?') { '&' } else { '?' };
@@ -195,7 +191,7 @@ fn basic(user: &str, password: &Secret) -> Secret {
 }
 
 fn no_credentials(registry: &Registry) -> RemoteError {
-    RemoteError::Unauthorized { message: format!("there are no credentials for `{registry}`") }
+    RemoteError::Unauthorized { message: format!("no credentials for `{registry}`") }
 }
 
 /// `application/x-www-form-urlencoded` text; empty values are left out.

@@ -1,9 +1,8 @@
-//! The `WWW-Authenticate` header of a 401, as RFC 7235 and the distribution token specification have
-//! it. It parses; it asks nobody.
+//! Parses the `WWW-Authenticate` header of a 401 (RFC 7235 and the distribution token specification).
 
 use std::collections::BTreeMap;
 
-/// What a registry wants to see.
+/// What a registry asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Challenge {
     /// A token from `realm`.
@@ -13,7 +12,7 @@ pub(super) enum Challenge {
 }
 
 impl Challenge {
-    /// The challenge to answer, of all that the header lines contain: a token rather than a password.
+    /// The challenge to answer, of all in the header lines: a token rather than a password.
     pub fn of<'a>(lines: impl Iterator<Item = &'a str>) -> Option<Self> {
         let challenges: Vec<_> = lines.filter_map(Self::of_line).collect();
         let bearer = challenges.iter().find(|challenge| matches!(challenge, Self::Bearer { .. }));
@@ -97,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_preferred_and_nonsense_is_no_challenge() {
+    fn a_bearer_challenge_is_preferred() {
         check(
             &["Basic realm=x", r#"Bearer realm="https://h/t""#],
             Some(("https://h/t", None, None)),

@@ -1,5 +1,4 @@
-//! The client of registries: what all its parts share, how a request gets its token, and what was read
-//! before.
+//! The client of registries: what its parts share, how a request gets its token, and what was read before.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +6,7 @@ use std::time::Duration;
 use xtask_model::reference::{Digest, Reference, Registry, Repository, Tag};
 use xtask_model::remote::Result;
 
-use super::access::{Access, Action, Target};
+use super::access::{Access, Right, Target};
 use super::credentials::{CredentialSource, Credentials};
 use super::memory::Memory;
 use super::stored::StoredManifest;
@@ -23,9 +22,9 @@ pub struct Client {
 #[derive(Debug)]
 struct Shared {
     access: Access,
-    /// Manifests that were read. What a digest names never changes.
+    /// Manifests that were read. The content of a digest never changes.
     manifests: Memory<(Repository, Digest), StoredManifest>,
-    /// Blobs that were read, which are small ones: configurations and statements.
+    /// Small blobs that were read: configurations and attestations.
     blobs: Memory<(Repository, Digest), Vec<u8>>,
     /// Where tags pointed when they were read last.
     tags: Memory<Reference, Digest>,
@@ -51,7 +50,7 @@ impl Client {
         Self { http: self.http.within(limit), shared: Arc::clone(&self.shared) }
     }
 
-    /// The connections of this client, for what is no registry.
+    /// The HTTP client of this one, for other services.
     pub fn http(&self) -> &Http {
         &self.http
     }
@@ -67,8 +66,8 @@ impl Client {
         self.shared.manifests.get(&(reference.repository.clone(), digest))
     }
 
-    /// The manifest that a tag pointed to when it was read last, or else the one it points to now: good
-    /// enough for a look at what may be used, and never for what is moved.
+    /// The manifest that a tag pointed to when it was read last, or else the current one. Good enough to choose
+    /// a cache, never to decide whether a tag may move.
     pub fn manifest_as_seen(&self, reference: &Reference) -> Result<StoredManifest> {
         match self.shared.tags.get(reference) {
             Some(digest) => self.manifest(&reference.at(digest)),
@@ -76,8 +75,8 @@ impl Client {
         }
     }
 
-    /// The tags as they were listed before, or else as they are now: for what is decided again before
-    /// it is done.
+    /// The tags as they were listed last, or else the current ones: for decisions that are checked again before
+    /// anything changes.
     pub fn tags_as_seen(&self, reference: &Reference) -> Result<Vec<Tag>> {
         let seen = self.shared.lists.get(&reference.repository);
         seen.map_or_else(|| self.tags(reference), Ok)
@@ -121,7 +120,7 @@ impl Client {
         let used = self.shared.access.header(target);
         let first = call.clone().authorization(used.clone());
         let answer = self.http.send_until(first, deadline)?;
-        // A host that the registry only sends us to gets no token, however it asks for one.
+        // A host that the registry redirected to gets no token, even if it asks for one.
         if answer.status != 401 || !same_authority(&call.url, &answer.url) {
             return Ok(answer);
         }
@@ -133,7 +132,7 @@ impl Client {
         self.http.send_until(call.authorization(Some(header)), deadline)
     }
 
-    pub(super) fn target(reference: &Reference, action: Action) -> Target {
+    pub(super) fn target(reference: &Reference, action: Right) -> Target {
         let Reference { registry, repository, .. } = reference.clone();
         Target { registry, repository, action }
     }

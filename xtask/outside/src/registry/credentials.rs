@@ -1,5 +1,5 @@
-//! Credentials for registries: docker's own configuration and its helper programs, or one given by
-//! the caller for one host. Each host is asked about once.
+//! Credentials for registries: docker's configuration and its helper programs, or one from the caller for one
+//! host. Each host is looked up once.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,15 +17,15 @@ use xtask_model::token::Secret;
 /// Where credentials come from.
 #[derive(Debug, Clone)]
 pub enum CredentialSource {
-    /// None are used.
+    /// No credentials.
     Anonymous,
     /// Docker's configuration: `DOCKER_CONFIG`, or `~/.docker`.
     Docker,
-    /// These, for this host and no other; the rest as docker has it.
+    /// These for this host only; for any other, docker's.
     Given { registry: Registry, user: String, password: Secret },
 }
 
-/// How to prove who we are.
+/// A proof of identity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Credential {
     Password {
@@ -36,13 +36,14 @@ pub(super) enum Credential {
     Identity(Secret),
 }
 
-type Found = Result<Option<Credential>>;
+/// What was found for one host.
+type Lookup = Result<Option<Credential>>;
 
 /// The credentials of each host, once found.
 #[derive(Debug)]
 pub(super) struct Credentials {
     source: CredentialSource,
-    found: Mutex<BTreeMap<Registry, Arc<OnceLock<Found>>>>,
+    found: Mutex<BTreeMap<Registry, Arc<OnceLock<Lookup>>>>,
 }
 
 impl Credentials {
@@ -50,20 +51,20 @@ impl Credentials {
         Self { source, found: Mutex::default() }
     }
 
-    /// The credential for `registry`, or `None` where there is none. Fails when a helper program does.
-    pub fn of(&self, registry: &Registry, deadline: Instant) -> Result<Option<Credential>> {
+    /// The credential for `registry`, if there is one. Fails if a helper program fails.
+    pub fn of(&self, registry: &Registry, deadline: Instant) -> Lookup {
         let slot = {
             let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(found.entry(registry.clone()).or_default())
         };
         let (source, registry) = (self.source.clone(), registry.clone());
-        // A helper program may wait for a person or a network, and so gets a thread and a limit.
+        // A helper program may wait for a person or a network, so it gets a thread and a time limit.
         within(deadline, move |_| slot.get_or_init(|| find(&source, &registry)).clone())?
     }
 }
 
-fn find(source: &CredentialSource, registry: &Registry) -> Found {
-    // The key under which `docker login` keeps Docker Hub.
+fn find(source: &CredentialSource, registry: &Registry) -> Lookup {
+    // The key of Docker Hub in docker's configuration.
     let server = match registry.as_str() {
         "docker.io" => "https://index.docker.io/v1/",
         host => host,
@@ -100,7 +101,7 @@ fn configuration() -> Option<PathBuf> {
     folder.map(|folder| folder.join("config.json"))
 }
 
-/// The credential for `server` in a configuration file; a file that is not there has none.
+/// The credential for `server` in a configuration file, if the file exists.
 fn in_file(
     path: &Path,
     server: &str,
@@ -117,8 +118,8 @@ fn in_file(
     }
 }
 
-/// What is wrong with docker's configuration; `None` when it only has nothing for this host. A
-/// helper's own words are left out: they may repeat what it was to keep.
+/// What is wrong with docker's configuration; `None` if it only has no entry for this host. A helper's output
+/// is left out, because it may contain the secret.
 fn problem(error: &CredentialRetrievalError) -> Option<String> {
     match error {
         CredentialRetrievalError::ConfigNotFound
@@ -126,7 +127,7 @@ fn problem(error: &CredentialRetrievalError) -> Option<String> {
         CredentialRetrievalError::ConfigReadError => {
             Some("docker's configuration cannot be read: `config.json`".to_owned())
         }
-        // docker's helpers say so on standard output, with exit code 1.
+        // docker's helpers print this on standard output, with exit code 1.
         CredentialRetrievalError::HelperFailure { stdout, .. }
             if stdout.contains("credentials not found") =>
         {

@@ -12,7 +12,7 @@ pub fn sha256(bytes: &[u8]) -> Result<Digest> {
     of(&SHA256, "sha256", bytes)
 }
 
-/// Fails unless `bytes` are what `digest` names.
+/// Fails unless `digest` is the digest of `bytes`.
 pub fn check(digest: &Digest, bytes: &[u8]) -> Result<()> {
     let found = if digest.as_str().starts_with("sha512:") {
         of(&SHA512, "sha512", bytes)?

@@ -1,5 +1,5 @@
-//! The empty cache: what `cache invalidate` lets `:cache` point at. It tells when that was, so that what
-//! is older in the other tiers can be left out too.
+//! The empty cache that `cache invalidate` points `:cache` to. It contains the time, so that builds can leave
+//! out what is older in the other tiers.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -12,12 +12,12 @@ use xtask_model::remote::Result;
 /// The annotation with the time of the invalidation, RFC 3339.
 const INVALIDATED: &str = "io.autogit.cache.invalidated";
 
-/// Bytes that the manifest of an empty cache does not exceed; that of one with a few layers does.
+/// The largest manifest of an empty cache, in bytes; one with a few layers is larger.
 pub const LARGEST_EMPTY: u64 = 1024;
 
 const CONFIGURATION: &str = r#"{"layers":[],"records":[]}"#;
 
-/// Its configuration and its manifest, for a cache that is invalidated `now`, in seconds since 1970.
+/// The configuration and the manifest of a cache that is invalidated `now`, in seconds since 1970.
 pub fn empty_cache(now: u64) -> Result<(&'static [u8], StoredManifest)> {
     let configuration = CONFIGURATION.as_bytes();
     let (digest, size) = (digest::sha256(configuration)?, configuration.len());
@@ -42,7 +42,7 @@ mod tests {
     use xtask_model::manifest::Manifest;
 
     #[test]
-    fn an_empty_cache_tells_when_it_was_made() {
+    fn an_empty_cache_contains_its_time() {
         let (_, stored) = empty_cache(1_767_323_045).unwrap();
         assert!(u64::try_from(stored.bytes.len()).unwrap() <= LARGEST_EMPTY);
         let Manifest::Cache(cache) = stored.parse().unwrap() else { unreachable!() };

@@ -1,9 +1,9 @@
-//! Reading from a registry: manifests, blobs and tags.
+//! Reads from a registry: manifests, blobs and tags.
 
 use serde::Deserialize;
 use ureq::http::Method;
 
-use super::access::Action;
+use super::access::Right;
 use super::client::Client;
 use super::digest;
 use super::stored::{MANIFEST_LIMIT, ManifestHead, StoredManifest};
@@ -13,10 +13,10 @@ use xtask_model::pagination::link;
 use xtask_model::reference::{Digest, Reference, Registry, Tag};
 use xtask_model::remote::{RemoteError, Result, if_found};
 
-/// How many pages of tags are read before the registry is taken to go round in a circle.
+/// The most pages of tags; a registry with more is assumed to repeat them.
 const PAGES: usize = 1000;
 
-/// The bytes of what an answer without its body is about.
+/// The length of the body that an answer to HEAD leaves out.
 fn length(answer: &Answer) -> Option<u64> {
     answer.header("content-length").and_then(|text| text.parse().ok())
 }
@@ -28,14 +28,13 @@ struct TagList {
 }
 
 impl Client {
-    /// The manifest at `reference`: at its digest if it has one, else at its tag. One whose digest was
-    /// read before is not read again.
+    /// The manifest at `reference`: at its digest if it has one, else at its tag. A digest is read only once.
     pub fn manifest(&self, reference: &Reference) -> Result<StoredManifest> {
         if let Some(known) = self.known(reference) {
             return Ok(known);
         }
         let call = Self::manifest_call(Method::GET, reference)?.limit(MANIFEST_LIMIT);
-        let answer = expect(self.send(&Self::target(reference, Action::Pull), call)?, &[200])?;
+        let answer = expect(self.send(&Self::target(reference, Right::Pull), call)?, &[200])?;
         let media_type = answer.header("content-type").unwrap_or_default().to_owned();
         let said = answer.header("docker-content-digest").map(str::to_owned);
         let digest = match (&reference.digest, said) {
@@ -49,11 +48,11 @@ impl Client {
         Ok(stored)
     }
 
-    /// Whether there is a manifest at `reference`, and which. A registry that does not tell the digest
-    /// without the body is asked for the body.
+    /// The digest of the manifest at `reference`. If the registry does not report it without the body, the body
+    /// is read.
     pub fn head_manifest(&self, reference: &Reference) -> Result<ManifestHead> {
         let call = Self::manifest_call(Method::HEAD, reference)?;
-        let answer = expect(self.send(&Self::target(reference, Action::Pull), call)?, &[200])?;
+        let answer = expect(self.send(&Self::target(reference, Right::Pull), call)?, &[200])?;
         let Some(said) = answer.header("docker-content-digest") else {
             let StoredManifest { digest, media_type, bytes } = self.manifest(reference)?;
             let size = u64::try_from(bytes.len()).ok();
@@ -73,27 +72,27 @@ impl Client {
         Ok(if_found(self.head_manifest(reference))?.map(|head| head.digest))
     }
 
-    /// The blob `digest` in the repository of `reference`, if it has at most `limit` bytes. One that was
-    /// read before is not read again.
+    /// The blob `digest` in the repository of `reference`, if it has at most `limit` bytes. It is read only
+    /// once.
     pub fn blob(&self, reference: &Reference, digest: &Digest, limit: u64) -> Result<Vec<u8>> {
         self.remembered_blob(reference, digest, || {
             let call = Self::blob_call(Method::GET, reference, digest).limit(limit);
-            let answer = expect(self.send(&Self::target(reference, Action::Pull), call)?, &[200])?;
+            let answer = expect(self.send(&Self::target(reference, Right::Pull), call)?, &[200])?;
             digest::check(digest, &answer.body)?;
             Ok(answer.body)
         })
     }
 
-    /// Whether the blob is there, and its size in bytes where the registry tells it.
+    /// Whether the blob exists, and its size in bytes if the registry reports it.
     pub fn head_blob(&self, reference: &Reference, digest: &Digest) -> Result<Option<u64>> {
         let call = Self::blob_call(Method::HEAD, reference, digest);
-        let answer = expect(self.send(&Self::target(reference, Action::Pull), call)?, &[200])?;
+        let answer = expect(self.send(&Self::target(reference, Right::Pull), call)?, &[200])?;
         Ok(length(&answer))
     }
 
     /// All tags of the repository of `reference`, in the registry's order, page by page.
     pub fn tags(&self, reference: &Reference) -> Result<Vec<Tag>> {
-        let target = Self::target(reference, Action::Pull);
+        let target = Self::target(reference, Right::Pull);
         let mut url = Self::url(reference, "tags/list?n=1000");
         let mut tags = Vec::new();
         for _ in 0..PAGES {
@@ -120,9 +119,7 @@ impl Client {
             (Some(digest), _) => digest.as_str(),
             (None, Some(tag)) => tag.as_str(),
             (None, None) => {
-                return Err(RemoteError::malformed(format!(
-                    "`{reference}` has neither a tag nor a digest"
-                )));
+                return Err(RemoteError::malformed(format!("no tag and no digest: `{reference}`")));
             }
         };
         let url = Self::url(reference, &format!("manifests/{name}"));
@@ -135,7 +132,7 @@ impl Client {
 }
 
 impl Client {
-    /// The time at a registry, in seconds since 1970, where it tells it; whatever else it answers.
+    /// The registry's clock, in seconds since 1970, if its answer contains the time.
     pub fn clock(&self, registry: &Registry) -> Result<Option<u64>> {
         let call = Call::new(Method::GET, Self::root(registry)).limit(MANIFEST_LIMIT);
         let answer = self.http().send(call)?;

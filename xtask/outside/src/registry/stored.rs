@@ -29,6 +29,6 @@ impl StoredManifest {
 pub struct ManifestHead {
     pub digest: Digest,
     pub media_type: String,
-    /// Bytes, where the registry tells them.
+    /// Bytes, if the registry reports them.
     pub size: Option<u64>,
 }

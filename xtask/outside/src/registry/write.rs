@@ -1,9 +1,9 @@
-//! Writing to a registry: a manifest under a tag, a deletion, and the question whether one may write
-//! at all. Layers are pushed by BuildKit, never from here; a blob that is stored here is a few bytes.
+//! Writes to a registry: a manifest under a tag, a small blob, a deletion; and whether it may write at all.
+//! BuildKit pushes the layers.
 
 use ureq::http::Method;
 
-use super::access::Action;
+use super::access::Right;
 use super::client::Client;
 use super::digest;
 use super::stored::StoredManifest;
@@ -12,16 +12,14 @@ use xtask_model::reference::{Digest, Reference};
 use xtask_model::remote::{RemoteError, Result, if_found};
 
 impl Client {
-    /// Points the tag of `reference` at `manifest`, byte by byte as it is stored, or stores it under its
-    /// digest alone. All that the manifest refers to must be in the repository already.
+    /// Points the tag of `reference` to `manifest`, byte by byte as it is stored, or stores it under its digest
+    /// alone. Everything that the manifest refers to must be in the repository already.
     pub fn put_manifest(&self, reference: &Reference, manifest: &StoredManifest) -> Result<Digest> {
         let name = match (&reference.tag, &reference.digest) {
             (Some(tag), _) => tag.as_str(),
             (None, Some(digest)) => digest.as_str(),
             (None, None) => {
-                return Err(RemoteError::malformed(format!(
-                    "`{reference}` has neither a tag nor a digest"
-                )));
+                return Err(RemoteError::malformed(format!("no tag and no digest: `{reference}`")));
             }
         };
         digest::check(&manifest.digest, &manifest.bytes)?;
@@ -29,7 +27,7 @@ impl Client {
         let call = Call::new(Method::PUT, url)
             .header("content-type", &*manifest.media_type)
             .body(&*manifest.bytes);
-        let answer = expect(self.send(&Self::target(reference, Action::Push), call)?, &[201])?;
+        let answer = expect(self.send(&Self::target(reference, Right::Push), call)?, &[201])?;
         match answer.header("docker-content-digest") {
             Some(said) if said != manifest.digest.as_str() => Err(RemoteError::malformed(format!(
                 "stored {}, the registry says {said}",
@@ -39,13 +37,13 @@ impl Client {
         }
     }
 
-    /// Stores a small blob, whole, unless it is there; returns its digest.
+    /// Stores a small blob in one piece, unless it exists; returns its digest.
     pub fn put_blob(&self, reference: &Reference, bytes: &[u8]) -> Result<Digest> {
         let digest = digest::sha256(bytes)?;
         if if_found(self.head_blob(reference, &digest))?.is_some() {
             return Ok(digest);
         }
-        let target = Self::target(reference, Action::Push);
+        let target = Self::target(reference, Right::Push);
         let url = Self::url(reference, "blobs/uploads/");
         let begun = self.send(&target, Call::new(Method::POST, &url).body(Vec::new()))?;
         let begun = expect(begun, &[202])?;
@@ -60,8 +58,8 @@ impl Client {
         expect(self.send(&target, call)?, &[201]).map(|_| digest)
     }
 
-    /// Deletes the manifest at the digest of `reference`, and with it every tag that points at it.
-    /// A registry that does not allow it answers with 405.
+    /// Deletes the manifest at the digest of `reference`, and with it every tag that points to it. A registry
+    /// that does not allow it answers with 405.
     pub fn delete_manifest(&self, reference: &Reference) -> Result<()> {
         let Some(digest) = &reference.digest else {
             return Err(RemoteError::malformed(format!(
@@ -70,13 +68,13 @@ impl Client {
         };
         let url = Self::url(reference, &format!("manifests/{digest}"));
         let call = Call::new(Method::DELETE, url);
-        expect(self.send(&Self::target(reference, Action::Delete), call)?, &[202, 200]).map(drop)
+        expect(self.send(&Self::target(reference, Right::Delete), call)?, &[202, 200]).map(drop)
     }
 
-    /// Whether the credentials allow to push to the repository of `reference`; the error says why not.
-    /// It begins an upload and cancels it, and so leaves nothing behind.
+    /// Whether the credentials allow a push to the repository of `reference`; the error says why not. It starts
+    /// an upload and cancels it.
     pub fn may_push(&self, reference: &Reference) -> Result<()> {
-        let target = Self::target(reference, Action::Push);
+        let target = Self::target(reference, Right::Push);
         let url = Self::url(reference, "blobs/uploads/");
         let answer = self.send(&target, Call::new(Method::POST, &url).body(Vec::new()))?;
         if answer.status != 202 {
@@ -86,7 +84,7 @@ impl Client {
             && let Ok(upload) = joined(&url, location)
             && same_authority(&url, &upload)
         {
-            // An upload that cannot be cancelled is forgotten by the registry in time.
+            // The registry deletes an abandoned upload after some time.
             let _ = self.send(&target, Call::new(Method::DELETE, upload));
         }
         Ok(())

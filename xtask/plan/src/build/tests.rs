@@ -274,7 +274,7 @@ fn a_missing_stage_or_secret_argument_is_refused() {
 }
 
 #[test]
-fn the_export_follows_the_build_and_repeats_its_sources() {
+fn the_export_repeats_the_sources_of_the_build() {
     let facts = facts("", "FROM scratch\n");
     let plan = plan(&facts, &on(Channel::Dev, Purpose::Image)).unwrap();
     let service = plan.services.first().unwrap();

@@ -81,7 +81,7 @@ fn registry_export(
     if let Some(Seen::Hung { .. }) = seen {
         return Err("it does not answer".to_owned());
     }
-    let reference = place.cache().map_err(|error| error.to_string())?;
+    let reference = place.cache();
     Ok(Export {
         tier: CacheTier::Cache,
         when: when(seen),

@@ -18,7 +18,7 @@ fn place() -> CachePlace {
 }
 
 fn look(tier: CacheTier, seen: Seen) -> TierLook {
-    let reference = place().reference(tier).unwrap();
+    let reference = place().reference(tier);
     TierLook { service: place().service, tier, reference, seen, seconds: 0.25 }
 }
 

@@ -150,7 +150,7 @@ impl Action {
 }
 
 /// An image and the tag under which it was found.
-type Found<'s> = (&'s Tag, &'s PublishedImage);
+type TaggedImage<'s> = (&'s Tag, &'s PublishedImage);
 
 /// Decides what one service needs. `inputs` are those of the working tree, `None` where they are
 /// unknown.
@@ -199,8 +199,8 @@ pub fn action(
 /// Finishes a publication that has begun, if its image is the one asked for.
 fn finished(
     state: &PublishedState,
-    (tag, image): Found<'_>,
-    like: Option<Found<'_>>,
+    (tag, image): TaggedImage<'_>,
+    like: Option<TaggedImage<'_>>,
     request: &Request,
 ) -> Result<Action, Failure> {
     let options = request.options;
@@ -216,7 +216,8 @@ fn finished(
         ));
     }
     // The image of an unchanged service states an older commit, but this commit's tags point to it too.
-    let of_commit = |(tag, image): Found<'_>| request.names_commit(tag) && image.digest == digest;
+    let of_commit =
+        |(tag, image): TaggedImage<'_>| request.names_commit(tag) && image.digest == digest;
     let revision = image.revision.as_ref().filter(|theirs| **theirs != request.revision);
     if let Some(theirs) = revision.filter(|_| !state.images.iter().any(of_commit)) {
         let ours = &request.revision;
@@ -232,7 +233,7 @@ fn finished(
     Ok(Action::Finish { digest, reason })
 }
 
-fn promoted(like: Option<Found<'_>>, request: &Request) -> Result<Action, Failure> {
+fn promoted(like: Option<TaggedImage<'_>>, request: &Request) -> Result<Action, Failure> {
     let Some((tag, image)) = like else {
         let name = request.like.as_ref().map_or("an image", Tag::as_str);
         return Err(Failure::refused(format!("there is no image `{name}` to promote"))

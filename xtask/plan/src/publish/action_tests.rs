@@ -77,7 +77,7 @@ fn check_request(
 }
 
 #[test]
-fn a_published_commit_is_finished_or_warms_the_cache() {
+fn a_published_commit_is_finished_or_warmed() {
     let rebuild = PublishOptions { rebuild: true, ..PublishOptions::default() };
     let images = [("dev-b", image('1', "b", None)), ("dev", image('2', "a", Some("t")))];
     check_action(
@@ -146,7 +146,7 @@ fn only_the_tested_image_is_promoted() {
 }
 
 #[test]
-fn an_earlier_version_of_the_commit_is_no_obstacle() {
+fn an_earlier_version_is_no_obstacle() {
     // v1.2.3-rc.1 was released from this commit.
     let candidate = [("b", image('1', "b", None)), ("dev-b", image('2', "b", None))];
     check_request(

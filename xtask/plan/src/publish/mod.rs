@@ -11,8 +11,8 @@ mod tags;
 pub use action::{Action, Decision, action, decide, decide_again};
 pub use plan::{Exposure, PublishPlan, ServicePublication, decisions, exposures, plan};
 pub use request::{Moves, PublishOptions, Request, Tags, commit, dev, dev_tag};
-pub use steps::{Extent, Requires, Step, steps};
+pub use steps::{Extent, Requires, Step, required_to_move, steps};
 pub use tags::{
-    Exact, Move, Overtaken, Signature, exact, higher, movement, overtaken, overtaken_by_unknown,
-    recheck, signature, stand_in,
+    Exact, Move, Overtaken, StoredSignature, exact, higher, movement, overtaken,
+    overtaken_by_unknown, recheck, signature, stand_in,
 };

@@ -100,7 +100,8 @@ pub fn plan(
             Action::Warm { .. } => planned.map(warming),
             Action::Finish { .. } | Action::Retag { .. } | Action::Promote { .. } => None,
         };
-        let (tags, steps) = (request.tags.clone(), steps(&action, &repository, request));
+        let steps = steps(&action, &repository, request);
+        let tags = request.tags.clone();
         ServicePublication { service, repository, tags, action, steps, build }
     };
     PublishPlan {
@@ -129,7 +130,8 @@ fn check_promoted(facts: &Facts, decision: &Decision) -> Option<Step> {
 fn recheck(decision: &Decision, request: &Request) -> Option<Step> {
     let tag = |tag: &Tag| decision.repository.with_tag(tag.clone());
     let tags: Vec<_> = request.tags.floating.iter().map(tag).collect();
-    (!tags.is_empty()).then(|| Step::Recheck { tags, requires: Requires::HighestVersion })
+    let requires = Requires::HighestVersion;
+    (!tags.is_empty()).then_some(Step::Recheck { tags, requires })
 }
 
 /// What is to be done about the git tag of a release.

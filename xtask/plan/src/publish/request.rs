@@ -32,6 +32,7 @@ pub struct Request {
 
 /// How a publication was asked for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own on the command line")]
 pub struct PublishOptions {
     /// Build although nothing changed.
     pub rebuild: bool,
@@ -70,7 +71,7 @@ impl Request {
 
     /// Whether a tag names the commit itself, rather than a version or a channel.
     pub fn names_commit(&self, tag: &Tag) -> bool {
-        tag.as_str() == self.revision || tag.as_str().strip_prefix("dev-") == Some(&*self.revision)
+        tag.as_str() == self.revision || tag.commit() == Some(&*self.revision)
     }
 }
 

@@ -109,10 +109,6 @@ pub fn steps(action: &Action, repository: &Reference, request: &Request) -> Vec<
         return steps;
     }
     steps.extend(move_tags(repository, image.as_ref(), request));
-    let tags: Vec<_> = request.tags.floating.iter().map(exact).collect();
-    if let Some(tag) = first.filter(|_| image.is_none() && !tags.is_empty()) {
-        steps.push(Step::Recheck { tags, requires: Requires::TagOurs { tag: exact(tag) } });
-    }
     steps
 }
 
@@ -131,23 +127,35 @@ fn build(action: &Action, first: Option<Reference>, request: &Request) -> Vec<St
     vec![build, Step::ExportCache]
 }
 
-/// The steps that move the floating tags of one service.
+/// The steps that move the floating tags of one service. After a build the exact tag is read again: another
+/// run of the commit may have pushed its own image over it.
 pub(super) fn move_tags(
     repository: &Reference,
     image: Option<&Digest>,
     request: &Request,
 ) -> Vec<Step> {
-    let requires = |tag: &Tag| match request.options.moves {
+    let reference = |tag: &Tag| repository.with_tag(tag.clone());
+    let move_tag = |tag: &Tag| Step::MoveTag {
+        tag: reference(tag),
+        image: image.cloned(),
+        requires: required_to_move(tag, request),
+    };
+    let mut steps: Vec<Step> = request.tags.floating.iter().map(move_tag).collect();
+    let built = request.tags.exact.first().filter(|_| image.is_none() && !steps.is_empty());
+    steps.extend(built.map(|tag| Step::Recheck {
+        tags: request.tags.floating.iter().map(reference).collect(),
+        requires: Requires::TagOurs { tag: reference(tag) },
+    }));
+    steps
+}
+
+/// What must hold when a floating tag moves.
+pub fn required_to_move(tag: &Tag, request: &Request) -> Requires {
+    match request.options.moves {
         Moves::Forward if tag.is_dev() => Requires::NewestCommit,
         Moves::Forward | Moves::Anywhere => Requires::Nothing,
         Moves::ByVersion => Requires::HighestVersion,
-    };
-    let step = |tag: &Tag| Step::MoveTag {
-        tag: repository.with_tag(tag.clone()),
-        image: image.cloned(),
-        requires: requires(tag),
-    };
-    request.tags.floating.iter().map(step).collect()
+    }
 }
 
 #[cfg(test)]

@@ -60,13 +60,13 @@ fn a_build_pushes_before_any_floating_tag_moves() {
     check(
         &build(),
         PublishOptions::default(),
-        &expect![[r#"
+        &expect![[r"
         build dev-b unless published
         export
         check built All
         set b built TagUnset
         move dev built NewestCommit
-        recheck dev"#]],
+        recheck dev"]],
     );
 }
 
@@ -76,26 +76,26 @@ fn a_dirty_tree_may_replace_its_exact_tag() {
     check(
         &build(),
         dirty,
-        &expect![[r#"
+        &expect![[r"
         build dev-b
         export
         check built All
         set b built Nothing
         move dev built NewestCommit
-        recheck dev"#]],
+        recheck dev"]],
     );
 }
 
 #[test]
-fn an_unchanged_service_needs_no_check_of_its_image() {
+fn an_unchanged_service_needs_no_image_check() {
     let retag = Action::Retag { digest: digest(), reason: String::new() };
     check(
         &retag,
         PublishOptions::default(),
-        &expect![[r#"
+        &expect![[r"
         set dev-b known TagUnset
         set b known TagUnset
-        move dev known NewestCommit"#]],
+        move dev known NewestCommit"]],
     );
 }
 
@@ -106,12 +106,12 @@ fn a_published_commit_is_checked_and_finished() {
     check(
         &finish,
         sign,
-        &expect![[r#"
+        &expect![[r"
         check known All
         set dev-b known TagUnset
         set b known TagUnset
         sign known
-        move dev known NewestCommit"#]],
+        move dev known NewestCommit"]],
     );
 }
 
@@ -121,27 +121,27 @@ fn filling_the_cache_pushes_no_image() {
     check(
         &warm,
         PublishOptions::default(),
-        &expect![[r#"
+        &expect![[r"
         build 
         export
         check known All
         set dev-b known TagUnset
         set b known TagUnset
-        move dev known NewestCommit"#]],
+        move dev known NewestCommit"]],
     );
 }
 
 #[test]
-fn a_release_leaves_its_floating_tags_to_the_end() {
+fn a_release_moves_floating_tags_last() {
     let by_version = PublishOptions { moves: Moves::ByVersion, ..PublishOptions::default() };
     check(
         &build(),
         by_version,
-        &expect![[r#"
+        &expect![[r"
         build dev-b unless published
         export
         check built All
-        set b built TagUnset"#]],
+        set b built TagUnset"]],
     );
 }
 
@@ -152,9 +152,9 @@ fn a_rollback_requires_nothing_of_the_floating_tag() {
     check(
         &retag,
         rollback,
-        &expect![[r#"
+        &expect![[r"
         set dev-b known TagUnset
         set b known TagUnset
-        move dev known Nothing"#]],
+        move dev known Nothing"]],
     );
 }

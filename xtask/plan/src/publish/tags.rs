@@ -156,7 +156,7 @@ pub fn higher<'v>(tag: &Tag, request: &Request, versions: &'v [Version]) -> Opti
 
 /// Where cosign may have stored the signature of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Signature<'t> {
+pub enum StoredSignature<'t> {
     /// cosign 2 uses a tag of its own for each signature.
     There,
     /// cosign 3 adds it to the image's referrers, which this tag lists with those of other tools.
@@ -164,11 +164,11 @@ pub enum Signature<'t> {
 }
 
 /// The signature of an image in a repository with these tags.
-pub fn signature<'t>(digest: &Digest, tags: &'t [Tag]) -> Option<Signature<'t>> {
+pub fn signature<'t>(digest: &Digest, tags: &'t [Tag]) -> Option<StoredSignature<'t>> {
     let name = digest.as_str().replace(':', "-");
     let tag = |name: &str| tags.iter().find(|tag| tag.as_str() == name);
-    let there = tag(&format!("{name}.sig")).map(|_| Signature::There);
-    there.or_else(|| tag(&name).map(Signature::MaybeListed))
+    let there = tag(&format!("{name}.sig")).map(|_| StoredSignature::There);
+    there.or_else(|| tag(&name).map(StoredSignature::MaybeListed))
 }
 
 #[cfg(test)]

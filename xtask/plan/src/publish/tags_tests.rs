@@ -152,11 +152,11 @@ fn a_higher_version_keeps_its_floating_tags() {
 #[test]
 fn signatures_of_both_cosign_versions_are_found() {
     let of = |name: &str| tag(&format!("sha256-{}{name}", "1".repeat(64)));
-    let check = |tags: &[Tag], expected: Option<Signature<'_>>| {
+    let check = |tags: &[Tag], expected: Option<StoredSignature<'_>>| {
         assert_eq!(signature(&digest('1'), tags), expected, "{tags:?}");
     };
-    check(&[tag("dev"), of(""), of(".sig")], Some(Signature::There));
-    check(&[of("")], Some(Signature::MaybeListed(&of(""))));
+    check(&[tag("dev"), of(""), of(".sig")], Some(StoredSignature::There));
+    check(&[of("")], Some(StoredSignature::MaybeListed(&of(""))));
     check(&[tag("dev"), of(".att")], None);
     check(&[tag(&format!("sha256-{}.sig", "2".repeat(64)))], None);
 }

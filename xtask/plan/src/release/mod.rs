@@ -6,7 +6,7 @@ pub(crate) mod plan;
 pub(crate) mod tags;
 pub(crate) mod version;
 
-pub use next::{Next, next};
+pub use next::{NextVersion, next};
 pub use notes::{announcement, changelog_section, previous};
 pub use plan::{Asked, GitTag, ReleasePlan, plan, since};
 pub use tags::{Floating, exact, floating};

@@ -4,7 +4,7 @@ use semver::Version;
 
 /// The next version to release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Next {
+pub enum NextVersion {
     Major,
     Minor,
     Patch,
@@ -12,7 +12,7 @@ pub enum Next {
     Auto,
 }
 
-impl std::fmt::Display for Next {
+impl std::fmt::Display for NextVersion {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str(match self {
             Self::Major => "major",
@@ -27,21 +27,21 @@ impl std::fmt::Display for Next {
 ///
 /// Source: conventionalcommits.org 1.0.0. Before 1.0.0 a breaking change raises the minor version, as
 /// Cargo reads versions.
-pub fn next(last: Option<&Version>, next: Next, messages: &[String]) -> Version {
+pub fn next(last: Option<&Version>, next: NextVersion, messages: &[String]) -> Version {
     let Some(last) = last else { return Version::new(0, 1, 0) };
     let (major, minor, patch) = (last.major, last.minor, last.patch);
     let next = match next {
-        Next::Auto => wanted(messages, major == 0),
+        NextVersion::Auto => wanted(messages, major == 0),
         other => other,
     };
     match next {
-        Next::Major => Version::new(major + 1, 0, 0),
-        Next::Minor => Version::new(major, minor + 1, 0),
-        Next::Patch | Next::Auto => Version::new(major, minor, patch + 1),
+        NextVersion::Major => Version::new(major + 1, 0, 0),
+        NextVersion::Minor => Version::new(major, minor + 1, 0),
+        NextVersion::Patch | NextVersion::Auto => Version::new(major, minor, patch + 1),
     }
 }
 
-fn wanted(messages: &[String], before_one: bool) -> Next {
+fn wanted(messages: &[String], before_one: bool) -> NextVersion {
     let breaks = |message: &String| {
         Heading::parse(message).is_some_and(|heading| heading.breaks)
             || has_breaking_footer(message)
@@ -50,11 +50,11 @@ fn wanted(messages: &[String], before_one: bool) -> Next {
         Heading::parse(message).is_some_and(|heading| heading.kind.eq_ignore_ascii_case("feat"))
     };
     if messages.iter().any(breaks) {
-        if before_one { Next::Minor } else { Next::Major }
+        if before_one { NextVersion::Minor } else { NextVersion::Major }
     } else if messages.iter().any(adds) {
-        Next::Minor
+        NextVersion::Minor
     } else {
-        Next::Patch
+        NextVersion::Patch
     }
 }
 

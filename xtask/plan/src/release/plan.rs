@@ -9,7 +9,7 @@ use xtask_model::facts::{Facts, Git};
 use xtask_model::failure::Failure;
 use xtask_model::release::ReleaseFacts;
 
-use super::next::{Next, next};
+use super::next::{NextVersion, next};
 use super::notes::previous;
 use super::tags::{Floating, exact, floating};
 use super::version::version;
@@ -19,7 +19,7 @@ use crate::publish::request::{Moves, PublishOptions, Request, Tags, commit, dev_
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Asked {
     pub version: Option<Version>,
-    pub next: Option<Next>,
+    pub next: Option<NextVersion>,
     /// Create the git tag where it is missing.
     pub create_tag: bool,
     /// Create the GitHub release.
@@ -123,7 +123,7 @@ enum Aim {
     },
     /// The one that follows `last`; `tagged` is the one that this commit has already.
     After {
-        next: Next,
+        next: NextVersion,
         last: Option<Version>,
         tagged: Option<Version>,
     },
@@ -136,7 +136,10 @@ fn aim(
     asked: &Asked,
 ) -> Result<Aim, Failure> {
     if let Some(version) = &asked.version {
-        return Ok(Aim::Version { version: version.clone(), reason: "it is named".to_owned() });
+        return Ok(Aim::Version {
+            version: version.clone(),
+            reason: "named on the command line".to_owned(),
+        });
     }
     if let Some(next) = asked.next {
         let stable = || known.iter().rev().filter(|(version, _)| version.pre.is_empty());
@@ -150,14 +153,14 @@ fn aim(
     let job = facts.environment.github.as_ref();
     let of_job = job.and_then(|job| job.reference.strip_prefix("refs/tags/"));
     if let Some(version) = of_job.and_then(|tag| version(tag).ok()) {
-        return Ok(Aim::Version { version, reason: "the job is for its git tag".to_owned() });
+        return Ok(Aim::Version { version, reason: "the job runs for its git tag".to_owned() });
     }
     let here = git.tags.iter().filter_map(|tag| version(tag).ok());
     let version = here.max().ok_or_else(|| {
         Failure::usage("no version is named, and this commit has no version tag")
             .hint("cargo xtask release v1.2.3, or cargo xtask release --next auto")
     })?;
-    Ok(Aim::Version { version, reason: "its git tag is checked out".to_owned() })
+    Ok(Aim::Version { version, reason: "its git tag is at HEAD".to_owned() })
 }
 
 impl Aim {
@@ -180,7 +183,7 @@ impl Aim {
                 .hint(format!(
                     "to finish it: cargo xtask release v{tagged}; or name another version"
                 ))),
-            None if asked.next == Some(Next::Auto)
+            None if asked.next == Some(NextVersion::Auto)
                 && last.is_some()
                 && release.messages.is_empty() =>
             {

@@ -28,7 +28,8 @@ pub fn floating(version: &Version, published: &[Version]) -> Vec<Floating> {
     }
     // How many leading numbers the versions of a line share.
     let (major, minor) = (version.major, version.minor);
-    let lines = [(format!("{major}.{minor}"), 2), (major.to_string(), 1), ("latest".to_owned(), 0)];
+    let latest = Tag::latest().to_string();
+    let lines = [(format!("{major}.{minor}"), 2), (major.to_string(), 1), (latest, 0)];
     let decide = |(name, shared): (String, usize)| {
         let line = |version: &Version| {
             [version.major, version.minor].into_iter().take(shared).collect::<Vec<_>>()

@@ -16,7 +16,7 @@ fn check_version(text: &str, expected: &Expect) {
 }
 
 #[test]
-fn a_version_that_is_none_is_shown_with_its_mistake() {
+fn a_wrong_version_is_shown_with_its_mistake() {
     check_version("v1.2.3", &expect!["1.2.3"]);
     check_version("1.2.3-rc.1", &expect!["1.2.3-rc.1"]);
     check_version(
@@ -52,7 +52,7 @@ fn a_version_that_is_none_is_shown_with_its_mistake() {
 }
 
 #[test]
-fn notes_of_a_stable_version_begin_after_the_last_stable_one() {
+fn stable_notes_begin_after_the_last_stable_version() {
     let known = ["1.0.0", "1.1.0", "1.2.0-rc.1", "1.2.0-rc.2", "1.2.0"]
         .map(|text| (Version::parse(text).unwrap(), text.to_owned()));
     let known = BTreeMap::from(known);
@@ -68,7 +68,7 @@ fn notes_of_a_stable_version_begin_after_the_last_stable_one() {
 }
 
 #[test]
-fn the_github_release_is_the_latest_one_only_when_none_is_higher() {
+fn only_the_highest_version_is_githubs_latest() {
     let latest = |version: &str, published: &str| {
         let published: Vec<_> =
             published.split_whitespace().map(|text| Version::parse(text).unwrap()).collect();
@@ -101,7 +101,7 @@ fn any_version() -> impl Strategy<Value = Version> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(10_000))]
     #[test]
-    fn in_any_order_each_floating_tag_ends_on_the_highest_stable_version_of_its_line(
+    fn floating_tags_end_on_the_highest_version(
         order in prop::collection::vec(any_version(), 1..=12)
     ) {
         let mut published: Vec<Version> = Vec::new();

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use xtask_model::inventory::{Inventory, Version};
+use xtask_model::inventory::{Inventory, PackageVersion};
 use xtask_model::reference::Digest;
 
 use super::RetentionPlan;
@@ -33,18 +33,18 @@ impl<'i> Agenda<'i> {
     }
 
     /// All versions that the plan deletes.
-    pub fn planned(&self) -> impl Iterator<Item = &'i Version> {
+    pub fn planned(&self) -> impl Iterator<Item = &'i PackageVersion> {
         self.open.iter().filter_map(|at| self.graph.versions.get(*at))
     }
 
     /// What the run deletes if the registry refuses nothing.
-    fn going(&self) -> Vec<&'i Version> {
+    fn going(&self) -> Vec<&'i PackageVersion> {
         let mut ahead = self.clone();
         std::iter::from_fn(|| ahead.advance()).collect()
     }
 
     /// The next version to delete.
-    pub fn advance(&mut self) -> Option<&'i Version> {
+    pub fn advance(&mut self) -> Option<&'i PackageVersion> {
         while let Some(at) = self.open.pop_front() {
             let Some(version) = self.graph.versions.get(at) else { continue };
             let is_agreed = self.agreed.is_none_or(|agreed| agreed.contains(&version.digest));

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use xtask_model::inventory::{Inventory, Version};
+use xtask_model::inventory::{Inventory, PackageVersion};
 use xtask_model::reference::Digest;
 
 use super::classify::{Class, classify};
@@ -10,7 +10,7 @@ use super::classify::{Class, classify};
 /// The versions with their links; a link to a digest that is no version is left out.
 #[derive(Debug, Clone)]
 pub struct Graph<'i> {
-    pub versions: &'i [Version],
+    pub versions: &'i [PackageVersion],
     /// The position of each version.
     at: BTreeMap<&'i Digest, usize>,
     /// The classes of the tags of each version.
@@ -123,7 +123,7 @@ fn reversed(links: &[Vec<usize>]) -> Vec<Vec<usize>> {
 }
 
 /// The later of both times, `None` where the first is missing.
-pub fn made(version: &Version) -> Option<f64> {
+pub fn made(version: &PackageVersion) -> Option<f64> {
     let created = version.created?;
     Some(version.updated.map_or(created, |updated| updated.max(created)))
 }
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_that_names_its_own_child_is_forged() {
+    fn a_tag_naming_its_own_child_is_forged() {
         check(&[('a', "b", "b"), ('b', "", "")], &[0]);
         check(&[('a', "b", "c"), ('b', "c", ""), ('c', "", "")], &[0]);
         check(&[('a', "", "a")], &[0]);

@@ -12,7 +12,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use serde::Serialize;
 
-use xtask_model::inventory::{Inventory, Orphans, Policy, Readable, Version};
+use xtask_model::inventory::{Inventory, Orphans, PackageVersion, Policy, Readable};
 use xtask_model::reference::Digest;
 
 use classify::{Class, commit_time};
@@ -152,7 +152,7 @@ fn roots(inventory: &Inventory, graph: &Graph<'_>) -> Vec<Option<Kept>> {
 
 /// Why a version is kept for itself; `None` if only another version can keep it.
 fn root(
-    version: &Version,
+    version: &PackageVersion,
     classes: &[Class],
     has_subject: bool,
     policy: &Policy,
@@ -265,7 +265,7 @@ fn refused(
     refuse: &'static str,
     detail: &str,
 ) -> RetentionPlan {
-    let verdict = |version: &Version| Verdict {
+    let verdict = |version: &PackageVersion| Verdict {
         digest: version.digest.clone(),
         tags: version.tags.clone(),
         keep: true,

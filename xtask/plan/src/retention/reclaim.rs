@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use xtask_model::inventory::{Inventory, Version};
+use xtask_model::inventory::{Inventory, PackageVersion};
 use xtask_model::reference::Digest;
 
 /// How many of the remaining versions have each blob.
@@ -21,7 +21,7 @@ impl<'i> Blobs<'i> {
     }
 
     /// Removes a version; returns the bytes that only it had.
-    pub fn gone(&mut self, version: &'i Version) -> u64 {
+    pub fn gone(&mut self, version: &'i PackageVersion) -> u64 {
         let freed = version.blobs.iter().filter(|(digest, _)| {
             let holders = self.holders.entry(digest).or_default();
             *holders = holders.saturating_sub(1);
@@ -34,7 +34,7 @@ impl<'i> Blobs<'i> {
 /// The bytes that deleting all of `delete` frees.
 pub fn reclaimable<'d>(inventory: &Inventory, delete: impl IntoIterator<Item = &'d Digest>) -> u64 {
     let mut blobs = Blobs::new(inventory);
-    let versions: BTreeMap<&Digest, &Version> =
+    let versions: BTreeMap<&Digest, &PackageVersion> =
         inventory.versions.iter().map(|version| (&version.digest, version)).collect();
     let going = delete.into_iter().filter_map(|digest| versions.get(digest).copied());
     going.fold(0, |sum, version| sum.saturating_add(blobs.gone(version)))

@@ -1,16 +1,16 @@
 //! Comments that allow a violation: `# xtask: allow=RULE reason` above the instruction. A comment
 //! without a reason, for an unknown rule, or that allows nothing is itself a violation.
 
-use xtask_model::config::nearest;
 use xtask_model::dockerfile::{Dockerfile, Instruction};
+use xtask_model::spelling::nearest;
 
-use super::rule::{Allowed, Report, Violation};
+use super::rule::{Allowed, RuleReport, Violation};
 
 /// The rule about these comments. No comment can allow it.
 pub const ALLOWANCE: &str = "allowance";
 
 /// One rule that a comment allows.
-struct Allowance<'a> {
+struct RuleException<'a> {
     /// The line of the comment.
     line: usize,
     /// The line of the instruction below the comment; `None` below the last one.
@@ -21,22 +21,22 @@ struct Allowance<'a> {
 
 /// Removes the violations that the file's comments allow, and adds those of the comments. `rules` are
 /// the names of all rules.
-pub fn apply(file: &Dockerfile, violations: Vec<Violation>, rules: &[&str]) -> Report {
+pub fn apply(file: &Dockerfile, violations: Vec<Violation>, rules: &[&str]) -> RuleReport {
     let allowances = allowances(file);
     let allows = |violation: &Violation| {
-        let matches = |allowance: &&Allowance<'_>| {
+        let matches = |allowance: &&RuleException<'_>| {
             allowance.rule == violation.rule && allowance.at == Some(violation.line)
         };
         allowances.iter().find(matches)
     };
-    let is_used = |allowance: &Allowance<'_>| {
+    let is_used = |allowance: &RuleException<'_>| {
         violations.iter().filter_map(allows).any(|used| std::ptr::eq(used, allowance))
     };
     let problems = allowances
         .iter()
         .filter_map(|allowance| allowance.problem(is_used(allowance), rules))
         .collect();
-    let mut report = Report { violations: problems, allowed: Vec::new() };
+    let mut report = RuleReport { violations: problems, allowed: Vec::new() };
     for violation in violations {
         match allows(&violation) {
             None => report.violations.push(violation),
@@ -52,7 +52,7 @@ pub fn apply(file: &Dockerfile, violations: Vec<Violation>, rules: &[&str]) -> R
     report
 }
 
-fn allowances(file: &Dockerfile) -> Vec<Allowance<'_>> {
+fn allowances(file: &Dockerfile) -> Vec<RuleException<'_>> {
     let stages = file
         .stages
         .iter()
@@ -65,14 +65,14 @@ fn allowances(file: &Dockerfile) -> Vec<Allowance<'_>> {
         .filter_map(|(at, (line, text))| {
             let allow = text.strip_prefix("xtask:")?.trim_start().strip_prefix("allow=")?;
             let (rules, reason) = allow.split_once(char::is_whitespace).unwrap_or((allow, ""));
-            let new = move |rule| Allowance { line: *line, at, rule, reason: reason.trim() };
+            let new = move |rule| RuleException { line: *line, at, rule, reason: reason.trim() };
             Some(rules.split(',').map(new))
         })
         .flatten()
         .collect()
 }
 
-impl Allowance<'_> {
+impl RuleException<'_> {
     /// What is wrong with the comment.
     fn problem(&self, is_used: bool, rules: &[&str]) -> Option<Violation> {
         let rule = self.rule;

@@ -1,9 +1,9 @@
 //! The rule about what a layer contains: a file stays in the layer that wrote it.
 
-use xtask_model::dockerfile::shell::Command;
+use xtask_model::dockerfile::shell::ShellCommand;
 
-use super::rule::{Found, Rule};
-use super::view::{Step, View, absolute, is_below};
+use super::rule::{Breach, Rule};
+use super::view::{InstructionStep, View, absolute, is_below};
 
 pub const LATE_CLEAN_UP: Rule = Rule {
     name: "late-clean-up",
@@ -11,7 +11,7 @@ pub const LATE_CLEAN_UP: Rule = Rule {
     find: late_clean_up,
 };
 
-fn late_clean_up(view: &View<'_>) -> Vec<Found> {
+fn late_clean_up(view: &View<'_>) -> Vec<Breach> {
     let Some(built) = view.built() else { return Vec::new() };
     let mut found = Vec::new();
     // The line of each step, and the paths it wrote.
@@ -33,7 +33,7 @@ fn late_clean_up(view: &View<'_>) -> Vec<Found> {
             };
             let earlier = written.iter().find(|(_, paths)| touches(paths));
             if let (Some((line, _)), false) = (earlier, touches(&here)) {
-                found.push(Found::new(
+                found.push(Breach::new(
                     step.line(),
                     format!("the image keeps the files that line {line} wrote"),
                     format!(
@@ -50,7 +50,7 @@ fn late_clean_up(view: &View<'_>) -> Vec<Found> {
 }
 
 /// The paths that a command may write: those it names, and the caches of package managers.
-fn mentioned(command: &Command, folder: &str) -> Vec<String> {
+fn mentioned(command: &ShellCommand, folder: &str) -> Vec<String> {
     const READERS: [&str; 14] = [
         "cat", "ls", "test", "[", "grep", "echo", "cd", "set", "true", "which", "find", "head",
         "tail", "printf",
@@ -80,7 +80,7 @@ fn mentioned(command: &Command, folder: &str) -> Vec<String> {
 }
 
 /// The paths that a `COPY` or `ADD` writes.
-fn copied(step: &Step<'_>) -> Vec<String> {
+fn copied(step: &InstructionStep<'_>) -> Vec<String> {
     if step.copies_from().is_none() {
         return Vec::new();
     }

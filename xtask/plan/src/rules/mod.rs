@@ -18,7 +18,7 @@ use xtask_model::dockerfile::Dockerfile;
 
 use super::finding::{Finding, Level};
 pub use allowance::ALLOWANCE;
-pub use rule::{Allowed, Report, Rule, Violation};
+pub use rule::{Allowed, Rule, RuleReport, Violation};
 use view::View;
 
 /// One Dockerfile and how it is built.
@@ -37,14 +37,14 @@ pub const RULES: [Rule; 4] =
     [order::VOLATILE_ABOVE_RUN, order::WIDE_COPY, order::COPY_WITHOUT_LINK, layers::LATE_CLEAN_UP];
 
 /// Applies all rules to one Dockerfile.
-pub fn check(input: &Input<'_>) -> Report {
+pub fn check(input: &Input<'_>) -> RuleReport {
     let file = match Dockerfile::parse(input.text) {
         Ok(file) => file,
         Err(error) => {
             let remedy = "cargo xtask build --check".to_owned();
             let violation =
                 Violation { line: error.line, rule: "unreadable", detail: error.problem, remedy };
-            return Report { violations: vec![violation], allowed: Vec::new() };
+            return RuleReport { violations: vec![violation], allowed: Vec::new() };
         }
     };
     let view = View::new(&file, input.arguments, input.target);
@@ -65,7 +65,7 @@ pub fn check(input: &Input<'_>) -> Report {
 
 /// The same as findings of `verify`.
 pub fn findings(input: &Input<'_>) -> Vec<Finding> {
-    let Report { violations, allowed } = check(input);
+    let RuleReport { violations, allowed } = check(input);
     let at = |line: usize| format!("{}:{line}", input.file);
     let new = |line, level, detail| Finding::new(at(line), "dockerfile", level, detail);
     let warning = |Violation { line, rule, detail, remedy }| {

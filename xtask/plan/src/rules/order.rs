@@ -2,10 +2,10 @@
 //! the layers below without need.
 
 use xtask_model::dockerfile::Source;
-use xtask_model::dockerfile::shell::Command;
+use xtask_model::dockerfile::shell::ShellCommand;
 
-use super::rule::{Found, Rule};
-use super::view::{Origin, Stage, Step, View};
+use super::rule::{Breach, Rule};
+use super::view::{InstructionStep, Origin, StageView, View};
 
 pub const VOLATILE_ABOVE_RUN: Rule = Rule {
     name: "volatile-above-run",
@@ -14,11 +14,11 @@ pub const VOLATILE_ABOVE_RUN: Rule = Rule {
     find: volatile_above_run,
 };
 
-fn volatile_above_run(view: &View<'_>) -> Vec<Found> {
+fn volatile_above_run(view: &View<'_>) -> Vec<Breach> {
     view.stages.iter().flat_map(volatile_in).collect()
 }
 
-fn volatile_in(stage: &Stage<'_>) -> Vec<Found> {
+fn volatile_in(stage: &StageView<'_>) -> Vec<Breach> {
     let mut found = Vec::new();
     let mut open: Vec<(usize, String)> = Vec::new();
     for step in &stage.steps {
@@ -37,7 +37,7 @@ fn volatile_in(stage: &Stage<'_>) -> Vec<Found> {
                 let unused = |(_, name): &(usize, String)| !uses(step, name);
                 found.extend(open.drain(..).filter(unused).map(|(line, name)| {
                     let run = step.line();
-                    Found::new(
+                    Breach::new(
                         line,
                         format!("`{name}` changes with every commit and re-runs line {run}"),
                         format!("move `{name}` below line {run}, or set it with --label"),
@@ -83,7 +83,7 @@ fn is_volatile(name: &str) -> bool {
 }
 
 /// Whether a step uses the variable.
-fn uses(step: &Step<'_>, name: &str) -> bool {
+fn uses(step: &InstructionStep<'_>, name: &str) -> bool {
     let documents = step.instruction.documents.iter().map(String::as_str);
     documents.chain([step.instruction.arguments.as_str()]).any(|text| refers(text, name))
 }
@@ -104,11 +104,11 @@ pub const WIDE_COPY: Rule = Rule {
     find: wide_copy,
 };
 
-fn wide_copy(view: &View<'_>) -> Vec<Found> {
+fn wide_copy(view: &View<'_>) -> Vec<Breach> {
     view.stages.iter().flat_map(wide_copy_in).collect()
 }
 
-fn wide_copy_in(stage: &Stage<'_>) -> Vec<Found> {
+fn wide_copy_in(stage: &StageView<'_>) -> Vec<Breach> {
     let mut wide = None;
     let mut installed: Vec<Installer> = Vec::new();
     for step in &stage.steps {
@@ -120,7 +120,7 @@ fn wide_copy_in(stage: &Stage<'_>) -> Vec<Found> {
             match wide.filter(|_| !again) {
                 None => installed.push(installer),
                 Some(line) => {
-                    return vec![Found::new(
+                    return vec![Breach::new(
                         line,
                         format!(
                             "a change to any file re-runs the installation of line {}",
@@ -136,7 +136,7 @@ fn wide_copy_in(stage: &Stage<'_>) -> Vec<Found> {
 }
 
 /// A `COPY . …`, or a `RUN` that mounts the whole context.
-fn takes_whole_context(step: &Step<'_>) -> bool {
+fn takes_whole_context(step: &InstructionStep<'_>) -> bool {
     let is_whole = |path: &str| matches!(path, "." | "./" | "/" | "*" | "./*");
     match step.copies_from() {
         Some(Origin::Context) => step.copied().0.iter().any(|path| is_whole(path)),
@@ -163,7 +163,7 @@ enum Installer {
     Dotnet,
 }
 
-fn installer(command: &Command) -> Option<Installer> {
+fn installer(command: &ShellCommand) -> Option<Installer> {
     let words: Vec<&str> = command.operands().filter(|word| !word.starts_with('+')).collect();
     let first = words.first().copied().unwrap_or_default();
     let installs = matches!(first, "install" | "i" | "ci" | "add" | "sync");
@@ -194,7 +194,7 @@ pub const COPY_WITHOUT_LINK: Rule = Rule {
     find: copy_without_link,
 };
 
-fn copy_without_link(view: &View<'_>) -> Vec<Found> {
+fn copy_without_link(view: &View<'_>) -> Vec<Breach> {
     let Some(built) = view.built() else { return Vec::new() };
     let last_run = built.steps.iter().rposition(|step| step.is("RUN"));
     // The first layer of an image from `scratch` depends on nothing anyway.
@@ -212,7 +212,7 @@ fn copy_without_link(view: &View<'_>) -> Vec<Found> {
         let named_owner = step.instruction.flag("chown").is_some_and(|owner| !is_numeric(owner));
         if helps && !named_owner && !step.instruction.switch("link") {
             let keyword = &step.instruction.keyword;
-            found.push(Found::new(
+            found.push(Breach::new(
                 step.line(),
                 "a change here or below rebuilds the copy and pulls the layers below",
                 format!("write `{keyword} --link …`"),

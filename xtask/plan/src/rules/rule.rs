@@ -7,17 +7,17 @@ pub struct Rule {
     pub name: &'static str,
     /// Why the rule exists, in one sentence.
     pub why: &'static str,
-    pub(super) find: fn(&View<'_>) -> Vec<Found>,
+    pub(super) find: fn(&View<'_>) -> Vec<Breach>,
 }
 
 /// A place that breaks a rule: the first line of its instruction.
-pub(super) struct Found {
+pub(super) struct Breach {
     pub line: usize,
     pub detail: String,
     pub remedy: String,
 }
 
-impl Found {
+impl Breach {
     pub fn new(line: usize, detail: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { line, detail: detail.into(), remedy: remedy.into() }
     }
@@ -43,7 +43,7 @@ pub struct Allowed {
 
 /// What the rules report about one Dockerfile, in the order of its lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Report {
+pub struct RuleReport {
     pub violations: Vec<Violation>,
     pub allowed: Vec<Allowed>,
 }

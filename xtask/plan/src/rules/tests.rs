@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn report(text: &str, target: Option<&str>) -> Report {
+fn report(text: &str, target: Option<&str>) -> RuleReport {
     super::check(&Input {
         file: "services/web/Dockerfile",
         text,

@@ -3,28 +3,28 @@
 
 use std::collections::BTreeMap;
 
-use xtask_model::dockerfile::shell::Command;
+use xtask_model::dockerfile::shell::ShellCommand;
 use xtask_model::dockerfile::{Dockerfile, Instruction, Source, expand};
 
 /// The stages of a Dockerfile, in the file's order.
 pub struct View<'a> {
-    pub stages: Vec<Stage<'a>>,
+    pub stages: Vec<StageView<'a>>,
     /// The index of the stage that becomes the image.
     built: usize,
 }
 
 /// All steps of a stage, from its base image on.
-pub struct Stage<'a> {
+pub struct StageView<'a> {
     /// The image below the first step; never a stage.
     pub base: Source,
-    pub steps: Vec<Step<'a>>,
+    pub steps: Vec<InstructionStep<'a>>,
 }
 
 /// One instruction of a stage.
-pub struct Step<'a> {
+pub struct InstructionStep<'a> {
     pub instruction: &'a Instruction,
     /// The commands of a `RUN`.
-    pub commands: Vec<Command>,
+    pub commands: Vec<ShellCommand>,
     /// The working directory as far as the file tells; absolute.
     folder: String,
     /// The variables that `ARG` and `ENV` set above this step.
@@ -39,7 +39,7 @@ impl<'a> View<'a> {
     ) -> Self {
         let values = file.values(arguments);
         let stages = (0..file.stages.len())
-            .filter_map(|position| Stage::new(file, position, &values, arguments))
+            .filter_map(|position| StageView::new(file, position, &values, arguments))
             .collect();
         // The build itself reports a target that does not exist.
         let built = file.position(target).or_else(|| file.position(None)).unwrap_or(0);
@@ -47,12 +47,12 @@ impl<'a> View<'a> {
     }
 
     /// The stage that becomes the image.
-    pub fn built(&self) -> Option<&Stage<'a>> {
+    pub fn built(&self) -> Option<&StageView<'a>> {
         self.stages.get(self.built)
     }
 }
 
-impl<'a> Stage<'a> {
+impl<'a> StageView<'a> {
     fn new(
         file: &'a Dockerfile,
         position: usize,
@@ -77,7 +77,7 @@ impl<'a> Stage<'a> {
             let runs = instruction.keyword == "RUN";
             let commands = if runs { instruction.commands() } else { Vec::new() };
             let (folder, variables) = (folder.clone(), variables.clone());
-            steps.push(Step { instruction, commands, folder, variables });
+            steps.push(InstructionStep { instruction, commands, folder, variables });
         }
         Some(Self { base, steps })
     }
@@ -104,7 +104,7 @@ fn set(
     }
 }
 
-impl Step<'_> {
+impl InstructionStep<'_> {
     pub fn is(&self, keyword: &str) -> bool {
         self.instruction.keyword == keyword
     }
@@ -144,7 +144,7 @@ impl Step<'_> {
     }
 
     /// The commands, each with its working directory.
-    pub fn commands_with_folders(&self) -> Vec<(&Command, String)> {
+    pub fn commands_with_folders(&self) -> Vec<(&ShellCommand, String)> {
         let mut folder = self.folder.clone();
         let mut found = Vec::new();
         for command in &self.commands {

@@ -96,7 +96,7 @@ fn a_release_has_its_version_unless_promoted() {
         move |package: &mut Package| {
             let all = ["v1.0.0", "1.0", "1", "latest"].map(|name| (name, "index"));
             release(package, &all);
-            package.points.remove(&dev().unwrap());
+            package.points.remove(&Tag::dev());
             edit(package, "configuration", |value| {
                 value["config"]["Labels"]["org.opencontainers.image.version"] = version.into();
             });

@@ -19,7 +19,7 @@ pub struct Probes {
     /// The disk that holds the engine's data.
     pub disk: Option<Disk>,
     /// The result of a test upload for each service; empty if no repository is known.
-    pub pushes: Vec<(ServiceName, Push)>,
+    pub pushes: Vec<(ServiceName, PushProbe)>,
     /// Seconds that the registry's clock is ahead of this machine's.
     pub clock_ahead: Option<i64>,
 }
@@ -33,7 +33,7 @@ pub struct Disk {
 
 /// The result of an upload that `doctor` started and abandoned.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Push {
+pub enum PushProbe {
     Allowed,
     /// There are no credentials, or the registry rejects them.
     NotLoggedIn {
@@ -182,17 +182,21 @@ fn credentials(facts: &Facts, probes: &Probes) -> Vec<Finding> {
     for (service, push) in &probes.pushes {
         let all = || registry.to_string();
         let finding = match push {
-            Push::Allowed => about(all(), Level::Pass, "a test upload was accepted".to_owned()),
-            Push::NotTried => about(all(), Level::Skip, "a dry run tries no upload".to_owned()),
-            Push::NotLoggedIn { message } => about(all(), Level::Fail, message.clone())
+            PushProbe::Allowed => {
+                about(all(), Level::Pass, "a test upload was accepted".to_owned())
+            }
+            PushProbe::NotTried => {
+                about(all(), Level::Skip, "a dry run tries no upload".to_owned())
+            }
+            PushProbe::NotLoggedIn { message } => about(all(), Level::Fail, message.clone())
                 .remedy(format!("docker login {registry}"))
                 .hint(IN_A_JOB),
-            Push::Denied { message } => {
+            PushProbe::Denied { message } => {
                 let finding = about(service.to_string(), Level::Fail, message.clone())
                     .remedy(format!("docker login {registry}"));
                 finding.hint(denied(facts, service))
             }
-            Push::Unknown { message } => about(all(), Level::Unknown, message.clone())
+            PushProbe::Unknown { message } => about(all(), Level::Unknown, message.clone())
                 .remedy("cargo xtask doctor")
                 .hint("check the network"),
         };

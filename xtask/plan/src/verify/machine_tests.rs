@@ -2,12 +2,12 @@
 
 use super::*;
 use crate::verify::sample::facts;
-use xtask_model::facts::{BuilderNode, GitHub};
+use xtask_model::facts::{BuilderNode, GitHubJob};
 use xtask_model::tier::TierLook;
 
 fn probes() -> Probes {
     let disk = Disk { folder: "/d".to_owned(), free: 50_000_000_000, used_percent: 40 };
-    let pushes = vec![("web".parse().unwrap(), Push::Allowed)];
+    let pushes = vec![("web".parse().unwrap(), PushProbe::Allowed)];
     Probes { disk: Some(disk), pushes, clock_ahead: Some(-3) }
 }
 
@@ -42,26 +42,26 @@ fn a_disk_needs_five_gigabytes_free() {
 
 #[test]
 fn a_denied_push_names_the_missing_permission() {
-    let push = |push: Push, expected: &str| {
+    let push = |push: PushProbe, expected: &str| {
         let change = |_: &mut Facts, probes: &mut Probes| {
             probes.pushes = vec![("web".parse().unwrap(), push)];
         };
         check(change, "may push", expected);
     };
-    push(Push::Allowed, "Pass: a test upload was accepted");
-    push(Push::NotTried, "Skip: a dry run tries no upload");
+    push(PushProbe::Allowed, "Pass: a test upload was accepted");
+    push(PushProbe::NotTried, "Skip: a dry run tries no upload");
     push(
-        Push::NotLoggedIn { message: "no credentials".to_owned() },
+        PushProbe::NotLoggedIn { message: "no credentials".to_owned() },
         "Fail: no credentials → docker login ghcr.io · in a job: `permissions: packages: write`",
     );
     push(
-        Push::Denied { message: "no write".to_owned() },
+        PushProbe::Denied { message: "no write".to_owned() },
         "Fail: no write → docker login ghcr.io · in a job: `permissions: packages: write`; if the \
          job has that, link the package to this repository under \"Manage Actions access\" at \
          https://github.com/users/o/packages/container/r%2Fweb/settings",
     );
     push(
-        Push::Unknown { message: "no route".to_owned() },
+        PushProbe::Unknown { message: "no route".to_owned() },
         "Unknown: no route → cargo xtask doctor · check the network",
     );
     let none = "Skip: no repository or no services are known";
@@ -70,9 +70,9 @@ fn a_denied_push_names_the_missing_permission() {
 
 #[test]
 fn services_with_the_same_result_share_a_finding() {
-    let denied = Push::Denied { message: "denied".to_owned() };
+    let denied = PushProbe::Denied { message: "denied".to_owned() };
     let names = ["a", "b", "c"].map(|name| name.parse::<ServiceName>().unwrap());
-    let pushes = names.into_iter().zip([Push::Allowed, denied, Push::Allowed]).collect();
+    let pushes = names.into_iter().zip([PushProbe::Allowed, denied, PushProbe::Allowed]).collect();
     let found = credentials(&facts(""), &Probes { pushes, ..probes() });
     let shown: Vec<_> =
         found.iter().map(|one| format!("{:?} {}", one.level, one.subject)).collect();
@@ -197,7 +197,7 @@ fn only_an_accepted_actions_cache_token_passes() {
             let (tier, reference) = (CacheTier::Gha, None);
             let look = TierLook { service: service.clone(), tier, reference, seen, seconds: 0.0 };
             facts.tiers = [(service, vec![look])].into();
-            facts.environment.github = in_a_job.then(GitHub::default);
+            facts.environment.github = in_a_job.then(GitHubJob::default);
         };
         check(change, "token", expected);
     };

@@ -3,9 +3,10 @@
 use xtask_model::facts::{Facts, ServiceFacts};
 use xtask_model::inspection::{Listing, Package, Untagged};
 use xtask_model::platform::Platform;
+use xtask_model::reference::Tag;
 
 use super::review::Review;
-use super::tags::{self, dev};
+use super::tags;
 use super::{attestation, image, size};
 use crate::finding::{Finding, Level};
 
@@ -46,7 +47,8 @@ pub fn findings(
             findings.extend(attestation::findings(&review, &tag, digest));
         }
     }
-    if let (Some(tag), Some(digest)) = (dev(), dev().and_then(|tag| package.points.get(&tag))) {
+    let tag = Tag::dev();
+    if let Some(digest) = package.points.get(&tag) {
         if !package.images(digest).is_empty() {
             findings.push(image::freshness(&review, &tag, digest));
         }

@@ -34,7 +34,7 @@ fn dev_is_outdated_if_a_newer_commit_differs() {
 fn an_unreadable_tag_is_unknown() {
     check(
         |package| {
-            let dev = dev().unwrap();
+            let dev = Tag::dev();
             package.points.remove(&dev);
             package.unread.insert(dev, "error 500".to_owned());
         },

@@ -12,14 +12,10 @@ use super::image;
 use super::review::Review;
 use crate::finding::{Finding, Level};
 
-/// The tag of the newest image of the dev branch.
-pub(super) fn dev() -> Option<Tag> {
-    Tag::new("dev").ok()
-}
-
 /// The tags to look up first: `dev`, `cache`, and each floating tag with its version.
 pub fn wanted(tags: &[Tag]) -> Vec<Tag> {
-    let mut names: BTreeSet<String> = ["dev", "cache", "latest"].map(str::to_owned).into();
+    let mut names: BTreeSet<String> =
+        [Tag::dev(), Tag::cache(), Tag::latest()].map(String::from).into();
     for (name, version) in floating(tags) {
         names.extend([name, format!("v{version}")]);
     }
@@ -28,23 +24,20 @@ pub fn wanted(tags: &[Tag]) -> Vec<Tag> {
 
 /// The tags whose images are read completely: the judged ones and the cache.
 pub fn read(tags: &[Tag]) -> Vec<Tag> {
-    let cache = tags.iter().filter(|tag| tag.as_str() == "cache").cloned();
+    let cache = tags.iter().filter(|tag| **tag == Tag::cache()).cloned();
     judged(tags).into_iter().chain(cache).collect()
 }
 
 /// The exact tags of a commit's images.
 pub fn of_commit(revision: &str, tags: &[Tag]) -> Vec<Tag> {
-    let names = [format!("dev-{revision}"), revision.to_owned()];
-    tags.iter().filter(|tag| names.iter().any(|name| name == tag.as_str())).cloned().collect()
+    let is_its = |tag: &&Tag| tag.as_str() == revision || tag.commit() == Some(revision);
+    tags.iter().filter(is_its).cloned().collect()
 }
 
 /// The tags whose images are judged: `dev` and the highest release, or else `latest`.
 pub fn judged(tags: &[Tag]) -> Vec<Tag> {
-    let highest = highest(tags).map(|version| format!("v{version}"));
-    let is_judged = |tag: &&Tag| {
-        tag.as_str() == "dev"
-            || highest.as_deref().map_or(tag.as_str() == "latest", |name| tag.as_str() == name)
-    };
+    let release = highest(tags).map_or(Tag::latest().to_string(), |version| format!("v{version}"));
+    let is_judged = |tag: &&Tag| tag.is_dev() || tag.as_str() == release;
     tags.iter().filter(is_judged).cloned().collect()
 }
 
@@ -55,7 +48,7 @@ fn highest(tags: &[Tag]) -> Option<Version> {
 /// The floating tags that a version may have.
 fn lines(version: &Version) -> [String; 3] {
     let Version { major, minor, .. } = version;
-    [format!("{major}.{minor}"), major.to_string(), "latest".to_owned()]
+    [format!("{major}.{minor}"), major.to_string(), Tag::latest().to_string()]
 }
 
 /// Each floating tag with the highest stable version that it should point to.
@@ -82,7 +75,7 @@ pub(super) fn findings(review: &Review<'_>, tags: &[Tag]) -> Vec<Finding> {
 }
 
 fn expected(review: &Review<'_>, tags: &[Tag]) -> Finding {
-    if tags.iter().any(|tag| tag.as_str() == "dev") {
+    if tags.iter().any(Tag::is_dev) {
         return review.finding(
             "tags",
             Level::Pass,
@@ -95,14 +88,13 @@ fn expected(review: &Review<'_>, tags: &[Tag]) -> Finding {
 /// `dev` must be the image of the commit it names, and no newer commit may be published.
 fn dev_agrees(review: &Review<'_>) -> Vec<Finding> {
     let package = review.package;
-    let (Some(tag), Some(there)) = (dev(), dev().and_then(|tag| package.points.get(&tag))) else {
-        return Vec::new();
-    };
+    let tag = Tag::dev();
+    let Some(there) = package.points.get(&tag) else { return Vec::new() };
     // The tag of a newer commit may point to the same image: the service did not change.
     let newer = package.newer.as_ref().and_then(|tag| Some((tag, package.points.get(tag)?)));
     if let Some((newer, _)) = newer.filter(|(_, theirs)| *theirs != there) {
         let detail = format!("`dev` is older than the published `{newer}`");
-        let commit = newer.as_str().trim_start_matches("dev-");
+        let commit = newer.commit().unwrap_or(newer.as_str());
         return vec![
             review
                 .of_tag(&tag, "tags agree", Level::Fail, detail)
@@ -110,7 +102,7 @@ fn dev_agrees(review: &Review<'_>) -> Vec<Finding> {
         ];
     }
     let Some(revision) = image::revision(package, there) else { return Vec::new() };
-    let exact = Tag::new(format!("dev-{revision}")).ok();
+    let exact = Tag::dev_commit(&revision).ok();
     let named = exact.as_ref().and_then(|exact| package.points.get(exact));
     vec![match (named, exact) {
         (Some(named), _) if named == there => review.of_tag(

@@ -3,6 +3,7 @@
 use crate::cache::{self, TierPlan, sources};
 use xtask_model::facts::{Facts, ServiceFacts};
 use xtask_model::inspection::{Absent, Package, Why};
+use xtask_model::reference::Tag;
 use xtask_model::tier::{CacheTier, Seen, TierLook, TierOutcome};
 
 use crate::finding::{Finding, Level};
@@ -83,7 +84,7 @@ fn nearly_full(seen: &Seen) -> Option<String> {
 
 /// Everything `:cache` refers to must exist.
 pub fn closure(service: &ServiceFacts, package: &Package) -> Option<Finding> {
-    let (_, digest) = package.points.iter().find(|(tag, _)| tag.as_str() == "cache")?;
+    let (_, digest) = package.points.iter().find(|(tag, _)| **tag == Tag::cache())?;
     let subject = format!("{}:cache", service.name);
     let absent = package.absent(digest);
     let Some(first) = absent.first() else {
@@ -135,7 +136,7 @@ mod tests {
         let mut facts = facts("");
         let service: ServiceName = "web".parse().unwrap();
         let look = |tier, seen| {
-            let reference = facts.cache_place(&service).unwrap().reference(tier).unwrap();
+            let reference = facts.cache_place(&service).unwrap().reference(tier);
             TierLook { service: service.clone(), tier, reference, seen, seconds: 0.0 }
         };
         let looks = vec![look(CacheTier::Cache, seen), look(CacheTier::Dev, dev)];

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Error, Result};
 
 use crate::model::failure::{Exit, Failure};
-use crate::model::inventory::{Inventory, Version};
+use crate::model::inventory::{Inventory, PackageVersion};
 use crate::model::pruning::{PackageReport, Refused, Report, Stays};
 use crate::model::reference::Digest;
 use crate::model::remote::RemoteError;
@@ -40,7 +40,7 @@ pub fn run(
     let started = clock::now();
     let name = format!("{started}-{}.json", std::process::id());
     let own = stored::reports(pruner.command).join(name);
-    let mut run = Run {
+    let mut run = PruneRun {
         pruner,
         packages: None,
         agreed,
@@ -65,7 +65,7 @@ pub fn run(
 }
 
 /// One run over some packages.
-struct Run<'r> {
+struct PruneRun<'r> {
     pruner: &'r Pruner<'r>,
     packages: Option<Packages<'r>>,
     agreed: Option<BTreeSet<Digest>>,
@@ -86,7 +86,7 @@ enum Deletion {
     Refused(String),
 }
 
-impl Run<'_> {
+impl PruneRun<'_> {
     /// Prunes one package after the other.
     fn all(&mut self, services: &[ServiceName]) -> Result<()> {
         self.packages = self.pruner.packages()?;
@@ -207,7 +207,7 @@ impl Run<'_> {
         &self,
         inventory: &Inventory,
         report: &PackageReport,
-        version: &Version,
+        version: &PackageVersion,
     ) -> Result<Deletion> {
         let (client, packages) = (&self.pruner.client, self.packages.as_ref());
         if let Some(reason) = recheck::changed(client, packages, report, inventory, version)? {
@@ -266,7 +266,9 @@ impl Run<'_> {
 }
 
 /// The planned deletions without a tag, also those that this run may not delete yet.
-fn unlisted<'i>(planned: impl Iterator<Item = &'i Version>) -> BTreeMap<Digest, Option<f64>> {
+fn unlisted<'i>(
+    planned: impl Iterator<Item = &'i PackageVersion>,
+) -> BTreeMap<Digest, Option<f64>> {
     let untagged = planned.filter(|version| version.tags.is_empty());
     untagged.map(|version| (version.digest.clone(), version.created)).collect()
 }
@@ -278,7 +280,11 @@ fn stays(plan: &RetentionPlan) -> Vec<Stays> {
 }
 
 /// Deletes one version by digest, at any registry but GitHub's.
-fn at_registry(client: &Client, report: &PackageReport, version: &Version) -> Result<Deletion> {
+fn at_registry(
+    client: &Client,
+    report: &PackageReport,
+    version: &PackageVersion,
+) -> Result<Deletion> {
     let reference = report.repository.at(version.digest.clone());
     match retry(|| client.delete_manifest(&reference)) {
         Ok(()) | Err(RemoteError::NotFound) => Ok(Deletion::Done),

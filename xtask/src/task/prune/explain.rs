@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::model::failure::{Exit, Failure};
-use crate::model::inventory::{Inventory, Version};
+use crate::model::inventory::{Inventory, PackageVersion};
 use crate::model::service::ServiceName;
 use crate::options::Format;
 use crate::outside::terminal;
@@ -54,13 +54,13 @@ fn named(reference: &str) -> Option<(&str, &str)> {
 }
 
 /// The version with this tag, or all whose digest begins with it.
-fn found<'i>(inventory: &'i Inventory, name: &str) -> Vec<&'i Version> {
-    let has_tag = |version: &&Version| version.tags.iter().any(|tag| tag == name);
+fn found<'i>(inventory: &'i Inventory, name: &str) -> Vec<&'i PackageVersion> {
+    let has_tag = |version: &&PackageVersion| version.tags.iter().any(|tag| tag == name);
     if let Some(tagged) = inventory.versions.iter().find(has_tag) {
         return vec![tagged];
     }
     let digits = name.strip_prefix("sha256:").unwrap_or(name);
-    let begins = |version: &&Version| {
+    let begins = |version: &&PackageVersion| {
         let hex = version.digest.as_str().split_once(':').map_or("", |(_, hex)| hex);
         digits.len() >= DIGITS && hex.starts_with(digits)
     };

@@ -13,7 +13,7 @@ mod undo;
 use anyhow::Result;
 
 use crate::model::failure::{Exit, Failure};
-use crate::outside::gather::Wanted;
+use crate::outside::gather::GatherOptions;
 use crate::plan::selection::select;
 
 use crate::command::Command;
@@ -34,7 +34,7 @@ pub fn run(mut command: Command, options: &Prune) -> Result<Exit> {
         return Err(Failure::usage(message).hint("cargo xtask prune --facts FILE").into());
     }
     lab::enter(&mut command)?;
-    let facts = command.facts(&Wanted::default())?;
+    let facts = command.facts(&GatherOptions::default())?;
     let pruner = Pruner::new(&command, &facts, options)?;
     match &options.command {
         Some(PruneCommand::Explain { reference }) => {

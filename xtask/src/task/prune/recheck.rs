@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context, Result};
 
 use crate::model::failure::Failure;
-use crate::model::inventory::{Inventory, Version};
+use crate::model::inventory::{Inventory, PackageVersion};
 use crate::model::manifest::{Descriptor, media_type};
 use crate::model::pruning::{Gone, Missing, PackageReport};
 use crate::model::reference::{Digest, Reference, Tag};
@@ -24,7 +24,7 @@ pub fn changed(
     packages: Option<&Packages<'_>>,
     report: &PackageReport,
     inventory: &Inventory,
-    version: &Version,
+    version: &PackageVersion,
 ) -> Result<Option<String>> {
     let set = |tag: &str| format!("`{tag}` points to it now");
     let moved = |tag: &str| format!("`{tag}` has moved since the plan was made");

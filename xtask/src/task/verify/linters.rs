@@ -106,7 +106,7 @@ fn buildkit(command: &Command, facts: &Facts, services: &[&ServiceFacts]) -> Res
     let mut findings = Vec::new();
     for checked in checked {
         match checked {
-            Ok(found) => findings.extend(found.iter().map(checks::Warning::finding)),
+            Ok(found) => findings.extend(found.iter().map(checks::CheckWarning::finding)),
             Err(error) if error.is::<Interrupted>() => return Err(error),
             Err(error) => match checks::problem(command, facts)? {
                 Some(mut problem) => {

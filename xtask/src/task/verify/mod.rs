@@ -17,7 +17,7 @@ use crate::model::facts::{Facts, ServiceFacts};
 use crate::model::failure::{Exit, Failure, Interrupted};
 use crate::model::inspection::Package;
 use crate::model::reference::Digest;
-use crate::outside::gather::{self, Wanted};
+use crate::outside::gather::{self, GatherOptions};
 use crate::outside::github::GitHub;
 use crate::outside::inspect::Inspector;
 use crate::outside::registry::{Client, CredentialSource};
@@ -47,7 +47,7 @@ pub struct Verify {
 pub fn run(mut command: Command, options: &Verify) -> Result<Exit> {
     let format = command.human_or_json()?;
     lab::enter(&mut command)?;
-    let facts = command.facts(&Wanted::default())?;
+    let facts = command.facts(&GatherOptions::default())?;
     let chosen = select(&facts, &options.services)?.chosen;
     let services: Vec<&ServiceFacts> = chosen.iter().map(|(service, _)| *service).collect();
     let mut findings: Vec<Finding> =
@@ -96,7 +96,7 @@ fn published_findings(
     let begun = Instant::now();
     let client = gather::client(facts);
     let anonymous = Client::new(CredentialSource::Anonymous);
-    let reader = Reader {
+    let reader = PackageReader {
         command,
         facts,
         inspector: Inspector {
@@ -147,7 +147,7 @@ fn ends_the_run(error: &anyhow::Error) -> bool {
 }
 
 /// Reads packages with everything that their findings need.
-struct Reader<'r> {
+struct PackageReader<'r> {
     command: &'r Command,
     facts: &'r Facts,
     inspector: Inspector<'r>,
@@ -155,7 +155,7 @@ struct Reader<'r> {
     github: Option<GitHub>,
 }
 
-impl Reader<'_> {
+impl PackageReader<'_> {
     fn package(&self, service: &ServiceFacts) -> Result<Package> {
         let Self { command, facts, inspector, github } = self;
         let repository =

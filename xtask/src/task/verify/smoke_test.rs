@@ -7,7 +7,7 @@ use crate::command::Command;
 use crate::model::facts::{Facts, ServiceFacts};
 use crate::model::inspection::Package;
 use crate::model::reference::{Digest, Tag};
-use crate::outside::smoke::{self, Passed};
+use crate::outside::smoke::{self, SmokeResult};
 use crate::plan::finding::{Finding, Level};
 use crate::plan::verify::tags;
 use crate::report;
@@ -52,7 +52,7 @@ fn one(
     }
     let contract = facts.config.service(&service.name).smoke_test.unwrap_or_default();
     match smoke::test(&command.runner, &service.name, &image, &contract, |_| ()) {
-        Ok(Passed { seconds_to_healthy, user }) => {
+        Ok(SmokeResult { seconds_to_healthy, user }) => {
             let time = report::quantity::seconds(seconds_to_healthy);
             let user = user.map(|user| format!(", runs as {user}")).unwrap_or_default();
             finding(Level::Pass, format!("healthy after {time}, answers{user}, stops"))

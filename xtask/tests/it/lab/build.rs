@@ -84,7 +84,7 @@ fn a_github_failure_is_annotated_at_its_line() {
     assert!(ran.stderr.contains("::group::bad: failed\n"), "{}", ran.stderr);
     assert!(
         ran.stderr
-            .contains("::error file=services/bad/Dockerfile,line=3,title=bad does not build::"),
+            .contains("::error file=services/bad/Dockerfile,line=3,title=bad failed to build::"),
         "{}",
         ran.stderr
     );

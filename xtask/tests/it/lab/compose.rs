@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::support::lab::Lab;
 use crate::support::labs::hold_the_warm_one;
 use crate::support::{Fixture, Ran};
-use xtask::model::lab::Package;
+use xtask::model::lab::DebianPackage;
 use xtask::outside::lab::install::install;
 use xtask::outside::process::Runner;
 
@@ -29,7 +29,7 @@ fn compose(lab: &Lab, arguments: &[&str]) -> Ran {
 fn lab_of(fixture: &Fixture) -> Lab {
     let lab = Lab::up(fixture);
     if lab.docker(&["compose", "version"]).code != Some(0) {
-        let compose = Package { name: "docker-compose", from_forky: true };
+        let compose = DebianPackage { name: "docker-compose", from_forky: true };
         install(&Runner::new(&root(), false), &[compose]).unwrap();
     }
     lab

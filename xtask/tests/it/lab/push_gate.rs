@@ -115,7 +115,7 @@ fn an_image_with_stand_ins_is_never_published() {
     push(&fixture, &[]).expect(0);
     let dev = lab.manifest(&fixture.image(), "dev").unwrap().1;
     let ran = fixture.xtask(&["push"]).expect(3);
-    assert!(ran.stderr.contains("stand-in of `debian:bookworm`"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("stand-in for `debian:bookworm`"), "{}", ran.stderr);
 
     // Its labels go on to what is built on it, by an engine that is not the lab's.
     let base = format!("{}/{}@{dev}", lab.registry(), fixture.image());
@@ -130,13 +130,13 @@ fn an_image_with_stand_ins_is_never_published() {
     let mut command = fixture.command(&["push"]);
     let ran = Ran::from(command.env("PATH", path).env("DOCKER_HOST", &host).output().unwrap());
     let ran = ran.expect(3);
-    assert!(ran.stderr.contains("stand-in of `debian:bookworm`"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("stand-in for `debian:bookworm`"), "{}", ran.stderr);
     assert_eq!(lab.manifest(&fixture.image(), "dev").unwrap().1, dev);
 
     let mut command = fixture.command(&["push", "--rebuild"]);
     fixture.another_commit();
     let ran = Ran::from(command.env("DOCKER_HOST", &host).output().unwrap()).expect(3);
-    assert!(ran.stderr.contains("this engine is the lab's"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("this is the lab's engine"), "{}", ran.stderr);
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn promoting_a_large_service_takes_few_requests() {
     let (index, _) = lab.manifest(&web, "dev").unwrap();
     lab.delete(&web, index["manifests"][0]["digest"].as_str().unwrap());
     let ran = promote("v1.0.2").expect(3);
-    assert!(ran.stderr.contains("is not whole"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("is not complete"), "{}", ran.stderr);
     for service in ["web", "api"] {
         assert!(!lab.holds(&format!("{}/{service}", fixture.repository), "v1.0.2"));
     }

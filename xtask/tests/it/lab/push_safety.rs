@@ -199,25 +199,25 @@ fn faults_at_every_fourth_request(first: usize) {
 
 #[test]
 #[ignore = "needs the lab: cargo xtask test"]
-fn a_push_survives_faults_at_requests_1_5_9() {
+fn a_push_survives_faults_at_1_5_9() {
     faults_at_every_fourth_request(1);
 }
 
 #[test]
 #[ignore = "needs the lab: cargo xtask test"]
-fn a_push_survives_faults_at_requests_2_6_10() {
+fn a_push_survives_faults_at_2_6_10() {
     faults_at_every_fourth_request(2);
 }
 
 #[test]
 #[ignore = "needs the lab: cargo xtask test"]
-fn a_push_survives_faults_at_requests_3_7_11() {
+fn a_push_survives_faults_at_3_7_11() {
     faults_at_every_fourth_request(3);
 }
 
 #[test]
 #[ignore = "needs the lab: cargo xtask test"]
-fn a_push_survives_faults_at_requests_4_8_12() {
+fn a_push_survives_faults_at_4_8_12() {
     faults_at_every_fourth_request(4);
 }
 

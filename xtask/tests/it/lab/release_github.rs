@@ -176,7 +176,7 @@ fn a_draft_keeps_what_people_wrote() {
     // The same again leaves it alone.
     hosted.api("PATCH", &format!("/{}", release["id"]), &json!({"body": "Edited."}));
     let ran = hosted.release("v0.1.0").expect(0);
-    assert!(ran.stderr.contains("the GitHub release is there"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("the GitHub release exists already"), "{}", ran.stderr);
     assert_eq!(hosted.github("v0.1.0").unwrap()["body"], "Edited.");
 }
 
@@ -205,7 +205,7 @@ fn a_release_waits_for_short_limits_only() {
     let limit = |change: Value| hosted.lab.github("POST", "/limits", Some(&change));
     limit(json!({"token": hosted.token, "remaining": 0, "reset_in": 3000}));
     let ran = hosted.release("v0.1.0").expect(4);
-    assert!(ran.stderr.contains("GitHub asks to wait for"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("too many requests; try again in"), "{}", ran.stderr);
     assert!(!ran.stderr.contains("permissions:"), "{}", ran.stderr);
     limit(json!({"token": hosted.token, "remaining": 100}));
     limit(json!({"secondary": {"requests": 1, "status": 429, "retry_after": 1}}));

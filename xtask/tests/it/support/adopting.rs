@@ -85,19 +85,22 @@ pub fn cargo(fixture: &Fixture, arguments: &[&str]) -> super::Ran {
     command.output().unwrap().into()
 }
 
-/// A target folder with all that was compiled for this workspace: the crates that others wrote are the same in
-/// every repository.
+/// A target folder with the libraries that were compiled for this workspace: those that others wrote are the same
+/// in every repository.
 fn compiled() -> PathBuf {
     let from = super::target().join("debug");
     let folder = super::target().join("adopted");
     let to = folder.join("debug");
     if !to.is_dir() {
-        fs::create_dir_all(&to).unwrap();
-        for (name, how) in [("deps", "--link"), ("build", "--link"), (".fingerprint", "--force")] {
+        fs::create_dir_all(to.join("deps")).unwrap();
+        let copy = |paths: Vec<PathBuf>, to: &Path| {
             let mut copy = Command::new("cp");
-            copy.args(["--archive", how]).arg(from.join(name)).arg(&to);
-            super::Ran::from(copy.output().unwrap()).expect(0);
-        }
+            super::Ran::from(copy.arg("--archive").args(paths).arg(to).output().unwrap()).expect(0);
+        };
+        let files = fs::read_dir(from.join("deps")).unwrap().map(|entry| entry.unwrap().path());
+        let is_library = |path: &PathBuf| path.extension().is_some_and(|kind| kind != "o");
+        copy(files.filter(is_library).collect(), &to.join("deps"));
+        copy([".fingerprint", "build"].map(|name| from.join(name)).into(), &to);
     }
     folder
 }

@@ -2,7 +2,7 @@
 //! what was made after it, so that content forms no circle; a forged tag may claim one.
 
 use proptest::prelude::*;
-use xtask::model::inventory::{Inventory, Orphans, Policy, Readable, Version};
+use xtask::model::inventory::{Inventory, Orphans, PackageVersion, Policy, Readable};
 use xtask::model::reference::Digest;
 
 const NOW: f64 = 1_800_000_000.0;
@@ -33,7 +33,7 @@ fn any_time() -> impl Strategy<Value = Option<f64>> {
     ]
 }
 
-fn any_version(number: usize, count: usize) -> impl Strategy<Value = Version> {
+fn any_version(number: usize, count: usize) -> impl Strategy<Value = PackageVersion> {
     // The last number is that of no version.
     let earlier = (0..=number).prop_map(move |other| if other == number { count } else { other });
     let links = prop::collection::vec(earlier.clone(), 0..3);
@@ -45,7 +45,7 @@ fn any_version(number: usize, count: usize) -> impl Strategy<Value = Version> {
         prop::option::weighted(0.2, earlier),
         prop_oneof![40 => Just(Readable::Ok), 1 => Just(Readable::Missing), 1 => Just(Readable::Error)],
     )
-        .prop_map(move |(tags, created, updated, links, subject, manifest)| Version {
+        .prop_map(move |(tags, created, updated, links, subject, manifest)| PackageVersion {
             digest: digest(number),
             tags,
             created,

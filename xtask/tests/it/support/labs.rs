@@ -11,7 +11,7 @@ use std::sync::{Arc, Condvar, LazyLock, Mutex, PoisonError};
 
 use xtask::model::lab::EngineState;
 use xtask::model::reference::Reference;
-use xtask::outside::lab::{Place, engine, servers};
+use xtask::outside::lab::{LabPaths, engine, servers};
 use xtask::outside::process::Runner;
 
 use super::{Fixture, Ran};
@@ -113,15 +113,23 @@ fn up(fixture: &Fixture, target: &Path) {
 
 /// A lab that has the first one's base images, its program, and nothing else in common with it.
 fn make_copy(first: &Path, target: &Path) {
-    let (from, to) = (Place::new(first), Place::new(target));
+    let (from, to) = (LabPaths::new(first), LabPaths::new(target));
     std::fs::create_dir_all(&to.folder).unwrap();
     let program = target.join("debug");
     if !program.exists() {
         std::os::unix::fs::symlink(first.join("debug"), program).unwrap();
     }
-    let mut copy = Command::new("cp");
-    copy.arg("--archive").args(["registry", "bases"].map(|name| from.folder.join(name)));
-    Ran::from(copy.arg(&to.folder).output().unwrap()).expect(0);
+    let copy = |name: &str, how: &[&str]| {
+        let into = to.folder.join(name);
+        std::fs::create_dir_all(into.parent().unwrap()).unwrap();
+        let mut copy = Command::new("cp");
+        copy.arg("--archive").args(how).args([from.folder.join(name), into]);
+        Ran::from(copy.output().unwrap()).expect(0);
+    };
+    copy("bases", &[]);
+    copy("registry/docker/registry/v2/repositories", &[]);
+    // A registry moves a blob into place whole, and never writes to it again.
+    copy("registry/docker/registry/v2/blobs", &["--link"]);
     let mut state = from.state().unwrap();
     state.ports = servers::choose_ports().unwrap();
     let runner = Runner::new(target, false);

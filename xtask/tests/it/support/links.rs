@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use xtask::model::inventory::{Inventory, Version};
+use xtask::model::inventory::{Inventory, PackageVersion};
 use xtask::model::reference::Digest;
 
 /// What a version speaks about, by its manifest or by its tags.
-pub fn subjects(version: &Version) -> Vec<Digest> {
+pub fn subjects(version: &PackageVersion) -> Vec<Digest> {
     let of_tag = |tag: &String| {
         let hex = tag.strip_prefix("sha256-")?.split('.').next()?;
         Digest::new(format!("sha256:{hex}")).ok()
@@ -19,7 +19,7 @@ pub type Links = BTreeMap<Digest, BTreeSet<Digest>>;
 
 /// From each version to what it leads to.
 pub fn children(inventory: &Inventory) -> Links {
-    let of = |v: &Version| (v.digest.clone(), v.manifests.iter().cloned().collect());
+    let of = |v: &PackageVersion| (v.digest.clone(), v.manifests.iter().cloned().collect());
     inventory.versions.iter().map(of).collect()
 }
 

@@ -1,6 +1,7 @@
 //! A repository of its own for one test, and the real `xtask` run in it.
 
 pub mod adopting;
+pub mod docker;
 pub mod events;
 pub mod images;
 pub mod inventories;
@@ -13,6 +14,7 @@ pub mod locked;
 pub mod package;
 pub mod pages;
 pub mod processes;
+pub mod project;
 pub mod pushing;
 pub mod scripted_registry;
 pub mod verified;

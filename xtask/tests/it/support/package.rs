@@ -115,8 +115,8 @@ impl<'l> World<'l> {
 
     /// Without any package yet.
     pub fn unpublished(lab: &'l Lab, backend: &'static str) -> Self {
-        lab.held.share();
         static NUMBER: AtomicU64 = AtomicU64::new(0);
+        lab.held.share();
         let seed = std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos();
         let owner = format!("o{seed}n{}", NUMBER.fetch_add(1, Ordering::SeqCst));
         let fixture = Fixture::named(&format!("{owner}/repo"));

@@ -122,8 +122,10 @@ impl ScriptedRegistry {
     /// Stores an image with these labels and one layer; no tag points to it yet.
     pub fn add_image(&self, repository: &str, labels: &[(&str, &str)]) -> Digest {
         let labels: BTreeMap<_, _> = labels.iter().copied().collect();
-        let configuration =
-            json!({ "os": "linux", "architecture": "amd64", "config": { "Labels": labels } });
+        let configuration = json!({
+            "os": "linux", "architecture": "amd64", "created": "2020-01-02T03:04:05Z",
+            "config": { "Labels": labels },
+        });
         let entry = |kind: &str, bytes: &[u8]| {
             let digest = self.add_blob(repository, bytes);
             json!({ "mediaType": kind, "digest": digest, "size": bytes.len() })
@@ -183,11 +185,13 @@ impl ScriptedRegistry {
         hook: impl Fn(&Self) -> Option<Answer> + Send + Sync + 'static,
     ) {
         let (seen, end) = (AtomicUsize::new(0), end.to_owned());
-        self.hook(move |store, request| {
+        let hook = move |store: &Self, request: &Request| {
             let fits = request.fits(method, &end);
             let is_it = fits && seen.fetch_add(1, Ordering::SeqCst) + 1 == n;
             is_it.then(|| hook(store)).flatten()
-        });
+        };
+        // Before those that answer always.
+        self.hooks.lock().unwrap().insert(0, Arc::new(hook));
     }
 
     /// Answers each such request with `answer`.
@@ -199,6 +203,11 @@ impl ScriptedRegistry {
     /// Runs before every request; the first hook that returns an answer wins.
     pub fn hook(&self, hook: impl Fn(&Self, &Request) -> Option<Answer> + Send + Sync + 'static) {
         self.hooks.lock().unwrap().push(Arc::new(hook));
+    }
+
+    /// From now on the registry answers as it is.
+    pub fn forget_hooks(&self) {
+        self.hooks.lock().unwrap().clear();
     }
 
     /// The requests so far with this method whose path ends with `end`, hooks or not.

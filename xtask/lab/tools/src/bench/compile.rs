@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use serde_json::{Value, json};
-use xtask::command::Command as Start;
+use xtask::command::Command;
 use xtask::model::invocation::Invocation;
 use xtask::outside::files;
 use xtask::report::quantity::seconds;
@@ -51,25 +51,25 @@ impl Pair {
 }
 
 /// Compiles the nine crates and xtask in turns, each from nothing with its crates downloaded.
-pub fn measure(start: &Start, pairs: u32) -> Result<Vec<Pair>> {
+pub fn measure(command: &Command, pairs: u32) -> Result<Vec<Pair>> {
     let folder = tempfile::tempdir()?;
-    let workspace = files::read(&start.root.join("Cargo.toml"))?;
+    let workspace = files::read(&command.root.join("Cargo.toml"))?;
     let write = |path: &str, text: &str| {
         files::write_atomically(&folder.path().join(path), text.as_bytes())
     };
     write("Cargo.toml", &format!("{NINE}\n{}", profiles(&workspace)))?;
     // The same versions for both.
-    write("Cargo.lock", &files::read(&start.root.join("Cargo.lock"))?)?;
+    write("Cargo.lock", &files::read(&command.root.join("Cargo.lock"))?)?;
     write("src/main.rs", "fn main() {}\n")?;
     let fetch = ["fetch", "--quiet", "--locked"];
-    start.runner.output(&Invocation::new("cargo", fetch))?;
+    command.runner.output(&Invocation::new("cargo", fetch))?;
     let nine = folder.path().join("Cargo.toml");
     let mut measured = Vec::new();
     for number in 1..=pairs {
-        let nine = compile(start, &nine, "nine")?;
-        let xtask = compile(start, &start.root.join("Cargo.toml"), "xtask")?;
+        let nine = compile(command, &nine, "nine")?;
+        let xtask = compile(command, &command.root.join("Cargo.toml"), "xtask")?;
         let pair = Pair { nine, xtask };
-        start.say(&format!(
+        command.say(&format!(
             "pair {number}: nine crates {}, xtask {}, {:.2} ×",
             seconds(nine),
             seconds(xtask),
@@ -81,7 +81,7 @@ pub fn measure(start: &Start, pairs: u32) -> Result<Vec<Pair>> {
 }
 
 /// Seconds of one compile into an empty folder.
-fn compile(start: &Start, manifest: &Path, package: &str) -> Result<f64> {
+fn compile(command: &Command, manifest: &Path, package: &str) -> Result<f64> {
     let target = tempfile::tempdir()?;
     let call = Invocation::new(
         "cargo",
@@ -97,7 +97,7 @@ fn compile(start: &Start, manifest: &Path, package: &str) -> Result<f64> {
     // Who develops xtask may have switched it on.
     .with_variable("CARGO_INCREMENTAL", "0");
     let begun = Instant::now();
-    start.runner.output(&call)?;
+    command.runner.output(&call)?;
     Ok(begun.elapsed().as_secs_f64())
 }
 

@@ -1,24 +1,6 @@
 //! What was measured, its medians, and the limits that must hold.
 
-use super::subject::{Contender, Scenario};
-
-/// What the engine keeps of earlier builds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Engine {
-    /// Nothing, as on a CI runner.
-    Emptied,
-    /// Everything, as on a developer's machine.
-    Warm,
-}
-
-impl Engine {
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Emptied => "Emptied engine, as a CI runner has it",
-            Self::Warm => "Warm engine, as a developer has it",
-        }
-    }
-}
+use super::subject::{Contender, EngineContent, Scenario};
 
 /// The buildx driver that builds, and where it keeps images.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +21,7 @@ pub struct Figures {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Measured {
     pub round: u32,
-    pub engine: Engine,
+    pub engine: EngineContent,
     pub contender: Contender,
     pub scenario: Scenario,
     pub figures: Figures,
@@ -54,7 +36,7 @@ pub fn median(mut values: Vec<f64>) -> f64 {
 /// The medians of one cell of the page; `None` when it was not measured.
 pub fn cell(
     measured: &[Measured],
-    engine: Engine,
+    engine: EngineContent,
     scenario: Scenario,
     contender: Contender,
 ) -> Option<Figures> {
@@ -104,7 +86,7 @@ pub fn limits(measured: &[Measured]) -> Vec<Limit> {
     ];
     let mut limits = Vec::new();
     for (scenario, contender, percent, faster) in wanted {
-        let of = |contender| cell(measured, Engine::Emptied, scenario, contender);
+        let of = |contender| cell(measured, EngineContent::Emptied, scenario, contender);
         let Some(ours) = of(contender) else { continue };
         for against in Contender::ALL.into_iter().filter(|other| other.is_other()) {
             let Some(other) = of(against) else { continue };
@@ -125,19 +107,20 @@ mod tests {
     fn measured(contender: Contender, scenario: Scenario, runs: &[(f64, u64)]) -> Vec<Measured> {
         let one = |(round, (seconds, bytes)): (u32, &(f64, u64))| {
             let figures = Figures { seconds: *seconds, bytes: *bytes, requests: bytes / 10 };
-            Measured { round, engine: Engine::Emptied, contender, scenario, figures }
+            Measured { round, engine: EngineContent::Emptied, contender, scenario, figures }
         };
         (0..).zip(runs).map(one).collect()
     }
 
     #[test]
-    fn a_cell_is_the_median_of_its_own_rounds() {
+    fn a_cell_is_the_median_of_rounds() {
         let mut all =
             measured(Contender::Push, Scenario::Nothing, &[(9.0, 10), (1.0, 30), (2.0, 20)]);
         all.extend(measured(Contender::Seed, Scenario::Nothing, &[(100.0, 1000)]));
-        let figures = cell(&all, Engine::Emptied, Scenario::Nothing, Contender::Push).unwrap();
+        let figures =
+            cell(&all, EngineContent::Emptied, Scenario::Nothing, Contender::Push).unwrap();
         assert_eq!(figures, Figures { seconds: 2.0, bytes: 20, requests: 2 });
-        assert_eq!(cell(&all, Engine::Warm, Scenario::Nothing, Contender::Push), None);
+        assert_eq!(cell(&all, EngineContent::Warm, Scenario::Nothing, Contender::Push), None);
         assert!(median(Vec::new()).abs() < f64::EPSILON);
     }
 

@@ -4,11 +4,11 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 use serde_json::json;
 use ureq::Agent;
-use xtask::model::lab::State;
+use xtask::model::lab::LabState;
 
 /// What passed through the proxy, headers included.
 #[derive(Debug, Clone, Copy, Deserialize)]
-pub struct Passed {
+pub struct PassedTraffic {
     pub requests: u64,
     pub request_bytes: u64,
     pub response_bytes: u64,
@@ -21,7 +21,7 @@ pub struct Front {
 }
 
 impl Front {
-    pub fn of(state: &State) -> Self {
+    pub fn of(state: &LabState) -> Self {
         let control = format!("http://127.0.0.1:{}", state.ports.front_control);
         Self { control, agent: Agent::config_builder().proxy(None).build().new_agent() }
     }
@@ -33,8 +33,8 @@ impl Front {
     }
 
     /// What passed since the last reset.
-    pub fn passed(&self) -> Result<Passed> {
-        let read = || -> Result<Passed> {
+    pub fn passed(&self) -> Result<PassedTraffic> {
+        let read = || -> Result<PassedTraffic> {
             let mut answer = self.agent.get(format!("{}/counters", self.control)).call()?;
             Ok(serde_json::from_str(&answer.body_mut().read_to_string()?)?)
         };

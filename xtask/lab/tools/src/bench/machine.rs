@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 
-use xtask::command::Command as Start;
+use xtask::command::Command;
 use xtask::model::facts::Engine;
 use xtask::model::invocation::Invocation;
 use xtask::outside::docker;
@@ -23,16 +23,16 @@ pub fn machine() -> String {
 }
 
 /// The versions of the engine and of buildx.
-pub fn versions(start: &Start) -> Result<String> {
-    let engine = world::engine_version(&start.runner).unwrap_or_default();
-    let buildx = start.runner.output(&Invocation::new("docker", ["buildx", "version"]))?;
+pub fn versions(command: &Command) -> Result<String> {
+    let engine = world::engine_version(&command.runner).unwrap_or_default();
+    let buildx = command.runner.output(&Invocation::new("docker", ["buildx", "version"]))?;
     let buildx = buildx.split_whitespace().nth(1).unwrap_or_default().to_owned();
     Ok(format!("Docker Engine {engine}, buildx {buildx}"))
 }
 
 /// The builder that everything runs on: buildx's current one.
-pub fn driver(start: &Start) -> Result<Driver> {
-    let Engine::Ready { builders, .. } = docker::read(&start.runner)? else {
+pub fn driver(command: &Command) -> Result<Driver> {
+    let Engine::Ready { builders, .. } = docker::read(&command.runner)? else {
         bail!("buildx lists no builder that is ready");
     };
     let current = builders.into_iter().find(|builder| builder.current);

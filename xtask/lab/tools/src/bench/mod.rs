@@ -14,42 +14,39 @@ use std::path::Path;
 
 use anyhow::Result;
 use serde_json::json;
-use xtask::command::Command as Start;
+use xtask::command::Command;
 use xtask::model::failure::{Exit, Failure};
 use xtask::model::lab::EngineChoice;
 use xtask::options::Format;
 use xtask::outside::{clock, files, terminal};
 use xtask::task::lab::{Bench, Part};
 
-use figures::{Engine, Measured};
+use figures::Measured;
 use rate::Rate;
-use subject::{Contender, Scenario};
-use world::World;
+use subject::{EngineContent, Scenario};
+use world::BenchLab;
 
-/// A contender that cannot run here, and why.
-type Skipped = (Contender, String);
-
-pub fn run(mut start: Start, options: &Bench) -> Result<Exit> {
-    let format = start.human_or_json()?;
-    start.gathers_no_facts("lab bench")?;
-    let rate = checked(&start, options)?;
-    let path = start.root.join(page_name(options));
-    if start.global.dry_run {
+pub fn run(mut command: Command, options: &Bench) -> Result<Exit> {
+    let format = command.human_or_json()?;
+    command.gathers_no_facts("lab bench")?;
+    let rate = checked(&command, options)?;
+    let path = command.root.join(page_name(options));
+    if command.global.dry_run {
         return show_plan(options, format);
     }
     let mut published = None;
     if wants(options, Part::Publish) {
-        published = Some(publish(&mut start, options.rounds, rate)?);
+        published = Some(publish(&mut command, options.rounds, rate)?);
     }
     let mut pairs = None;
     if wants(options, Part::Compile) {
-        pairs = Some(compile::measure(&start, options.rounds)?);
+        pairs = Some(compile::measure(&command, options.rounds)?);
     }
     let publish = published.as_ref().map(|(measured, about)| page::section(measured, about));
     let compile = pairs
         .as_ref()
         .map(|pairs| compile::section(pairs, &page::date(clock::now()), &machine::machine()));
-    write_page(&start, &path, publish.as_deref(), compile.as_deref())?;
+    write_page(&command, &path, publish.as_deref(), compile.as_deref())?;
     terminal::data(&match format {
         Format::Json => {
             let result = json!({
@@ -69,8 +66,8 @@ fn wants(options: &Bench, part: Part) -> bool {
 }
 
 /// The rate of the link; refuses options that do not go together.
-fn checked(start: &Start, options: &Bench) -> Result<Option<Rate>> {
-    if start.global.builder.is_some() {
+fn checked(command: &Command, options: &Bench) -> Result<Option<Rate>> {
+    if command.global.builder.is_some() {
         let message = "the benchmark empties the engine that it measures, and takes no `--builder`";
         return Err(Failure::usage(message).hint("cargo xtask lab bench").into());
     }
@@ -86,26 +83,26 @@ fn checked(start: &Start, options: &Bench) -> Result<Option<Rate>> {
 
 /// Measures every contender in the lab.
 fn publish(
-    start: &mut Start,
+    command: &mut Command,
     rounds: u32,
     bandwidth: Option<Rate>,
 ) -> Result<(Vec<Measured>, page::About)> {
-    start.global.lab = true;
+    command.global.lab = true;
     // The benchmark empties the engine, so it never uses one that the lab does not own.
-    xtask::lab::enter_with(start, EngineChoice::Private)?;
-    let world = World::new(start)?;
+    xtask::lab::enter_with(command, EngineChoice::Private)?;
+    let world = BenchLab::new(command)?;
     let (contenders, skipped) = world.contenders()?;
     for (contender, why) in &skipped {
-        start.say(&format!("without `{}`: {why}", contender.label(Scenario::Cold)));
+        command.say(&format!("without `{}`: {why}", contender.label(Scenario::Cold)));
     }
     let link = world.link(bandwidth.as_ref())?;
     let mut measured = Vec::new();
     for round in 0..rounds {
-        for engine in [Engine::Emptied, Engine::Warm] {
+        for engine in [EngineContent::Emptied, EngineContent::Warm] {
             for contender in &contenders {
                 let one = world.one(round, engine, *contender)?;
                 for figures in &one {
-                    start.say(&page::line(figures));
+                    command.say(&page::line(figures));
                 }
                 measured.extend(one);
             }
@@ -115,11 +112,11 @@ fn publish(
     let about = page::About {
         date: page::date(clock::now()),
         machine: machine::machine(),
-        versions: machine::versions(start)?,
+        versions: machine::versions(command)?,
         bandwidth,
         rounds,
         skipped,
-        driver: machine::driver(start)?,
+        driver: machine::driver(command)?,
         overhead: world.overhead(rounds)?,
         dry_run: world.dry_run(rounds)?,
     };
@@ -128,14 +125,14 @@ fn publish(
 
 /// Writes the parts that were measured; the page keeps the other part.
 fn write_page(
-    start: &Start,
+    command: &Command,
     path: &Path,
     publish: Option<&str>,
     compile: Option<&str>,
 ) -> Result<()> {
     let old = if path.is_file() { files::read(path)? } else { String::new() };
     files::write_atomically(path, page::page(&old, publish, compile).as_bytes())?;
-    start.say(&format!("wrote {}", path.display()));
+    command.say(&format!("wrote {}", path.display()));
     Ok(())
 }
 

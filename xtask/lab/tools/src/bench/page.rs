@@ -7,11 +7,10 @@ use serde_json::{Value, json};
 use xtask::report::quantity::{bytes, seconds};
 use xtask::report::table::Table;
 
-use super::Skipped;
 use super::compile::HEADING;
-use super::figures::{Driver, Engine, Limit, Measured, cell, limits};
+use super::figures::{Driver, Limit, Measured, cell, limits};
 use super::rate::Rate;
-use super::subject::{Contender, IMAGE, Scenario};
+use super::subject::{Contender, EngineContent, IMAGE, Scenario, Skipped};
 
 /// What the page says beside the figures.
 pub struct About {
@@ -79,7 +78,7 @@ pub fn section(measured: &[Measured], about: &About) -> String {
         let _ = writeln!(text, "\nNot measured: `{}`: {why}.", contender.label(Scenario::Cold));
     }
     text.push_str(&limits_met(measured));
-    for engine in [Engine::Emptied, Engine::Warm] {
+    for engine in [EngineContent::Emptied, EngineContent::Warm] {
         let _ = writeln!(text, "\n## {}", engine.label());
         for scenario in Scenario::ALL {
             let table = figures(measured, engine, scenario);
@@ -91,7 +90,7 @@ pub fn section(measured: &[Measured], about: &About) -> String {
 }
 
 /// The contenders of one scenario side by side.
-fn figures(measured: &[Measured], engine: Engine, scenario: Scenario) -> Table {
+fn figures(measured: &[Measured], engine: EngineContent, scenario: Scenario) -> Table {
     let mut table = Table::new(["", ">seconds", ">ratio", ">bytes", ">ratio", ">requests"]);
     let seed = cell(measured, engine, scenario, Contender::Seed);
     for contender in Contender::ALL {
@@ -214,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn the_page_keeps_the_part_that_was_not_measured() {
+    fn the_page_keeps_the_unmeasured_part() {
         let compile = format!("{HEADING}\nold\n");
         let old = format!("# Performance\n\npublished\n{compile}");
         assert_eq!(page(&old, Some("new\n"), None), format!("new\n{compile}"));

