@@ -1,4 +1,4 @@
-//! What every command has: its options, the repository, and the facts it gathers.
+//! A running command: its options, the repository, and the facts it gathers.
 
 use std::path::PathBuf;
 
@@ -32,7 +32,7 @@ impl Command {
         Ok(Self { global, root, target, runner, lab: None })
     }
 
-    /// The same command with another runner.
+    /// The same command with a different runner.
     #[must_use]
     pub fn with_runner(&self, runner: Runner) -> Self {
         Self { runner, ..self.clone() }
@@ -56,7 +56,7 @@ impl Command {
         Ok(facts)
     }
 
-    /// The engine, where a plan with these options must know it.
+    /// The engine, if a plan with these options needs it.
     pub fn engine(&self, facts: &Facts, options: &BuildOptions) -> Result<Engine> {
         if self.global.facts.is_none() && must_look(facts, options) {
             docker::read(&self.runner)
@@ -71,7 +71,7 @@ impl Command {
         ShellPlace { root: &self.root, engine_host }
     }
 
-    /// Saves the facts where `--record-facts` says.
+    /// Saves the facts to the file of `--record-facts`.
     pub fn keep_facts(&self, facts: &Facts) -> Result<()> {
         match &self.global.record_facts {
             Some(path) => gather::save(facts, path),
@@ -79,7 +79,7 @@ impl Command {
         }
     }
 
-    /// Refuses options about facts where there are none.
+    /// Refuses options about facts for a command without facts.
     pub fn gathers_no_facts(&self, command: &str) -> Result<()> {
         let given = [
             ("--facts", self.global.facts.is_some()),
@@ -114,8 +114,8 @@ impl Command {
         }
     }
 
-    /// Why nothing can be built here; `None` when docker, buildx and an engine are there. A build that
-    /// any builder can do looks only once it failed, because a look takes a tenth of a second.
+    /// Why nothing can be built here; `None` when docker, buildx and an engine are there. A build that every
+    /// builder supports looks at the engine only after a failure, because a look takes a tenth of a second.
     pub fn engine_problem(&self) -> Result<Option<Failure>> {
         Ok(crate::plan::builder::problem(&docker::read(&self.runner)?))
     }

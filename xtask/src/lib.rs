@@ -1,6 +1,6 @@
 //! `cargo xtask`: builds, publishes and keeps the container images of a repository.
 //!
-//! The one idea is gather → plan → apply; `docs/architecture.md` draws the map.
+//! Every command gathers facts, plans, and applies the plan; see `docs/architecture.md`.
 
 pub mod build;
 pub mod cli;

@@ -1,4 +1,4 @@
-//! Options that several commands share, and what all of them say about output.
+//! Options that several commands share.
 
 use std::path::PathBuf;
 

@@ -1,5 +1,5 @@
-//! What a package contains now, read for a retention plan: for `prune`, and for the part of `verify` that
-//! counts versions without a tag.
+//! Reads the contents of a package for a retention plan: for `prune`, and for the untagged versions that
+//! `verify` counts.
 
 use std::collections::BTreeMap;
 
@@ -21,10 +21,10 @@ use crate::plan::retention;
 /// The most requests to GitHub for the packages of one repository: a page lists a hundred versions.
 const BUDGET: u64 = 100;
 
-/// Who lists the versions of a package.
+/// The source of the list of a package's versions.
 pub enum Lister<'l> {
     GitHub(&'l Packages<'l>),
-    /// It lists tags only; these versions without a tag are known from earlier runs.
+    /// A registry, which lists only tags, with the untagged versions that earlier runs found.
     Registry {
         unlisted: BTreeMap<Digest, Option<f64>>,
     },
@@ -63,7 +63,7 @@ pub fn package_name(repository: &Reference) -> String {
     path.split_once('/').map_or(path, |(_, name)| name).to_owned()
 }
 
-/// GitHub, where it lists the versions of this registry's packages and there is a token to ask with.
+/// GitHub, if it lists the versions of this registry's packages and there is a token.
 pub fn github(command: &Command, facts: &Facts, client: &Client) -> Result<Option<GitHub>> {
     if facts.lab.is_none() && facts.registry().as_str() != "ghcr.io" {
         return Ok(None);

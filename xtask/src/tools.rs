@@ -1,5 +1,5 @@
-//! `cargo xtask test` and `lab bench`: both run in the crate `xtask-tools`, so that nobody who only builds
-//! images compiles them.
+//! `cargo xtask test` and `lab bench`: both run in the crate `xtask-tools`, which a build of images does not
+//! compile.
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
@@ -14,7 +14,7 @@ const PACKAGE: &str = "xtask-tools";
 /// The variable that names this program to the tools, which measure it.
 pub const OWN_PROGRAM: &str = "XTASK_PROGRAM";
 
-/// Runs the same command line in `xtask-tools`; its exit code is ours.
+/// Runs the same command line in `xtask-tools` and returns its exit code.
 pub fn hand_over(command: &Command) -> Result<Exit> {
     if !is_member(command)? {
         let message = format!("this repository has no crate `{PACKAGE}`");

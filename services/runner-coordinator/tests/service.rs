@@ -136,7 +136,7 @@ fn a_signal_ends_it_after_running_requests() {
     for name in ["TERM", "INT"] {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("docker.sock");
-        // Keeps `/ready` busy for its 2 s, long enough to send a signal meanwhile.
+        // Keeps `/ready` busy for its 2 s, long enough to send a signal in that time.
         engine_on_socket(&socket, Engine::Silent);
         let mut coordinator = Coordinator::start(&format!("unix://{}", socket.display()));
         let mut request = coordinator.send("/ready");
@@ -241,7 +241,7 @@ fn stderr(output: &Output) -> String {
 struct Coordinator {
     process: Child,
     address: String,
-    /// Kept open: a service whose log nobody can read would fail for a reason of its own.
+    /// Kept open: a service with a closed log would fail for a different reason.
     _log: BufReader<ChildStdout>,
 }
 
@@ -250,7 +250,7 @@ impl Coordinator {
         Self::spawn(serve_command(engine))
     }
 
-    /// Waits for the first line of the log, which tells the port.
+    /// Waits for the first line of the log, which contains the port.
     fn spawn(mut command: Command) -> Self {
         let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut log = BufReader::new(process.stdout.take().unwrap());

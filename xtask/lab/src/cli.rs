@@ -1,4 +1,4 @@
-//! The command line: two subcommands, read by hand so that no parser has to be compiled.
+//! The command line: two subcommands. It has no parser crate, which would have to be compiled.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -16,7 +16,7 @@ Usage: lab serve --state-dir DIR --registry HOST:PORT [OPTIONS]
        lab token --scope REF [--permission BITS] [--scope REF …] [--expires-in SECONDS]
 
 serve starts all servers, prints their addresses as one JSON object and writes them to DIR/servers.json. It stops on
-SIGTERM and SIGINT; what it knew is found again under DIR.
+SIGTERM and SIGINT; its state is kept below DIR.
       --state-dir DIR           where everything is kept
       --registry HOST:PORT      the registry behind the front
       --actions-cache-port N    the ports; 0 is any free one [default: 0]
@@ -45,7 +45,7 @@ pub struct Serve {
     pub ports: Ports,
 }
 
-/// 0 is any free port.
+/// 0 means any free port.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Ports {
     pub actions_cache: u16,

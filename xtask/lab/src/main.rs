@@ -1,13 +1,14 @@
-//! The lab's stand-ins: everything of GitHub that building, publishing, releasing and pruning touch, on loopback, and a
-//! fault-injecting front before a real registry. One process; its own small crate, so that it never weighs on
-//! compiling `xtask`. For the lab and for tests, never for use on a network.
+//! The lab's stand-ins on loopback: the parts of GitHub that building, publishing, releasing and pruning use,
+//! and a fault-injecting front before a real registry. It is one process, for the lab and tests, never for a
+//! network. It is a separate crate, which keeps compiling `xtask` fast.
 //!
 //! - [`cli`] reads the arguments, [`serve`] starts the servers and waits.
 //! - [`actions_cache`]: the Actions cache service, version 2, as BuildKit's daemon speaks it.
 //! - [`github`]: the REST API for releases, git references and container packages.
 //! - [`proxy`]: the registry front, which counts, breaks, authenticates, and keeps the ledger.
-//! - [`ledger`]: what was pushed, as package versions; shared by the front, which fills it, and the API, which shows it.
-//! - [`registry`]: connections to the real registry. [`tokens`]: who may do what, for the API and the front alike.
+//! - [`ledger`]: the pushed package versions. The front fills it, the API shows it.
+//! - [`registry`]: connections to the real registry.
+//! - [`tokens`]: the permissions of each token, for the API and the front.
 //! - [`watch`]: the traffic log, the fault rules and their control endpoints, the same for every server.
 //! - [`http`]: the server itself, down to the sockets.
 //! - [`state`], [`clock`], [`sync`]: files, time and locks.
@@ -40,7 +41,7 @@ fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Standard error is the last place to complain; if it is closed, the exit code still tells.
+            // If standard error is closed, only the exit code reports the failure.
             let _ = writeln!(io::stderr(), "error: {error:#}");
             ExitCode::FAILURE
         }

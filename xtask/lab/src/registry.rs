@@ -13,7 +13,7 @@ use crate::sync::lock;
 const CONNECT: Duration = Duration::from_secs(5);
 const MOST_IDLE: usize = 64;
 
-/// The registry's address, and connections that wait for their next request.
+/// The registry's address, and its idle connections.
 #[derive(Debug)]
 pub struct Registry {
     pub address: SocketAddr,
@@ -25,7 +25,7 @@ impl Registry {
         Self { address, idle: Mutex::default() }
     }
 
-    /// A connection to use; one that the registry has closed meanwhile is not.
+    /// An open connection: an idle one that the registry has not closed, or a new one.
     pub fn take(&self) -> io::Result<Upstream> {
         loop {
             let idle = lock(&self.idle).pop();
@@ -37,7 +37,7 @@ impl Registry {
         }
     }
 
-    /// Makes one request of our own and returns the status of its answer.
+    /// Sends one request of the lab itself and returns the status of its answer.
     pub fn ask(&self, method: &str, path: &str, media_type: &str, body: &[u8]) -> io::Result<u16> {
         let mut headers = Headers::default();
         headers.set("Host", self.address.to_string());
@@ -94,7 +94,7 @@ impl Upstream {
             && silent(stream).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 
-    /// Sends a request whose body is at hand.
+    /// Sends a request with a complete body.
     pub fn send(&mut self, head: &mut RequestHead, body: &[u8]) -> io::Result<()> {
         head.headers.set("Content-Length", body.len().to_string());
         let mut stream = self.incoming.get_ref();
@@ -102,8 +102,8 @@ impl Upstream {
         stream.write_all(body)
     }
 
-    /// Sends a request while its body comes in from the client. An error of the client's is an error; when the
-    /// registry stops reading, that is its right: it has answered already, and the answer says why.
+    /// Sends a request while its body arrives from the client. Only a client's failure is an error: a
+    /// registry that stops reading has answered already, and its answer says why.
     pub fn relay(&mut self, head: &mut RequestHead, exchange: &mut Exchange<'_>) -> io::Result<()> {
         let chunked = Framing::of_request(&exchange.request.headers) == Framing::Chunked;
         if chunked {
@@ -136,7 +136,7 @@ impl Upstream {
         ResponseHead::read(&mut self.incoming)
     }
 
-    /// Hands the body of a response over, piece by piece.
+    /// Passes on the body of a response, piece by piece.
     pub fn body(
         &mut self,
         method: &str,

@@ -1,4 +1,4 @@
-//! Starts all servers, says where they are, and waits for the signal to stop.
+//! Starts all servers, prints their addresses, and waits for the signal to stop.
 
 use std::fs;
 use std::io::Write as _;
@@ -24,12 +24,12 @@ use crate::tokens::Tokens;
 
 /// Serves until SIGTERM or SIGINT.
 pub fn run(serve: &Serve) -> Result<()> {
-    // Before anything can be seen of us: whoever reads the addresses may stop us at once.
+    // Before the addresses are printed: their reader may stop this process at once.
     let mut signals = Signals::new([SIGTERM, SIGINT]).context("could not listen for signals")?;
     let directory = &serve.state_dir;
     fs::create_dir_all(directory)
         .with_context(|| format!("could not create `{}`", directory.display()))?;
-    // The paths that we tell others must hold wherever they are.
+    // Other processes get these paths, so they must be absolute.
     let directory = &directory.canonicalize()?;
     let registry = Arc::new(Registry::new(serve.registry));
     let (ledger, tokens) = (Arc::new(Ledger::open(directory)?), Arc::new(Tokens::open(directory)?));
@@ -43,7 +43,7 @@ pub fn run(serve: &Serve) -> Result<()> {
     let control = Arc::new(Control::new(Arc::clone(&front)));
     let cache = Arc::new(ActionsCache::open(directory)?);
 
-    // All ports are taken before the first server answers.
+    // Listen on all ports before the first server answers.
     let listen = |port| bind(SocketAddr::from(([127, 0, 0, 1], port)));
     let ports = serve.ports;
     let (cache_listener, github_listener) =
@@ -61,7 +61,7 @@ pub fn run(serve: &Serve) -> Result<()> {
     spawn(control_listener, control);
     announce(directory, &servers)?;
     signals.forever().next();
-    // Nobody is there any more; every other file is complete at any moment.
+    // The servers are gone. Every other file is always complete.
     fs::remove_file(directory.join("servers.json")).context("could not remove `servers.json`")
 }
 

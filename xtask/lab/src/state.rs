@@ -1,4 +1,4 @@
-//! Files under the state directory: written whole or not at all, so that a killed lab starts again from what it had.
+//! Files below the state directory, written whole or not at all: a killed lab keeps its state.
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -20,17 +20,17 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> io::Result<()> {
     write(path, &serde_json::to_vec_pretty(value)?)
 }
 
-/// What the file holds; the default when there is none yet.
+/// The content of the file; the default without a file.
 pub fn read_json<T: DeserializeOwned + Default>(path: &Path) -> Result<T> {
     match fs::read(path) {
         Ok(bytes) => serde_json::from_slice(&bytes)
-            .with_context(|| format!("the state in `{}` cannot be read", path.display())),
+            .with_context(|| format!("cannot read the state in `{}`", path.display())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(T::default()),
         Err(error) => Err(error).with_context(|| format!("could not read `{}`", path.display())),
     }
 }
 
-/// A text nobody can guess: 32 hexadecimal digits from the kernel.
+/// A secret: 32 random hexadecimal digits from the kernel.
 pub fn random_text() -> io::Result<String> {
     let mut bytes = [0; 16];
     File::open("/dev/urandom")?.read_exact(&mut bytes)?;

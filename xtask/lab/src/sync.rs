@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Locks, whatever became of the last holder.
+/// Locks, even if the last holder panicked.
 #[expect(clippy::disallowed_methods, reason = "this is the place they point to")]
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

@@ -1,5 +1,5 @@
-//! Access tokens of the stand-in GitHub: who has one and what it permits. The API and the registry front honour the
-//! same tokens, as GitHub and GHCR do.
+//! Access tokens of the stand-in GitHub: their owners and permissions. The API and the registry front accept
+//! the same tokens, as GitHub and GHCR do.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -29,7 +29,7 @@ pub struct Token {
     #[serde(rename = "token")]
     pub text: String,
     pub login: String,
-    /// `contents` and `packages`, as in the `permissions` of a workflow. What is not named is not permitted.
+    /// `contents` and `packages`, as in the `permissions` of a workflow. A missing name means no permission.
     #[serde(default)]
     pub permissions: BTreeMap<String, Level>,
 }
@@ -66,7 +66,7 @@ impl Tokens {
         state::write_json(&self.path, &*known)
     }
 
-    /// Revokes a token; false when there is no such.
+    /// Revokes a token; false if it does not exist.
     pub fn revoke(&self, text: &str) -> io::Result<bool> {
         let mut known = lock(&self.known);
         let before = known.len();

@@ -63,9 +63,13 @@ pub enum Output {
     /// Nowhere: only the builder's cache keeps it.
     #[default]
     CacheOnly,
-    /// To a registry. With `told_to_be_lazy`, the `docker` driver does not download and unpack layers that
+    /// To a registry. With `lazy`, the `docker` driver does not download and unpack layers that
     /// it only passes on. The other drivers never do.
-    Push { reference: Reference, told_to_be_lazy: bool },
+    Push {
+        reference: Reference,
+        #[serde(rename = "told_to_be_lazy")]
+        lazy: bool,
+    },
 }
 
 impl Output {
@@ -75,8 +79,8 @@ impl Output {
         match self {
             Self::Load { .. } => format!("type=docker{created}"),
             Self::CacheOnly => "type=cacheonly".to_owned(),
-            Self::Push { reference, told_to_be_lazy } => {
-                let lazy = if *told_to_be_lazy { ",unpack=false,store=false" } else { "" };
+            Self::Push { reference, lazy } => {
+                let lazy = if *lazy { ",unpack=false,store=false" } else { "" };
                 format!("type=image,name={reference},push=true{lazy}{created}")
             }
         }
@@ -201,7 +205,7 @@ mod tests {
             sbom: true,
             output: Output::Push {
                 reference: image.with_tag(Tag::new("dev").unwrap()),
-                told_to_be_lazy: true,
+                lazy: true,
             },
         }
     }

@@ -118,7 +118,7 @@ pub enum Object {
 pub struct Commit {
     /// Its relation to the commit that is checked out.
     pub relation: Relation,
-    /// The number of later commits that touch the service's folder; `None` if git cannot tell.
+    /// The number of later commits that touch the service's folder; `None` if git cannot say.
     pub touched: Option<u64>,
 }
 

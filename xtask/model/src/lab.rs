@@ -76,7 +76,7 @@ pub struct Running {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct DebianPackage {
     pub name: &'static str,
-    /// Whether it comes from Debian testing, pinned so that nothing else is upgraded.
+    /// Whether it comes from Debian testing, pinned to upgrade nothing else.
     pub from_forky: bool,
 }
 

@@ -1,6 +1,6 @@
-//! Manifests of a registry: index, image, BuildKit cache, or something else. It reads their bytes and tells
-//! the kinds apart; it must not fetch any. The formats are those of the OCI image specification 1.1 and of
-//! Docker's schema 2. Only the fields used here are read.
+//! Manifests of a registry: index, image, BuildKit cache, or something else. It parses their bytes; it must
+//! not fetch any. The formats are those of the OCI image specification 1.1 and of Docker's schema 2. Only the
+//! fields used here are read.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -208,12 +208,12 @@ impl Manifest {
             return Err(ManifestError(format!("its schema version is {version}; expected 2")));
         }
         let served = content_type.split(';').next().unwrap_or_default().trim();
-        if let Some(said) = &document.media_type
+        if let Some(stated) = &document.media_type
             && media_type::MANIFESTS.contains(&served)
-            && said != served
+            && stated != served
         {
             return Err(ManifestError(format!(
-                "its media type is `{said}`, but it was served as `{served}`"
+                "its media type is `{stated}`, but it was served as `{served}`"
             )));
         }
         match (document.manifests, document.config, document.layers) {

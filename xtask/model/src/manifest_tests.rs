@@ -26,7 +26,7 @@ fn index(entries: &[String]) -> String {
 }
 
 fn check(content_type: &str, text: &str, expected: &str) {
-    let said = match Manifest::parse(content_type, text.as_bytes()) {
+    let shown = match Manifest::parse(content_type, text.as_bytes()) {
         Ok(Manifest::Index(index)) => {
             let (images, attestations) = (index.images().count(), index.attestations().count());
             format!("index of {images} images and {attestations} attestations")
@@ -37,7 +37,7 @@ fn check(content_type: &str, text: &str, expected: &str) {
         Ok(Manifest::Other { media_type, .. }) => format!("other {media_type}"),
         Err(error) => error.to_string(),
     };
-    assert_eq!(said, expected);
+    assert_eq!(shown, expected);
 }
 
 #[test]

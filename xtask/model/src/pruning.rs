@@ -34,7 +34,7 @@ impl Report {
         Self { schema: SCHEMA, started, finished: false, packages: Vec::new(), requests: 0 }
     }
 
-    /// What is needed to restore what was deleted, and nothing else.
+    /// Only the data that restoring the deleted versions needs.
     #[must_use]
     pub fn for_undo(&self) -> Self {
         let mut report = self.clone();

@@ -134,7 +134,7 @@ pub enum ExportOutcome {
     Exported,
     /// The image contains it.
     WithImage,
-    /// It would only have written what is there already.
+    /// It would only have repeated existing content.
     NotNeeded,
     /// It cannot be written, or must not be.
     LeftOut,

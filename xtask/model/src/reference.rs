@@ -113,7 +113,7 @@ impl Reference {
         Self { tag: Some(tag), digest: None, ..self.clone() }
     }
 
-    /// The same repository at `digest`, whatever tags point to it.
+    /// The same repository at `digest`, without a tag.
     #[must_use]
     pub fn at(&self, digest: Digest) -> Self {
         Self { tag: None, digest: Some(digest), ..self.clone() }

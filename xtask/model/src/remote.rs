@@ -1,5 +1,5 @@
-//! Why a registry or GitHub did not do what it was asked, and what follows from it: whether the same
-//! request may succeed later, and how a command ends that could not go on.
+//! Why a request to a registry or GitHub failed, and what follows from it: whether the same request may
+//! succeed later, and how a command ends that could not go on.
 
 use std::fmt;
 use std::time::Duration;
@@ -39,7 +39,7 @@ pub enum RemoteError {
 /// The result of a request.
 pub type Result<T> = std::result::Result<T, RemoteError>;
 
-/// What was read; `None` if it does not exist.
+/// The value that was read; `None` if it does not exist.
 pub fn if_found<T>(read: Result<T>) -> Result<Option<T>> {
     match read {
         Ok(value) => Ok(Some(value)),

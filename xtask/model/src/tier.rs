@@ -91,7 +91,7 @@ impl CachePlace {
     }
 }
 
-/// What was found at one tier of one service, and how long the look took.
+/// The look at one tier of one service, and how long it took.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TierLook {
     pub service: ServiceName,

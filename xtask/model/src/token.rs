@@ -58,7 +58,7 @@ pub struct Scope {
 }
 
 impl Claims {
-    /// Decodes the claims of `token`. The error says what is missing, never what is there.
+    /// Decodes the claims of `token`. The error names missing parts, never the contents.
     ///
     /// It refuses what BuildKit 0.25 refuses: an exporter with such a token fails the build, even with
     /// `ignore-error` [measured]. BuildKit requires `ac`, `exp` and `nbf` (and calls a missing `nbf` an
@@ -118,7 +118,7 @@ mod tests {
     }
 
     fn check(claims: &str, expected: &str) {
-        let said = match Claims::of(&token(claims)) {
+        let shown = match Claims::of(&token(claims)) {
             Ok(claims) => format!(
                 "{} to {}, read {}, write {}",
                 claims.not_before,
@@ -128,7 +128,7 @@ mod tests {
             ),
             Err(problem) => problem.to_owned(),
         };
-        assert_eq!(said, expected, "{claims}");
+        assert_eq!(shown, expected, "{claims}");
     }
 
     #[test]

@@ -52,8 +52,8 @@ pub struct Image {
     pub size: Option<u64>,
 }
 
-/// How long a build may wait for something that may never come.
-fn patience(stall: Stall) -> Duration {
+/// How long a build may stall.
+fn limit(stall: Stall) -> Duration {
     match stall {
         Stall::Import => Duration::from_secs(20),
         Stall::Beginning => Duration::from_secs(60),
@@ -62,8 +62,8 @@ fn patience(stall: Stall) -> Duration {
     }
 }
 
-/// Builds. Each line of progress is written to `log` and then folded into a [`Solve`], which `follow`
-/// sees. The engine is not asked about an image that is the `known` one again.
+/// Builds. Each line of progress is written to `log` and then folded into a [`Solve`], which `follow` sees.
+/// The engine is not asked about an image that equals the `known` one.
 pub fn build(
     runner: &Runner,
     spec: &BuildSpec,
@@ -88,7 +88,7 @@ pub fn build(
         follow(&solve);
         stall = solve
             .stalled(now)
-            .filter(|(stall, seconds)| *seconds > patience(*stall).as_secs_f64())
+            .filter(|(stall, seconds)| *seconds > limit(*stall).as_secs_f64())
             .map(|(stall, _)| stall);
         if stall.is_some() { Watch::Stop } else { Watch::Continue }
     });
@@ -172,7 +172,7 @@ fn read_image(
     if let Some(known) = known.filter(|known| known.digest == digest && known.size.is_some()) {
         return Ok(Some(known));
     }
-    // With containerd's store an image is known by its digest, without it by its configuration's.
+    // containerd's store names an image by its digest, a graph driver by its configuration's digest.
     let names = [tag.clone(), Some(digest.to_string()), metadata.config];
     let inspected = names.into_iter().flatten().find_map(|name| inspect(runner, &name));
     Ok(inspected.map(|(id, size)| Image { digest, id, size }))

@@ -12,7 +12,7 @@ pub fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-/// A number from 0 to 1 that two machines are unlikely to share: it spreads their retries.
+/// A number from 0 to 1. Two machines are unlikely to share it, which spreads their retries.
 #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
 pub fn chance() -> f64 {
     let nanoseconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.subsec_nanos());

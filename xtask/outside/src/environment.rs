@@ -39,7 +39,7 @@ pub fn own_platform() -> Option<Platform> {
     Platform::new(format!("linux/{architecture}")).ok()
 }
 
-/// What the runner gives a job to reach the Actions cache service, where it gives it.
+/// How a job reaches the Actions cache service, if the runner says so.
 #[derive(Debug, Clone, Default)]
 pub struct ActionsRuntime {
     /// `ACTIONS_RUNTIME_TOKEN`.
@@ -48,7 +48,7 @@ pub struct ActionsRuntime {
     pub url: Option<String>,
 }
 
-/// Reads what the runner gave for the Actions cache service.
+/// Reads the runner's variables for the Actions cache service.
 pub fn actions_runtime() -> ActionsRuntime {
     ActionsRuntime {
         token: text("ACTIONS_RUNTIME_TOKEN").map(Secret::new),
@@ -63,7 +63,7 @@ pub fn job_login() -> Option<(String, Secret)> {
 }
 
 /// The first variable or file known to hold a secret whose value occurs in one of `texts`. `secrets` are
-/// those that a build mounts, with files below `root`; other variables are known by their names.
+/// those that a build mounts, with files relative to `root`; other variables are recognized by their names.
 pub fn leaked(root: &Path, secrets: &[&SecretSource], texts: &[&str]) -> Option<SecretSource> {
     // A short value may occur by chance.
     let occurs = |value: &str| value.len() >= 8 && texts.iter().any(|text| text.contains(value));
@@ -111,8 +111,8 @@ pub fn root() -> Result<PathBuf> {
     })
 }
 
-/// The variables that cargo sets for the program it runs. A cargo that inherits them runs build scripts again
-/// that watch one, and compiles all that depends on those crates.
+/// The variables that cargo sets for the program it runs. If cargo inherits one that a build script watches,
+/// it runs the script again and compiles everything that depends on it.
 pub fn set_by_cargo() -> impl Iterator<Item = String> {
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     names.filter(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"))

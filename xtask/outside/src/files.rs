@@ -32,8 +32,8 @@ pub fn below(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Writes `contents` beside `path` and renames it into place, so that a reader sees the old file or
-/// the new one and a crash leaves no half.
+/// Writes `contents` beside `path` and renames it into place: a reader sees the old file or the new one,
+/// never a part.
 pub fn write_atomically(path: &Path, contents: &[u8]) -> Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));

@@ -19,19 +19,19 @@ use super::registry::{Client, CredentialSource};
 use super::tiers::{self, Looker};
 use super::{clock, environment, files, git, records};
 
-/// What a command wants to know.
+/// Which facts a command needs.
 #[derive(Debug, Clone, Default)]
 pub struct GatherOptions<'a> {
     pub changed_since: Option<&'a str>,
-    /// Secrets of the command line, whose sources are looked up as those of the configuration are.
+    /// Secrets from the command line, looked up like those of the configuration.
     pub secrets: &'a [(String, SecretSource)],
     /// Whether to look at the cache tiers of these services, or of all if none is named.
     pub tiers: bool,
     pub services: &'a [String],
 }
 
-/// Reads everything that `wanted` asks for, below the runner's folder. The engine is looked at
-/// afterwards, where the plan needs to know it: see [`super::docker::read`].
+/// Reads everything that `wanted` asks for, below the runner's folder. It does not look at the engine, which
+/// few plans need: see [`super::docker::read`].
 pub fn gather(
     runner: &Runner,
     target: &Path,
@@ -74,7 +74,7 @@ pub fn is_job(facts: &Facts) -> bool {
     job.is_some_and(|job| job.owns(facts.registry())) && facts.lab.is_none()
 }
 
-/// What was seen of each service's cache tiers.
+/// The cache tiers of each service.
 pub type Tiers = BTreeMap<ServiceName, Vec<TierLook>>;
 
 /// Looks at the cache tiers of `services`. For images already `made` from the current inputs, it reads only
@@ -102,7 +102,7 @@ pub fn tiers(
     Ok(tiers)
 }
 
-/// The platforms that a service's tiers need images for.
+/// The platforms that a service's cache tiers must cover.
 fn platforms(facts: &Facts, service: &ServiceName) -> Vec<Platform> {
     match facts.config.platforms(service) {
         [] => environment::own_platform().into_iter().collect(),

@@ -131,7 +131,7 @@ pub fn relation(runner: &Runner, theirs: &str, ours: &str) -> Result<Relation> {
     if theirs == ours {
         return Ok(Relation::Same);
     }
-    // Text from a label must not be taken for an option or an expression.
+    // A label may contain any text, which git must not read as an option or an expression.
     if !is_hash(&theirs) {
         return Ok(Relation::Unknown);
     }

@@ -23,7 +23,7 @@ use super::{git, parallel, published};
 pub struct Inspector<'a> {
     pub client: &'a Client,
     /// A client without credentials.
-    pub nobody: &'a Client,
+    pub anonymous: &'a Client,
     pub runner: &'a Runner,
     pub lab: Option<&'a LabFacts>,
     /// The commit that is checked out.
@@ -285,7 +285,7 @@ impl Inspector<'_> {
 
     /// Whether anyone may list the tags without credentials.
     fn public(&self, repository: &Reference) -> Option<bool> {
-        match self.nobody.tags(repository) {
+        match self.anonymous.tags(repository) {
             Ok(_) => Some(true),
             Err(
                 RemoteError::NotFound

@@ -1,5 +1,5 @@
 //! What a package contains, read for `plan::retention`: from GitHub, which lists every version, or from any
-//! registry, which lists tags only, so that all else is found below them.
+//! registry, which lists only tags; everything else is found below them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +18,7 @@ use super::process::Runner;
 use super::registry::{CONFIGURATION_LIMIT, Client};
 use super::retry::retry;
 
-/// What was found in a package.
+/// The versions that were found in a package.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FoundVersions {
     pub versions: Vec<PackageVersion>,
@@ -50,8 +50,8 @@ pub fn of_github(
     Ok(Some(FoundVersions { versions: versions.collect::<Result<_>>()?, complete: list.complete }))
 }
 
-/// The versions of a repository in any registry: its tags, and the manifests below them. Of those that
-/// are `unlisted`, with the times they were made, the ones that still exist.
+/// The versions of a repository in any registry: its tags, and the manifests below them. `unlisted` adds
+/// earlier digests with their times, if they still exist.
 pub fn of_registry(
     client: &Client,
     repository: &Reference,
@@ -83,7 +83,7 @@ pub fn of_registry(
     Ok(versions)
 }
 
-/// What a manifest says of itself.
+/// What a manifest says about itself.
 #[derive(Debug, Clone, Default)]
 struct Content {
     readable: Readable,
@@ -132,7 +132,7 @@ fn blobs(manifest: &Manifest) -> Vec<(Digest, u64)> {
     blobs.collect::<BTreeMap<_, _>>().into_iter().collect()
 }
 
-/// What cannot be read is marked as that; an interrupt ends the run.
+/// Marks a manifest that cannot be read; an interrupt ends the run.
 fn readable(read: remote::Result<Content>) -> remote::Result<Content> {
     let unread = |readable| Ok(Content { readable, ..Content::default() });
     match read {

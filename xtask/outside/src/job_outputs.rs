@@ -1,5 +1,4 @@
-//! What a GitHub job passes on: outputs to later steps, and a summary to people. Outside a job nothing is
-//! written.
+//! Writes a GitHub job's outputs and its summary. Outside a job it writes nothing.
 //!
 //! Source: "Workflow commands for GitHub Actions", environment files and multiline strings.
 
@@ -32,8 +31,8 @@ fn append(path: &Path, text: &str) -> Result<()> {
         .with_context(|| format!("cannot write `{}`", path.display()))
 }
 
-/// One entry in the form with a delimiter, which a value of several lines needs. A delimiter that
-/// occurs in the value would let the value set other outputs.
+/// One entry in the form with a delimiter, for values of several lines. A delimiter inside the value would
+/// let the value set other outputs.
 fn entry(name: &str, value: &str) -> Result<String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
     if name.is_empty() || !name.chars().all(allowed) {

@@ -39,8 +39,8 @@ impl Login {
         if finished.success() {
             return Ok(login);
         }
-        let said = finished.stderr.trim().lines().next_back().unwrap_or_default().to_owned();
-        Err(Failure::failed(format!("`{registry}` refuses the job's token: {said}"))
+        let reason = finished.stderr.trim().lines().next_back().unwrap_or_default().to_owned();
+        Err(Failure::failed(format!("`{registry}` refuses the job's token: {reason}"))
             .hint("give the job `permissions: packages: write`, and the repository access to the package")
             .into())
     }

@@ -11,7 +11,7 @@ pub fn each<I: Sync, T: Send>(items: &[I], read: impl Fn(&I) -> T + Sync) -> Vec
     at_once(items, AT_ONCE, read)
 }
 
-/// The same with another limit.
+/// The same with a different limit.
 pub fn at_once<I: Sync, T: Send>(
     items: &[I],
     limit: usize,

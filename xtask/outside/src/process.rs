@@ -170,12 +170,12 @@ impl Runner {
             }
         });
         loop {
-            let wish = match lines.recv_timeout(Duration::from_millis(250)) {
+            let next = match lines.recv_timeout(Duration::from_millis(250)) {
                 Ok(line) => watch(Some(&line)),
                 Err(RecvTimeoutError::Timeout) => watch(None),
                 Err(RecvTimeoutError::Disconnected) => break,
             };
-            if interrupt::wanted() || wish == Watch::Stop {
+            if interrupt::wanted() || next == Watch::Stop {
                 end(&handle);
                 interrupt::check()?;
                 return Ok(None);
@@ -230,7 +230,7 @@ impl Runner {
     }
 }
 
-/// The one process that is not duct's: duct waits for what it starts.
+/// Without duct, which waits for every process that it starts.
 #[expect(clippy::disallowed_methods, reason = "this is the one place that starts processes")]
 fn detached(program: &str) -> std::process::Command {
     std::process::Command::new(program)
@@ -238,8 +238,7 @@ fn detached(program: &str) -> std::process::Command {
 
 /// The error of a call that did not exit with 0.
 pub fn failure(call: &Invocation, finished: &Finished) -> anyhow::Error {
-    let said = finished.stderr.trim();
-    let tail: Vec<&str> = said.lines().rev().take(20).collect();
+    let tail: Vec<&str> = finished.stderr.trim().lines().rev().take(20).collect();
     let tail: Vec<&str> = tail.into_iter().rev().collect();
     let code = finished.code.map_or("a signal".to_owned(), |code| code.to_string());
     anyhow!("`{call}` exited with {code}\n{}", tail.join("\n"))

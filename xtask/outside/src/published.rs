@@ -46,7 +46,7 @@ pub fn read(
     });
     let mut images = BTreeMap::new();
     for (tag, looked) in there.into_iter().zip(looked) {
-        // One that is missing was deleted since the tags were listed.
+        // A missing image was deleted since the tags were listed.
         images.extend(looked?.map(|image| (tag.clone(), image)));
     }
     let state = PublishedState { tags, images, ..PublishedState::default() };
@@ -73,11 +73,11 @@ pub fn relate(runner: &Runner, read: &mut Read, revision: &str) -> Result<()> {
 pub struct Newer {
     /// The newest one made on top of ours.
     pub newest: Option<Tag>,
-    /// Those that this clone does not have.
+    /// Tags of commits that this clone does not have.
     pub unknown: Vec<Tag>,
 }
 
-/// What is published of commits that are newer than `revision`, or unknown.
+/// The published images of commits that are newer than `revision` or unknown.
 pub fn newer(runner: &Runner, tags: &[Tag], revision: &str) -> Result<Newer> {
     let commit = |tag: &Tag| tag.commit().map(str::to_owned);
     let commits: Vec<String> = tags.iter().filter_map(commit).collect();
@@ -175,7 +175,7 @@ pub fn closure(client: &Client, reference: &Reference, digest: &Digest) -> remot
     Ok(closure)
 }
 
-/// The manifests of a closure alone, and the blobs that they refer to, which are not looked for.
+/// Reads the manifests of a closure and lists their blobs, without looking for these.
 pub fn manifests(
     client: &Client,
     reference: &Reference,

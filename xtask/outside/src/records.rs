@@ -1,5 +1,5 @@
-//! Records of builds and their logs, under `target/xtask/`. The newest [`KEPT`] of each service
-//! stay; their shape is `model::record`'s.
+//! Records of builds and their logs, under `target/xtask/`. The newest [`KEPT`] of each service stay;
+//! `model::record` defines their format.
 
 use std::fs::File;
 use std::io::Write;
@@ -61,7 +61,7 @@ pub fn save(target: &Path, service: &ServiceName, record: &Record) -> Result<Pat
     let begun = record.started;
     // Two builds can begin in the same second.
     let path = folder.join(format!("{begun:012}-{}.json", std::process::id()));
-    let mut text = serde_json::to_vec_pretty(record).context("a record cannot be written")?;
+    let mut text = serde_json::to_vec_pretty(record).context("cannot write the record")?;
     text.push(b'\n');
     files::write_atomically(&path, &text)?;
     for old in newest_first(&folder).iter().skip(KEPT) {

@@ -1,5 +1,5 @@
-//! Sends a request again that may succeed later. There is no other such loop; how often and after which
-//! waits is `model::retry`'s.
+//! Sends a request again that may succeed later. No other file retries; `model::retry` defines the attempts
+//! and waits.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ pub struct FailedAttempt<'e> {
     pub wait: Duration,
 }
 
-/// Calls until it succeeds or no further attempt is worth it; the last error comes out as it is.
+/// Calls until it succeeds or no further attempt is worth it; returns the last error unchanged.
 pub fn retry<T>(call: impl FnMut() -> Result<T>) -> Result<T> {
     retry_reported(call, |_| ())
 }

@@ -5,8 +5,7 @@ use std::time::Duration;
 /// How long a child may take to end after a signal.
 pub const GRACE: Duration = Duration::from_secs(5);
 
-/// Whether process `pid` runs and has one of `marks` in its command line. A process that ended and
-/// was not waited for has no command line any more.
+/// Whether process `pid` runs and has one of `marks` in its command line. A zombie has no command line.
 pub fn is_alive(pid: u32, marks: &[&str]) -> bool {
     command_line(pid).is_some_and(|line| marks.iter().any(|mark| line.contains(mark)))
 }
@@ -17,14 +16,14 @@ pub fn command_line(pid: u32) -> Option<String> {
         let bytes = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
         String::from_utf8_lossy(&bytes).replace('\0', " ")
     } else {
-        // Elsewhere on Unix there is no `/proc`; where there is no `ps` either, none of ours runs.
+        // Other systems have no `/proc`. Where there is no `ps` either, the lab cannot run.
         let ps = duct::cmd!("ps", "-o", "command=", "-p", pid.to_string());
         format!("{} ", ps.stderr_null().read().ok()?)
     };
     (!line.trim().is_empty()).then_some(line)
 }
 
-/// The numbers of all processes that can be seen; empty where there is no `/proc`.
+/// The numbers of all visible processes; empty without `/proc`.
 pub fn all() -> Vec<u32> {
     let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
     let number = |entry: std::io::Result<std::fs::DirEntry>| {
@@ -55,7 +54,7 @@ pub fn end(pid: u32, marks: &[&str], wait: Duration) {
 #[cfg(not(unix))]
 pub fn end(_pid: u32, _marks: &[&str], _wait: Duration) {}
 
-/// A wait that an interrupt does not shorten: something is being cleaned up.
+/// Waits although the user interrupted: cleaning up must finish.
 #[cfg(unix)]
 #[expect(clippy::disallowed_methods, reason = "cleaning up goes on after an interrupt")]
 fn pause(duration: Duration) {

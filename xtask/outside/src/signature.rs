@@ -13,7 +13,7 @@ use super::process::Runner;
 /// The key for cosign; without it, a job of the repository must have signed the image.
 const KEY: &str = "COSIGN_PUBLIC_KEY";
 
-/// Verifies that `image` is signed by `repository`, or with the key that the environment has.
+/// Verifies that `repository` signed `image`, or that it was signed with the key in the environment.
 pub fn verified(
     runner: &Runner,
     signed: Signed,

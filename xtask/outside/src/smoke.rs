@@ -113,8 +113,8 @@ impl Container<'_> {
                 None if smoke_test.port.is_some() || begun.elapsed() > SETTLED => return Ok(()),
                 Some(health) if health.status == "healthy" => return Ok(()),
                 Some(health) if health.status == "unhealthy" => {
-                    let said = health.log.last().map_or("", |probe| probe.output.trim());
-                    bail!("its health check failed: {said}");
+                    let output = health.log.last().map_or("", |probe| probe.output.trim());
+                    bail!("its health check failed: {output}");
                 }
                 // It is still starting, or has not run long enough.
                 _ => {}

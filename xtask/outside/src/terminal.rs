@@ -3,7 +3,7 @@
 
 use std::io::{IsTerminal, Write};
 
-/// Prints data on stdout. A closed pipe ends the output quietly: the reader has seen enough.
+/// Prints data on stdout. A closed pipe ends the output without an error.
 pub fn data(text: &str) {
     let mut stdout = std::io::stdout().lock();
     let _ = stdout.write_all(text.as_bytes());
@@ -39,8 +39,8 @@ fn columns(terminal: &console::Term) -> Option<usize> {
     terminal.size_checked().map(|(_, columns)| usize::from(columns))
 }
 
-/// `text` without control characters other than line feed and tab: a label or a log must not be
-/// able to move the cursor, change colours or set the title.
+/// `text` without control characters other than line feed and tab: a label or a log must not move the cursor,
+/// change colours or set the title.
 pub fn printable(text: &str) -> String {
     text.chars().filter(|&c| !c.is_control() || matches!(c, '\n' | '\t')).collect()
 }

@@ -148,7 +148,7 @@ impl Reading<'_> {
         Ok(Seen::Cache { digest, records, config_bytes, layers_bytes, created })
     }
 
-    /// The inline caches of all wanted platforms, as the one cache that BuildKit makes of them.
+    /// The inline caches of all platforms, merged as BuildKit merges them.
     fn images(&self, digest: Digest, index: &Index) -> remote::Result<Seen> {
         let mut found: Option<CacheRecords> = None;
         let mut layers_bytes = 0_u64;

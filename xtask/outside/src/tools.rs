@@ -1,4 +1,4 @@
-//! Programs of other people that may be missing. `cargo xtask test` installs them below `target/tools`.
+//! External programs that may be missing. `cargo xtask test` installs them below `target/tools`.
 
 use std::path::{Path, PathBuf};
 

@@ -24,7 +24,7 @@ pub struct World {
     pub running: Running,
     /// Whether the lab's engine is private, if the lab is or was up.
     pub private_before: Option<bool>,
-    /// Bases of the services, and what is known of each.
+    /// The bases of the services, with the known facts.
     pub bases: Vec<Base>,
 }
 

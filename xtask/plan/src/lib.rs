@@ -23,7 +23,7 @@ use serde::Serialize;
 /// One decision with its reason, so that tests and people need no log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Choice {
-    /// What was decided, for instance `builder`.
+    /// The subject of the decision, for instance `builder`.
     pub what: &'static str,
     pub value: String,
     pub reason: String,

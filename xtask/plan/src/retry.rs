@@ -1,5 +1,5 @@
-//! Decides whether a failure is worth another attempt. Each signature is an error text that BuildKit, a
-//! registry or the network has produced; a failure without a signature is not retried.
+//! Decides whether a failure is worth another attempt. Each symptom is an error text that BuildKit, a
+//! registry or the network has produced; a failure without a known symptom is not retried.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use Reaction::{Anew, GiveUp, Retry, WithoutCache};
 /// What to do about a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reaction {
-    /// Try again; the reason names the signature.
+    /// Try again; the reason describes the error.
     Retry(&'static str),
     /// Try again without the cache tier that failed.
     WithoutCache(&'static str),
@@ -22,7 +22,7 @@ pub enum Reaction {
     GiveUp(&'static str),
 }
 
-/// The error text, the verdict, and the reason in it.
+/// The error text, the reaction, and its reason.
 type Symptom = (&'static str, fn(&'static str) -> Reaction, &'static str);
 
 /// Error texts; the first one that fits decides. `…` stands for any text. They come from the sources of
@@ -204,7 +204,7 @@ mod tests {
             "failed to compute cache key: failed to calculate checksum of ref a::b: \"/x\": not found",
             "process \"/bin/sh -c x\" did not complete successfully: exit code: 1; blob not found",
             "invalid reference GEOFENCE",
-            "something nobody has seen",
+            "an unknown error",
         ] {
             assert!(matches!(judge(error), GiveUp(_)), "{error}");
         }
@@ -241,7 +241,7 @@ mod tests {
         assert_eq!(left(without, "importer", 1).as_deref(), Some(""));
         assert_eq!(left(Retry(""), "", POLICY.attempts), None);
         assert_eq!(left(GiveUp(""), "", 1), None);
-        // The builder still has what it imported before.
+        // The builder still has the earlier import.
         let bare = next(&BuildSpec::default(), without, "", 1).unwrap().0;
         assert!(bare.no_cache);
         assert_eq!(next(&bare, without, "", 2), None);
@@ -264,9 +264,9 @@ mod tests {
 
     #[test]
     fn the_requested_wait_comes_from_the_error() {
-        let check = |wish: &str, expected: Option<f64>| {
-            let error = format!("429 Too Many Requests - toomanyrequests: retry-after: {wish}");
-            assert_eq!(asked(&error).map(|asked| asked.as_secs_f64()), expected, "{wish}");
+        let check = |wait: &str, expected: Option<f64>| {
+            let error = format!("429 Too Many Requests - toomanyrequests: retry-after: {wait}");
+            assert_eq!(asked(&error).map(|asked| asked.as_secs_f64()), expected, "{wait}");
         };
         check("1.5s, allowed: 44000/minute", Some(1.5));
         check("1m2.5s", Some(62.5));

@@ -106,11 +106,11 @@ mod tests {
     #[test]
     fn a_failed_step_shows_line_and_output() {
         let data = base64::engine::general_purpose::STANDARD.encode("no rule to make target\n");
-        let said = format!(r#"{{"logs":[{{"vertex":"a","stream":2,"data":"{data}"}}]}}"#);
+        let line = format!(r#"{{"logs":[{{"vertex":"a","stream":2,"data":"{data}"}}]}}"#);
         check(
             &[
                 r#"{"vertexes":[{"digest":"a","name":"[3/5] RUN make","started":"2026-01-01T00:00:00Z","error":"process \"/bin/sh -c make\" did not complete successfully: exit code: 2"}]}"#,
-                &said,
+                &line,
                 "Dockerfile:4",
                 "--------------------",
                 "ERROR: failed to solve: exit code: 2",

@@ -65,7 +65,7 @@ fn sentence(step: &Step) -> String {
     }
 }
 
-/// What is read again, and what follows when it has changed.
+/// What is read again, and what happens if it has changed.
 fn recheck(tags: &str, requires: &Requires) -> String {
     match requires {
         Requires::TagOurs { tag } => {

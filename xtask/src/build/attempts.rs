@@ -28,8 +28,8 @@ use super::builds::Builds;
 const RECOVERY: Duration = Duration::from_secs(90);
 
 impl Builds<'_> {
-    /// Builds, and retries a failure that may pass. Returns the last build and its specification; earlier
-    /// attempts and what they showed of the cache tiers go into the record.
+    /// Builds, and retries a failure that may pass. Returns the last build and its specification. The record
+    /// gets the earlier attempts and what they showed about the cache tiers.
     pub(super) fn attempted(
         &self,
         service: &ServicePlan,

@@ -1,4 +1,4 @@
-//! The builds of one plan, and what they share: the display, the builder, the limit of jobs.
+//! The builds of one plan, with their shared display, builder and limit of jobs.
 
 use std::sync::Mutex;
 use std::time::Instant;

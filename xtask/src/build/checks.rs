@@ -52,7 +52,7 @@ pub fn run(command: &Command, facts: &Facts, plan: &BuildPlan) -> Result<Exit> {
     Ok(if warnings.is_empty() { Exit::Done } else { Exit::Failed })
 }
 
-/// Runs BuildKit's checks on one Dockerfile. An answer that is no JSON is an error.
+/// Runs BuildKit's checks on one Dockerfile. An answer that is not JSON is an error.
 pub fn check(command: &Command, build: &BuildSpec) -> Result<Vec<CheckWarning>> {
     let finished = command.runner.finish(&build.check_invocation())?;
     let Ok(answer) = serde_json::from_str::<CheckReport>(&finished.stdout) else {

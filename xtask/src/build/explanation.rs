@@ -10,7 +10,7 @@ use crate::report::workflow;
 use super::builds::Builds;
 
 impl Builds<'_> {
-    /// Explains a failed build. buildx's own display has done so already, and a stopped build did not fail.
+    /// Explains a failed build. buildx's own display already explains it, and a stopped build did not fail.
     pub(super) fn explain(&self, service: &ServicePlan, built: &Built, log: &str) {
         if !matches!(built.end, End::Exited(_)) || self.progress == Progress::Native {
             return;

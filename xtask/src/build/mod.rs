@@ -1,5 +1,5 @@
-//! Building the services of a plan: what `build`, `push` and `release` share. Attempts, the smoke test, the
-//! export of the cache, the explanation of a failure, and the record of each build.
+//! Builds the services of a plan for `build`, `push` and `release`: attempts, the smoke test, the export of
+//! the cache, the explanation of a failure, and the record of each build.
 
 mod attempts;
 mod builds;

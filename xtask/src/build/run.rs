@@ -24,7 +24,7 @@ use super::builds::Builds;
 pub struct Run<'p> {
     pub service: &'p ServicePlan,
     pub record: Record,
-    /// What was built last and its log; `None` when no attempt came to an end.
+    /// The last build and its log; `None` if no attempt finished.
     pub(super) last: Option<(Built, BuildSpec, Log)>,
     done: Result<()>,
 }
@@ -63,8 +63,8 @@ impl Builds<'_> {
         Ok(())
     }
 
-    /// Saves the record and closes the display of the service. The error is one that no record explains,
-    /// such as a missing engine.
+    /// Saves the record and closes the display of the service. The error is one that the record does not
+    /// explain, such as a missing engine.
     pub fn finish(&self, run: Run<'_>) -> (Record, Result<()>) {
         let Run { service, mut record, done, .. } = run;
         let name = &service.service;

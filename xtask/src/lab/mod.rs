@@ -11,7 +11,7 @@ use crate::outside::lab::{LabPaths, down, world};
 
 pub use up::{planned, seen, up};
 
-/// Brings the lab up where `--lab` asks for it. From then on processes use its engine.
+/// Brings the lab up if `--lab` is given. From then on processes use its engine.
 pub fn enter(command: &mut Command) -> Result<()> {
     enter_with(command, EngineChoice::Auto)
 }
@@ -25,8 +25,8 @@ pub fn enter_with(command: &mut Command, choice: EngineChoice) -> Result<()> {
     Ok(())
 }
 
-/// Brings up what is missing of the lab, and returns its facts. A dry run plans with the lab as it would
-/// be.
+/// Brings up the missing parts of the lab, and returns its facts. A dry run plans with the lab as `up` would
+/// make it.
 fn bring_up(command: &Command, choice: EngineChoice) -> Result<LabFacts> {
     let enter = if command.global.dry_run { up::would_be } else { up };
     let state = enter(command, choice)?;
@@ -40,7 +40,7 @@ pub fn is_up(command: &Command) -> bool {
     running.registry || running.servers || running.engine
 }
 
-/// Restarts the lab's own engine; false when this is not in the lab, or its engine is another's.
+/// Restarts the lab's own engine; false outside the lab, or if the lab does not own its engine.
 pub fn restart_engine(command: &Command) -> Result<bool> {
     let place = LabPaths::new(&command.target);
     let is_ours = command.global.lab && place.state().is_some_and(|state| state.is_private());

@@ -1,4 +1,4 @@
-//! How the lab comes up: what there is, what the plan makes of it, and each step carried out.
+//! Brings the lab up: looks at the machine, plans, and carries out each step.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,8 +13,8 @@ use crate::plan::lab::{Base, FoundEngine, LabAction, LabPlan, Program, World, pl
 
 use crate::command::Command;
 
-/// Up, whatever was there. Each step is told before it is taken, and the state is kept after each,
-/// so that what is interrupted goes on where it stopped.
+/// Brings the lab up from any state. It announces each step before it starts and saves the state after it: an
+/// interrupted `up` continues where it stopped.
 pub fn up(command: &Command, choice: EngineChoice) -> Result<LabState> {
     let place = LabPaths::new(&command.target);
     let wanted = wanted_bases(command)?;
@@ -35,8 +35,8 @@ pub fn up(command: &Command, choice: EngineChoice) -> Result<LabState> {
     Ok(state)
 }
 
-/// The state of a lab that has all that is wanted. This is the way of nearly every `--lab`, so it
-/// asks no process anything.
+/// The state of a lab that lacks nothing. Nearly every `--lab` command takes this way, so it starts no
+/// process.
 fn ready(
     command: &Command,
     place: &LabPaths,
@@ -55,7 +55,7 @@ fn ready(
     Ok(Some(state))
 }
 
-/// What is known of each base.
+/// The known facts about each base.
 fn seen_bases(command: &Command, state: &LabState, wanted: &BTreeSet<String>) -> Result<Vec<Base>> {
     let one = |name: &String| {
         let reference = Reference::normalized(name)?;
@@ -63,7 +63,7 @@ fn seen_bases(command: &Command, state: &LabState, wanted: &BTreeSet<String>) ->
         Ok(Base {
             reference: name.clone(),
             pullable: known.is_none() && world::registry_answers(&reference),
-            // Before apt is there nothing can be said; and nothing was made then either.
+            // Without apt the hash of a stand-in is unknown, and no stand-in was made.
             present: known.is_some()
                 && bases::wanted(&command.runner, state, &reference)
                     .is_ok_and(|now| known == Some(&now)),
@@ -78,7 +78,7 @@ fn wanted_bases(command: &Command) -> Result<BTreeSet<String>> {
     let mut wanted = BTreeSet::new();
     for service in &services {
         let own = config.service(&service.name);
-        // A Dockerfile that cannot be read is the build's to complain about.
+        // The build reports a Dockerfile that cannot be read.
         if let Ok(dockerfile) = Dockerfile::parse(&service.dockerfile) {
             wanted.extend(dockerfile.bases(&own.build_args, own.target.as_deref()));
         }
@@ -124,7 +124,7 @@ fn look(
     Ok((world, state))
 }
 
-/// What this machine has for a lab.
+/// The facts about this machine that the lab's plan needs.
 pub fn seen(command: &Command) -> Result<World> {
     look(command, &LabPaths::new(&command.target), &wanted_bases(command)?).map(|(world, _)| world)
 }
@@ -134,7 +134,7 @@ pub fn planned(command: &Command, choice: EngineChoice) -> Result<LabPlan> {
     Ok(plan(&seen(command)?, choice, !command.global.no_install)?)
 }
 
-/// The lab as it would be once it is up; what that takes is told, and nothing is done.
+/// The lab as it would be after `up`. It only announces the steps.
 pub fn would_be(command: &Command, choice: EngineChoice) -> Result<LabState> {
     let place = LabPaths::new(&command.target);
     let wanted = wanted_bases(command)?;
@@ -160,7 +160,7 @@ pub fn would_be(command: &Command, choice: EngineChoice) -> Result<LabState> {
     Ok(state)
 }
 
-/// Fixes which engine it is before anything starts.
+/// Chooses the engine before anything starts.
 fn settle(command: &Command, place: &LabPaths, plan: &LabPlan, state: &mut LabState) -> Result<()> {
     command.say(&format!("lab: {} ({})", plan.engine(), plan.engine_reason));
     if plan.private && !state.is_private() {
@@ -203,7 +203,7 @@ fn carry_out(
     }
 }
 
-/// It always says which bases are not what they are called, whatever else is not to be said.
+/// Names the bases that are stand-ins, even with `--quiet`.
 fn tell_stand_ins(state: &LabState, wanted: &BTreeSet<String>) {
     let names: Vec<&str> =
         state.bases.keys().filter(|name| wanted.contains(*name)).map(String::as_str).collect();

@@ -46,7 +46,7 @@ impl Preflight<'_> {
             .transpose()
     }
 
-    /// Outside the lab, refuses the lab's engine: what it builds may be based on stand-ins.
+    /// Outside the lab, refuses the lab's engine: its images may be based on stand-ins.
     fn engine(&self) -> Result<()> {
         let info = Invocation::new("docker", ["info", "--format={{json .Labels}}"]);
         if self.facts.lab.is_none()

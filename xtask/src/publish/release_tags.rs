@@ -1,5 +1,5 @@
 //! The floating tags of a release. They move when the images of all services are published, to the highest
-//! stable version of their line, whatever other releases do at the same time.
+//! stable version of their line, even if other releases run at the same time.
 
 use std::sync::OnceLock;
 
@@ -82,7 +82,7 @@ impl ReleaseTags {
         versions: &OnceLock<Vec<Version>>,
     ) -> Result<Option<Version>> {
         if versions.get().is_none() {
-            // Steps after the services run one at a time, so nobody else fills this.
+            // Steps after the services run one at a time, so no other step fills this.
             let _ = versions.set(self.published(writer)?);
         }
         let Some((tag, versions)) = reference.tag.as_ref().zip(versions.get()) else {

@@ -294,7 +294,7 @@ impl<'a> Tools<'a> {
     }
 }
 
-/// The outcome that an action leads to when nothing fails.
+/// The outcome of an action if nothing fails.
 pub fn result_of(action: &Action) -> PublishResult {
     match action {
         Action::Finish { .. } | Action::Warm { .. } => PublishResult::Finished,

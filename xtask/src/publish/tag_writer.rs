@@ -1,8 +1,8 @@
 //! Reads and writes the tags of one publication. What decides about a tag is read immediately before the
 //! tag is written, and again afterwards; the decisions are `plan::publish`'s.
 //!
-//! Exact tags come first, floating tags after the image is known to be complete. So whatever ends the
-//! command in between leaves each floating tag on a complete image, and the next run finishes the rest.
+//! Exact tags come first, floating tags after the image is known to be complete. So a command that ends in
+//! between leaves each floating tag on a complete image, and the next run finishes the rest.
 
 use std::time::{Duration, Instant};
 
@@ -37,7 +37,7 @@ pub struct TagWriter<'w> {
 const LAG: Duration = Duration::from_secs(5);
 
 impl TagWriter<'_> {
-    /// What was just pushed under an exact tag, which the registry may not show at once.
+    /// The exact tag and image of the last push, which the registry may not show at once.
     pub fn pushed(&self, tag: &Reference) -> Result<StoredManifest> {
         let begun = Instant::now();
         loop {
@@ -77,7 +77,7 @@ impl TagWriter<'_> {
                     .map(|(closure, _)| closure),
             })?;
             let Some(missing) = closure.missing.first() else { return Ok(closure) };
-            // The registry may not show at once what was just pushed.
+            // The registry may not show the last push at once.
             if begun.elapsed() > LAG {
                 let image = repository.at(digest.clone());
                 let message =

@@ -118,7 +118,7 @@ pub fn run(mut command: Command, options: &Build) -> Result<Exit> {
     report(&builds, &plan, &records)
 }
 
-/// Shows what kept services from being built, each reason once.
+/// Shows why services were not built, each reason once.
 fn show_errors(builds: &Builds<'_>, errors: &[Result<()>]) {
     let errors = errors.iter().filter_map(|done| done.as_ref().err());
     let errors = errors.filter(|error| !error.is::<Interrupted>());

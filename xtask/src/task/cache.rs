@@ -1,4 +1,4 @@
-//! `cargo xtask cache`: shows what the cache tiers hold, and makes the next build cold.
+//! `cargo xtask cache`: shows the contents of the cache tiers, and makes the next build cold.
 
 use anyhow::{Context, Result};
 use clap::Subcommand;
@@ -26,7 +26,7 @@ use crate::report::{self, WIDTH};
 
 #[derive(Debug, Clone, Subcommand)]
 pub enum Cache {
-    /// Show what each cache tier of each service holds, and whether a build can use it
+    /// Show the contents of each service's cache tiers, and whether a build can use them
     Status {
         /// Services to show; all by default
         #[arg(value_name = "SERVICE")]

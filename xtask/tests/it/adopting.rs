@@ -186,7 +186,7 @@ fn linter_findings_name_their_file_and_line() {
     .assert_eq(&dockerfile_findings(&[("hadolint", hadolint), ("docker", docker)], 1));
 }
 
-/// Everything that commands say of which services there are.
+/// Everything that commands say about the services.
 fn everywhere(fixture: &Fixture) -> Vec<(&'static str, BTreeSet<String>)> {
     let names = |values: &Value, key: &str| -> BTreeSet<String> {
         let values = values.as_array().unwrap().iter();

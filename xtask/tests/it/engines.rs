@@ -1,5 +1,5 @@
-//! `cargo xtask build` with programs on the PATH that stand in for docker: no engine, too old a one, and
-//! builds that end in ways that a real engine seldom shows.
+//! `cargo xtask build` with programs on the PATH that replace docker: no engine, too old a one, and builds
+//! that end in ways that a real engine seldom shows.
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 
@@ -59,7 +59,7 @@ const RECENT: &str = "echo github.com/docker/buildx 0.29.1 abc";
 
 const RUNNING: &str = r#"echo '{"Name":"default","Driver":"docker","Current":true,"Nodes":[{"Name":"default","Status":"running"}]}'"#;
 
-/// A step that ran, as BuildKit tells it.
+/// A step that ran, as BuildKit reports it.
 const STEP: &str = r#"echo '{"vertexes":[{"digest":"a","name":"[2/2] RUN true","started":"2026-01-01T00:00:00Z","completed":"2026-01-01T00:00:01Z"}]}' >&2"#;
 
 /// One message with its remedy, and no attempt after the first.
@@ -135,7 +135,7 @@ fn a_missing_cache_layer_costs_one_attempt() {
     let ran = world.xtask(&["build", "web", "--format=json"]).expect(0);
     let record = &ran.json()["records"][0];
     assert_eq!(record["attempts"][0]["reason"], "a layer of the cache is gone", "{record:#}");
-    // Both attempts stand in the log.
+    // The log contains both attempts.
     let log = world.fixture.root().join(record["log"].as_str().unwrap());
     let log = std::fs::read_to_string(log).unwrap();
     assert!(log.contains(gone) && log.contains("==== attempt 2 of 4"), "{log}");

@@ -17,7 +17,7 @@ const CRATES: [(&str, &[&str]); 4] = [
 /// The crates that touch nothing.
 const PURE: [&str; 3] = ["model", "plan", "report"];
 
-/// What they may use of others: nothing that opens a file or a socket, or starts a process.
+/// The crates that they may use. None of them opens a file or a socket, or starts a process.
 const HARMLESS: [&str; 11] = [
     "anyhow",
     "base64",
@@ -90,8 +90,8 @@ fn effects(text: &str) -> Vec<String> {
     found
 }
 
-/// What a text names of the crate but `cli`, `model` and `plan`. A list or a whole crate hides what it names,
-/// and is not wanted either.
+/// The paths in a text outside `cli`, `model` and `plan`. A list or a whole crate hides its paths and counts
+/// too.
 fn beyond_nouns_and_decisions(text: &str) -> Vec<String> {
     let others = ["outside::", "outside;", "task::", "task;", "report::", "report;", "{"];
     let paths =

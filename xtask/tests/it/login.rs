@@ -9,7 +9,7 @@ use xtask::model::token::Secret;
 use xtask::outside::login::Login;
 use xtask::outside::process::Runner;
 
-/// A runner that finds a `docker` which tells what it got, and ends with `code`.
+/// A runner with a `docker` that prints its input and ends with `code`.
 fn runner(folder: &Path, code: u8) -> Runner {
     let program = folder.join("docker");
     let script = format!(

@@ -1,4 +1,4 @@
-//! The cases of retention: policy, inventory, and what is to go, in which order, or why nothing.
+//! The cases of retention: policy, inventory, and the deletions in order, or why there are none.
 
 use std::collections::BTreeSet;
 

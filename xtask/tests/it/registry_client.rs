@@ -200,7 +200,7 @@ fn an_identity_token_is_exchanged_for_access() {
 fn an_unreadable_docker_configuration_is_reported() {
     let registry = registry_with_token();
     let found = verified(registry.address(), config("{ not json").path(), None);
-    let login = "fail: not logged in: docker's configuration cannot be read: `config.json`";
+    let login = "fail: not logged in: cannot read docker's configuration: `config.json`";
     assert_eq!(findings(&found, "login"), [login], "{found:#?}");
 }
 

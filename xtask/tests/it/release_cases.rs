@@ -1,5 +1,4 @@
-//! The cases of a release: what is typed and what is there, and which version with which tags that makes,
-//! each with its reason.
+//! The cases of a release: options and facts, and the resulting version and tags, each with its reason.
 
 use std::collections::BTreeMap;
 
@@ -54,7 +53,7 @@ fn asked(case: &Value) -> Asked {
     }
 }
 
-/// What was decided, in the form of the cases.
+/// The decision, in the form of the cases.
 fn decided(result: Result<ReleasePlan, Failure>) -> Value {
     let plan = match result {
         Ok(plan) => plan,

@@ -30,7 +30,7 @@ fn accepted(words: Vec<String>) -> Result<String, String> {
     }
 }
 
-/// Why nobody can type a line of a page.
+/// Why a line of a page is not a valid command.
 fn refused(line: &str) -> Option<String> {
     words(line, |_| "web".to_owned()).and_then(accepted).err()
 }
@@ -43,7 +43,7 @@ fn variables(command: &str) -> BTreeSet<String> {
     named.map(|name| name.to_string_lossy().into_owned()).collect()
 }
 
-/// What is wrong with a line of a job that has the variables `set`.
+/// The problem with a line of a job that has the variables `set`.
 fn problems_of(line: &str, set: &BTreeSet<&str>) -> Vec<String> {
     let mut problems = Vec::new();
     let value = |name: &str| {
@@ -64,7 +64,7 @@ fn problems_of(line: &str, set: &BTreeSet<&str>) -> Vec<String> {
     problems
 }
 
-/// What is wrong with the lines of a workflow, and how many lines it has.
+/// The problems with the lines of a workflow, and how many lines it has.
 fn problems(workflow: &Value) -> (Vec<String>, usize) {
     let (mut problems, mut lines) = (Vec::new(), 0);
     for (id, job) in workflows::jobs(workflow) {
@@ -235,12 +235,12 @@ fn the_guide_has_the_line_of_every_workflow() {
     let mut seen = BTreeSet::new();
     for row in rows {
         let file = quoted(row).next().unwrap();
-        let told: BTreeSet<&str> = quoted(row).filter(|part| part.starts_with("cargo")).collect();
+        let listed: BTreeSet<&str> = quoted(row).filter(|part| part.starts_with("cargo")).collect();
         let workflow = workflow(root(), file);
         let jobs = workflows::jobs(&workflow);
         let lines =
             jobs.iter().flat_map(|(_, job)| steps(job)).filter_map(|step| step["run"].as_str());
-        assert_eq!(told, lines.filter(|line| !line.contains("matrix")).collect(), "{file}");
+        assert_eq!(listed, lines.filter(|line| !line.contains("matrix")).collect(), "{file}");
         seen.insert(file.to_owned());
     }
     assert_eq!(seen, workflows::names().into_iter().collect());

@@ -12,7 +12,7 @@ use xtask::model::facts::Facts;
 use xtask::outside::files;
 use xtask::outside::gather::services_and_config;
 
-/// The facts that stand in the files of this repository.
+/// The facts from the files of this repository.
 fn facts() -> Facts {
     let (config, services) = services_and_config(root(), &root().join("target")).unwrap();
     Facts::of_files(config, services)

@@ -1,5 +1,5 @@
-//! What must hold for every inventory, however odd; and that each of these properties is able to fail,
-//! by planners that are broken in one way each.
+//! Properties of every inventory, however odd; and that each of these properties can fail, by planners that
+//! are broken in one way each.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -55,7 +55,7 @@ fn closure(inventory: &Inventory, planner: Planner) -> Result<(), String> {
     Ok(())
 }
 
-/// After each deletion what is left has lost none of its `links`.
+/// After each deletion the remaining versions have all their `links`.
 fn after_each(
     inventory: &Inventory,
     planner: Planner,
@@ -81,7 +81,7 @@ fn statement_safety(inventory: &Inventory, planner: Planner) -> Result<(), Strin
     after_each(inventory, planner, &statements, &both(&statements, &children(inventory)))
 }
 
-/// What a run deletes of which one deletion is refused.
+/// The deletions of a run, one of which is refused.
 type Run = fn(&Inventory, &RetentionPlan, &Digest) -> BTreeSet<Digest>;
 
 fn with_agenda(inventory: &Inventory, plan: &RetentionPlan, refused: &Digest) -> BTreeSet<Digest> {
@@ -102,8 +102,8 @@ fn regardless(_: &Inventory, plan: &RetentionPlan, refused: &Digest) -> BTreeSet
     plan.delete.iter().filter(|digest| *digest != refused).cloned().collect()
 }
 
-/// Whichever deletion is refused: nothing that stays, the refused one and all below it included, has
-/// lost what it leads to or what speaks about it.
+/// Whichever deletion is refused: nothing that stays, the refused one and all below it included, has lost its
+/// children or its referrers.
 fn refused_in(inventory: &Inventory, planner: Planner, run: Run) -> Result<(), String> {
     let plan = planner(inventory);
     let (children, statements) = (children(inventory), statements(inventory));
@@ -214,7 +214,7 @@ fn every_property_holds_for_every_inventory() {
         .unwrap();
 }
 
-/// Deletes what was deleted and the first version besides.
+/// Deletes the planned versions and also the first version.
 fn goes_twice(inventory: &Inventory) -> RetentionPlan {
     let mut broken = plan(inventory);
     broken.delete.extend(broken.delete.first().cloned());
@@ -254,7 +254,7 @@ fn one_at_a_time(inventory: &Inventory) -> RetentionPlan {
     broken
 }
 
-/// Takes what is pinned for what is to go.
+/// Deletes pinned versions.
 fn pinned_goes(inventory: &Inventory) -> RetentionPlan {
     let mut broken = plan(inventory);
     broken.delete.extend(inventory.policy.in_use.iter().cloned());

@@ -1,5 +1,6 @@
-//! The bytes of entries, behind signed URLs in the manner of Azure's Blob service: put whole, or in blocks that a list
-//! joins; got whole or by range. Every answer carries `x-ms-request-id`, without which BuildKit's client panics.
+//! The bytes of entries, behind signed URLs as in Azure's Blob service: uploaded whole or in blocks that a
+//! list joins, downloaded whole or by range. Every answer has `x-ms-request-id`, without which BuildKit's
+//! client panics.
 
 use std::fs::{self, File};
 use std::io::{self, Seek as _, SeekFrom};
@@ -34,18 +35,18 @@ impl Blobs {
         Ok(Self { whole, blocks, requests: AtomicU64::new(0) })
     }
 
-    /// The size in bytes of what was uploaded; none when nothing was, or no list has joined the blocks.
+    /// The size in bytes of the upload; none without one, or while no list has joined its blocks.
     pub fn size(&self, entry: &Entry) -> Option<u64> {
         fs::metadata(self.path(entry)).ok().map(|metadata| metadata.len())
     }
 
     pub fn remove(&self, entry: &Entry) {
-        // Bytes that stay behind without an entry can never be read.
+        // Remaining bytes without an entry can never be read.
         let _ = fs::remove_file(self.path(entry));
         let _ = fs::remove_dir_all(self.blocks.join(entry.id.to_string()));
     }
 
-    /// Answers a request to a signed URL, whose signature must be the one for what it does.
+    /// Answers a request to a signed URL. Reading and writing have different signatures.
     pub fn answer(
         &self,
         request: &RequestHead,
@@ -136,7 +137,7 @@ impl Blobs {
                 .with("Accept-Ranges", "bytes")
                 .with("ETag", format!("\"{}\"", entry.id))
         };
-        // Azure lets its own header go before the standard one.
+        // Azure prefers its own header to the standard one.
         let Some(asked) = headers.get("x-ms-range").or_else(|| headers.get("range")) else {
             return Ok(tagged(200).holding(Content::File { file, length: size }));
         };
@@ -155,7 +156,7 @@ impl Blobs {
         self.whole.join(entry.id.to_string())
     }
 
-    /// Block ids are chosen by the client; as hexadecimal digits they are harmless file names.
+    /// The client chooses block ids; their hexadecimal digits are safe as file names.
     fn block(&self, entry: &Entry, block: &str) -> PathBuf {
         self.blocks.join(entry.id.to_string()).join(state::hexadecimal(block.as_bytes()))
     }
@@ -173,8 +174,8 @@ fn range(text: &str, size: u64) -> Option<(u64, u64)> {
     (first <= last).then_some((first, last))
 }
 
-/// The ids in a block list, `<BlockList><Latest>id</Latest>…</BlockList>`, in order. Ids are base64, so that no XML
-/// escapes occur in them.
+/// The ids in a block list, `<BlockList><Latest>id</Latest>…</BlockList>`, in order. Ids are base64, so they
+/// contain no XML escapes.
 fn listed_blocks(xml: &str) -> Vec<String> {
     let elements = xml.split('<').filter_map(|element| element.split_once('>'));
     elements

@@ -1,4 +1,5 @@
-//! The entries of the cache: who sees which, how a key is matched, and their index on disk. Their bytes are elsewhere.
+//! The entries of the cache: their scopes, how a key is matched, and the index on disk. `blobs` has their
+//! bytes.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,7 +21,7 @@ pub struct Entry {
     pub version: String,
     /// Seconds since 1970.
     pub created: u64,
-    /// The signatures in its URLs: without the right one nothing is read or written.
+    /// The signatures in its URLs, which reading and writing require.
     pub upload_signature: String,
     pub download_signature: String,
     /// The size in bytes and the place in the order of finalisation; none while it is only reserved.
@@ -136,7 +137,7 @@ impl Entries {
         lock(&self.index).entries.clone()
     }
 
-    /// Forgets every entry, and says which there were.
+    /// Deletes every entry and returns them.
     pub fn clear(&self) -> io::Result<Vec<Entry>> {
         let mut index = lock(&self.index);
         let gone = std::mem::take(&mut index.entries);

@@ -1,5 +1,5 @@
-//! The runtime token of GitHub Actions: a JWT whose claim `ac` says which scopes of the cache may be read and written.
-//! A stand-in signs nothing and checks no signature; the claims count all the same.
+//! The runtime token of GitHub Actions: a JWT whose claim `ac` says which scopes of the cache may be read and
+//! written. The stand-in signs nothing and checks no signature; it only reads the claims.
 
 use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
@@ -18,7 +18,7 @@ pub struct Scope {
     pub permission: u8,
 }
 
-/// What a token says.
+/// The rights in a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Access {
     /// In the order of the token: the run's own ref comes before the default branch.
@@ -49,7 +49,7 @@ impl Access {
         ensure!(claims.exp > now, "the token has expired");
         ensure!(claims.nbf.is_none_or(|begin| begin <= now), "the token is not valid yet");
         let scopes =
-            serde_json::from_str(&claims.ac).context("the claim `ac` holds no list of scopes")?;
+            serde_json::from_str(&claims.ac).context("the claim `ac` is not a list of scopes")?;
         Ok(Self { scopes, expires: claims.exp })
     }
 
@@ -75,7 +75,7 @@ impl Access {
             .map(|scope| scope.scope.as_str())
     }
 
-    /// The scope that is written to: the first that may be.
+    /// The scope to write to: the first one with the permission.
     pub fn writable(&self) -> Option<&str> {
         self.scopes
             .iter()

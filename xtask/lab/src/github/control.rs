@@ -4,7 +4,7 @@
 //! - `POST tokens` with a [`Token`], `DELETE tokens/{text}`;
 //! - `POST repositories` with a [`Registration`], answered by `{id, git_dir}`;
 //! - `POST limits` with a [`Change`];
-//! - `POST made-up` with a list of [`MadeUp`]: versions that nobody pushed, as many as one likes;
+//! - `POST made-up` with a list of [`MadeUp`]: any number of versions without a push;
 //! - `POST versions` with a list of `{repository, digest, created_at}`: when versions were pushed.
 
 use std::io;
@@ -33,7 +33,7 @@ struct Amendment {
     created_at: String,
 }
 
-/// A version that is listed and whose manifest the registry front gives, with nothing behind it.
+/// A version that the API lists and whose manifest the registry front serves, without blobs.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct MadeUp {
@@ -41,7 +41,7 @@ struct MadeUp {
     repository: String,
     digest: String,
     media_type: String,
-    /// The bytes that the digest is of.
+    /// The bytes that have this digest.
     manifest: String,
     #[serde(default)]
     tags: Vec<String>,
@@ -101,7 +101,7 @@ fn amend(github: &Github, amendments: Vec<Amendment>) -> io::Result<Answer> {
         if !known {
             return Ok(Answer::text(
                 404,
-                format!("nobody pushed `{}@{}`\n", amendment.repository, amendment.digest),
+                format!("no such version: `{}@{}`\n", amendment.repository, amendment.digest),
             ));
         }
         let Some(created) = clock::parse(&amendment.created_at) else { return Ok(no_moment()) };
@@ -125,10 +125,10 @@ fn make_up(github: &Github, versions: Vec<MadeUp>) -> io::Result<Answer> {
 }
 
 fn no_moment() -> Answer {
-    Answer::text(400, "`created_at` is a moment such as `2026-10-01T00:00:00Z`\n")
+    Answer::text(400, "`created_at` must be a time such as `2026-10-01T00:00:00Z`\n")
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Answer> {
     serde_json::from_slice(body)
-        .map_err(|error| Answer::text(400, format!("this body is not understood: {error}\n")))
+        .map_err(|error| Answer::text(400, format!("invalid body: {error}\n")))
 }

@@ -1,5 +1,5 @@
-//! The git repository behind a repository of the stand-in: a bare one on disk, to which people push as they do to
-//! GitHub. References are git's own; nothing is kept twice.
+//! The bare git repository of a repository of the stand-in. Clients push to it as to GitHub, and git alone
+//! keeps the references.
 
 use std::io;
 use std::path::PathBuf;
@@ -24,12 +24,12 @@ impl Git {
             .map(drop)
     }
 
-    /// The hash of what a revision names; none when there is no such object.
+    /// The hash of a revision; none if the object does not exist.
     pub fn resolve(&self, revision: &str) -> io::Result<Option<String>> {
         self.git(&["rev-parse", "--verify", "--quiet", "--end-of-options", revision])
     }
 
-    /// The commit time of what a revision names, in seconds since 1970.
+    /// The commit time of a revision, in seconds since 1970.
     pub fn commit_time(&self, revision: &str) -> io::Result<Option<u64>> {
         let commit = format!("{revision}^{{commit}}");
         let shown =
@@ -43,13 +43,13 @@ impl Git {
         self.git(&["update-ref", reference, sha, &none]).map(drop)
     }
 
-    /// Runs git here; its output, or none when it fails.
+    /// Runs git here and returns its output; none if it fails.
     fn git(&self, arguments: &[&str]) -> io::Result<Option<String>> {
         run(Command::new("git").arg("--git-dir").arg(&self.directory).args(arguments))
     }
 }
 
-/// Whether git takes this as the full name of a reference.
+/// Whether git accepts this as the full name of a reference.
 pub fn is_valid(reference: &str) -> io::Result<bool> {
     run(Command::new("git").args(["check-ref-format", reference])).map(|output| output.is_some())
 }

@@ -1,5 +1,5 @@
-//! The rate limits of the REST API: requests an hour for each token, points a minute, and the pause between deletions
-//! ("Rate limits for the REST API", docs.github.com). What was refused is not counted.
+//! The rate limits of the REST API: requests an hour for each token, points a minute, and the pause between
+//! deletions ("Rate limits for the REST API", docs.github.com). Refused requests are not counted.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Mutex;
@@ -13,13 +13,13 @@ use crate::sync::lock;
 use crate::tokens::Token;
 
 const HOUR: u64 = 3600;
-/// What a workflow's own token has.
+/// The requests per hour of a workflow's token.
 const HOURLY: u64 = 1000;
 const MINUTE_IN_MILLISECONDS: u64 = 60_000;
 const SECONDARY: &str =
     "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.";
 
-/// What the control endpoint changes. Absent fields leave things as they are.
+/// The changes that the control endpoint accepts. An absent field changes nothing.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Change {
@@ -34,7 +34,7 @@ pub struct Change {
     pub secondary: Option<Provoked>,
 }
 
-/// The next requests are refused as over a secondary limit.
+/// Refuses the next requests because of a secondary limit.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Provoked {
@@ -133,7 +133,7 @@ impl Limits {
         Ok(())
     }
 
-    /// An answer with the headers that every answer to this token carries.
+    /// Adds the headers that every answer to this token has.
     pub fn stamped(&self, token: &Token, answer: Answer) -> Answer {
         let hour = self.hour(token);
         answer

@@ -1,7 +1,7 @@
-//! The GitHub REST API as far as releasing and pruning need it, by its real rules: authentication, permissions, rate
-//! limits, validation, pages.
+//! The part of GitHub's REST API that releasing and pruning need, with its real rules for authentication,
+//! permissions, rate limits, validation and pages.
 //!
-//! Stricter than the original in one point: nothing is answered without a token, public or not.
+//! It is stricter than GitHub in one point: every request needs a token, even for public data.
 
 mod control;
 mod git;
@@ -77,7 +77,7 @@ impl Github {
         Answer::json(200, &json!({ "login": login, "type": kind, "html_url": page }))
     }
 
-    /// Who was registered, and who has pushed something: without further notice a user.
+    /// The type of a registered owner, or of one who has pushed something: then a user.
     fn owner_type(&self, login: &str) -> Option<String> {
         let registered = self.repositories.owner_type(login);
         registered.or_else(|| self.packages.knows_owner(login).then(|| "User".to_owned()))
@@ -108,7 +108,7 @@ impl Github {
         owner: &str,
         rest: &[&str],
     ) -> io::Result<Answer> {
-        // Each kind of owner has its own paths, and the other kind's answer as if there were nothing.
+        // Each kind of owner has its own paths; those of the other kind answer 404.
         let expected = if space == "users" { "User" } else { "Organization" };
         if self.owner_type(owner).is_none_or(|kind| kind != expected) {
             return Ok(not_found());

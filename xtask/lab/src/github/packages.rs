@@ -1,5 +1,5 @@
-//! Container packages of GHCR in the REST API, backed by the ledger of what was pushed and by the real registry, where
-//! a deletion takes place and a restored manifest comes back.
+//! GHCR's container packages in the REST API. The ledger has their versions; deletions and restorations also
+//! change the real registry.
 
 use std::io;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::tokens::Level;
 /// How long a deleted version can be restored, in seconds.
 const RESTORABLE: u64 = 30 * 24 * 3600;
 
-/// The packages of everybody.
+/// All packages.
 #[derive(Debug)]
 pub struct Packages {
     pub ledger: Arc<Ledger>,
@@ -31,7 +31,7 @@ pub struct Named<'p> {
     /// `users` or `orgs`.
     pub space: &'p str,
     pub owner: &'p str,
-    /// Decoded, so that it may hold slashes.
+    /// Decoded; it may contain slashes.
     pub name: &'p str,
 }
 
@@ -61,7 +61,7 @@ impl Packages {
         self.ledger.read(|packages| packages.keys().any(|name| name.starts_with(&prefix)))
     }
 
-    /// Answers what is under `/{users|orgs}/{owner}/packages/container/{name}`.
+    /// Answers requests below `/{users|orgs}/{owner}/packages/container/{name}`.
     pub fn answer(
         &self,
         question: &Question<'_>,
@@ -124,7 +124,7 @@ impl Packages {
             Err(refused) => return Ok(refused),
         };
         let status = self.registry.ask("DELETE", &manifest(repository, &digest), "", &[])?;
-        // 404: it is gone from the registry, by a hand that went past us.
+        // 404: it was deleted at the registry, without the front.
         if !matches!(status, 202 | 404) {
             return Ok(error(
                 500,

@@ -11,7 +11,7 @@ use crate::tokens::{Level, Token};
 
 const DOCUMENTATION: &str = "https://docs.github.com/rest";
 
-/// A request from somebody we know.
+/// An authenticated request.
 #[derive(Debug)]
 pub struct Question<'r> {
     pub method: &'r str,
@@ -33,7 +33,7 @@ impl Question<'_> {
         self.body.get(field).and_then(Value::as_bool)
     }
 
-    /// The refusal of a token without a permission; none when it has it.
+    /// The refusal of a token without a permission; none if it has it.
     pub fn lacks(&self, resource: &str, needed: Level) -> Option<Answer> {
         (self.token.level(resource) < needed)
             .then(|| error(403, "Resource not accessible by integration"))
@@ -75,7 +75,7 @@ impl Question<'_> {
     }
 }
 
-/// An error with a message alone.
+/// An error with only a message.
 pub fn error(status: u16, message: &str) -> Answer {
     Answer::json(
         status,

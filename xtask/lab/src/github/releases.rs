@@ -24,7 +24,7 @@ pub struct Releases<'r> {
 }
 
 impl Releases<'_> {
-    /// Answers what is under `/repos/{owner}/{repo}/releases`.
+    /// Answers requests below `/repos/{owner}/{repo}/releases`.
     pub fn answer(&self, question: &Question<'_>, rest: &[&str]) -> io::Result<Answer> {
         let show = |release: &Release| self.shown(question, release);
         let found = |release: Option<&Release>| {
@@ -94,7 +94,7 @@ impl Releases<'_> {
         self.store(question, release.clone(), 200)
     }
 
-    /// Takes the fields over from the body, checks the result, and keeps it.
+    /// Copies the fields from the body, checks the result, and saves it.
     fn store(
         &self,
         question: &Question<'_>,
@@ -158,7 +158,7 @@ impl Releases<'_> {
 
     fn shown(&self, question: &Question<'_>, release: &Release) -> Value {
         let url = format!("{}/repos/{}/releases/{}", question.base, self.full_name, release.id);
-        // A draft has no tag to be found by; GitHub shows it under a name of its own.
+        // A draft has no tag; GitHub shows it under its own name.
         let page = if release.draft {
             format!("untagged-{}", release.id)
         } else {
@@ -196,12 +196,12 @@ fn take_over(question: &Question<'_>, release: &mut Release) {
             *field = Some(text.to_owned());
         }
     }
-    // A release that was published once stays so.
+    // A published release stays published.
     release.draft = release.published.is_none() && question.flag("draft").unwrap_or(release.draft);
     release.prerelease = question.flag("prerelease").unwrap_or(release.prerelease);
 }
 
-/// Creates the tag of a release at its target unless it is there, and takes the commit's time over.
+/// Creates the tag of a release at its target if it is missing, and copies the commit's time.
 fn ensure_tag(git: &Git, release: &mut Release) -> io::Result<Result<(), Answer>> {
     let tag = format!("refs/tags/{}", release.tag_name);
     if git.resolve(&tag)?.is_none() {

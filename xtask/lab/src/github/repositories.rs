@@ -12,7 +12,7 @@ use super::git::Git;
 use crate::state;
 use crate::sync::lock;
 
-/// What the stand-in knows besides packages: kept in one file.
+/// The state of the stand-in except packages, in one file.
 #[derive(Debug, Default, Deserialize, Serialize)]
 pub struct Records {
     /// `User` or `Organization` by login.
@@ -64,7 +64,7 @@ pub struct Registration {
     owner_type: String,
     #[serde(default = "main")]
     default_branch: String,
-    /// A bare repository to use; one of our own when absent.
+    /// A bare repository to use; by default a new one.
     git_dir: Option<PathBuf>,
 }
 
@@ -89,7 +89,7 @@ impl Repositories {
         Ok(Self { directory: directory.to_owned(), records })
     }
 
-    /// Registers a repository, and creates its git repository where there is none. What it had before stays.
+    /// Registers a repository, and creates its git repository if it is missing. Earlier content stays.
     pub fn register(&self, registration: Registration) -> io::Result<Repository> {
         let full_name = format!("{}/{}", registration.owner, registration.name);
         let own = self.directory.join("repositories").join(format!("{full_name}.git"));
@@ -124,7 +124,7 @@ impl Repositories {
         lock(&self.records).repositories.get(full_name).cloned()
     }
 
-    /// `User` or `Organization`; none for an owner nobody registered.
+    /// `User` or `Organization`; none for an unregistered owner.
     pub fn owner_type(&self, login: &str) -> Option<String> {
         lock(&self.records).owners.get(login).cloned()
     }

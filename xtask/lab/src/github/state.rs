@@ -1,4 +1,4 @@
-//! What the API stand-in consists of; it answers nothing itself.
+//! The parts of the API stand-in. It answers no request.
 
 use std::path::Path;
 use std::sync::Arc;

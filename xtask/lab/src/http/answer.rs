@@ -1,4 +1,4 @@
-//! A whole response as a value: what the stand-ins that do not stream give back.
+//! A whole response as a value, for stand-ins that do not stream.
 
 use std::fs::File;
 
@@ -31,7 +31,7 @@ impl Answer {
     }
 
     pub fn json(status: u16, value: &impl Serialize) -> Self {
-        // What is serialised here are maps with text keys, which JSON can always hold.
+        // Only maps with text keys are serialised here, which never fails.
         let bytes = serde_json::to_vec(value).unwrap_or_default();
         Self::empty(status)
             .with("Content-Type", "application/json; charset=utf-8")

@@ -1,10 +1,10 @@
-//! Message bodies: reads the three framings of HTTP/1.1 from any source. Writing is the exchange's.
+//! Message bodies: reads the three framings of HTTP/1.1 from any source. `exchange` writes them.
 
 use std::io::{self, BufRead, Read as _};
 
 use super::head::Headers;
 
-/// How the end of a body is told.
+/// How the end of a body is marked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
     Length(u64),
@@ -22,7 +22,8 @@ impl Framing {
         }
     }
 
-    /// A response to `HEAD`, and 204 and 304, have no body whatever they declare (RFC 9112, 6.3).
+    /// A response to `HEAD`, and 204 and 304, have no body, even if their headers declare one (RFC 9112,
+    /// 6.3).
     pub fn of_response(method: &str, status: u16, headers: &Headers) -> Self {
         if method == "HEAD" || status == 204 || status == 304 {
             Self::Length(0)
@@ -34,7 +35,7 @@ impl Framing {
     }
 }
 
-/// Reads one body from a source that goes on after it.
+/// Reads one body from a source that continues after it.
 #[derive(Debug)]
 pub struct BodyReader {
     state: State,

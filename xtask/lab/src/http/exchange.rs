@@ -1,5 +1,5 @@
-//! One request and its response on a connection: reads the request's body, writes the response, counts every byte, and
-//! bends both as a fault demands (slow, truncated, lost). Which fault that is was decided before.
+//! One request and its response on a connection: reads the request's body, writes the response, counts every
+//! byte, and applies a fault to both (slow, truncated, lost). It does not choose the fault.
 
 use std::io::{self, BufRead, BufReader, Read, Write as _};
 use std::net::TcpStream;
@@ -13,7 +13,7 @@ use super::head::{RequestHead, ResponseHead};
 use crate::watch::link::{Direction, Link};
 use crate::watch::traffic::Record;
 
-/// What is copied at once; large enough that system calls do not limit a layer's way through.
+/// Bytes that are copied at once: enough that system calls do not slow down a layer.
 pub const BUFFER: usize = 256 * 1024;
 /// Content up to this goes out in one write with what precedes it.
 const SMALL: usize = 16 * 1024;
@@ -52,7 +52,7 @@ impl BufRead for Incoming {
     }
 }
 
-/// How a fault bends an exchange.
+/// How a fault changes an exchange.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Bend {
     pub bytes_per_second: Option<u64>,
@@ -144,7 +144,7 @@ impl<'c> Exchange<'c> {
         if self.bend.lose_answer {
             return Err(io::Error::new(
                 io::ErrorKind::ConnectionAborted,
-                "the answer is lost, as a fault demands",
+                "a fault drops the answer",
             ));
         }
         let framing = match Framing::of_response(&self.request.method, head.status, &head.headers) {
@@ -188,7 +188,7 @@ impl<'c> Exchange<'c> {
         if cut {
             return Err(io::Error::new(
                 io::ErrorKind::ConnectionAborted,
-                "the body is truncated, as a fault demands",
+                "a fault truncates the body",
             ));
         }
         if chunked {
@@ -232,8 +232,8 @@ impl<'c> Exchange<'c> {
         self.finish()
     }
 
-    /// Reads and drops what is left of a small request body. False when there is more, and the connection is of no
-    /// further use.
+    /// Reads and drops the rest of a small request body. False if there is more; then the connection cannot
+    /// be used again.
     pub fn settle(&mut self) -> io::Result<bool> {
         let (mut buffer, mut discarded) = (vec![0; 32 * 1024], 0);
         // A client that waits for `100 Continue` has sent no body, and now never will.
@@ -259,7 +259,7 @@ impl<'c> Exchange<'c> {
         }
     }
 
-    /// How much may move in one go: a twentieth of a second's worth under a slow fault.
+    /// How many bytes may move at once: those of a twentieth of a second under a slow fault.
     fn piece(&self) -> usize {
         let rate = self.bend.bytes_per_second.map_or(BUFFER as u64, |rate| (rate / 20).max(1));
         usize::try_from(rate).unwrap_or(BUFFER).min(BUFFER)
@@ -271,8 +271,8 @@ impl<'c> Exchange<'c> {
         }
     }
 
-    /// Writes to the client, entered in the log first; what could not be written is taken back. The content of `bytes`
-    /// is its last `content` bytes.
+    /// Writes to the client and logs the bytes first; unwritten bytes are removed from the log again. The
+    /// last `content` of the `bytes` are content.
     fn transmit(&mut self, bytes: &[u8], content: usize) -> io::Result<()> {
         self.record.sending(bytes.len() as u64, content as u64);
         self.link.pass(Direction::ToClient, bytes.len() as u64);

@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 use std::io::{self, BufRead, Read as _};
 
-/// A head beyond this is an attack or a bug; Go and nginx stop in the same region.
+/// A longer head is an attack or a bug; Go and nginx have similar limits.
 const LONGEST_HEAD: u64 = 64 * 1024;
 const MOST_HEADERS: usize = 100;
 
-/// Header fields in the order they came, found without regard to case.
+/// Header fields in their order, found without regard to case.
 #[derive(Clone, Debug, Default)]
 pub struct Headers(Vec<(String, String)>);
 
@@ -29,7 +29,7 @@ impl Headers {
         self.0.retain(|(field, _)| !field.eq_ignore_ascii_case(name));
     }
 
-    /// Whether a comma-separated field such as `Connection` holds this token.
+    /// Whether a comma-separated field such as `Connection` contains this token.
     pub fn has_token(&self, name: &str, token: &str) -> bool {
         self.get(name).is_some_and(|value| {
             value.split(',').any(|part| part.trim().eq_ignore_ascii_case(token))

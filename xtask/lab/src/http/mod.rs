@@ -1,4 +1,4 @@
-//! HTTP/1.1 as the stand-ins need it: blocking, a thread for each connection, every byte counted, and faults that reach
+//! HTTP/1.1 as the stand-ins need it: blocking, a thread for each connection, every byte counted, and faults
 //! down to the socket.
 //!
 //! - [`head`] parses and writes request and response heads.
@@ -6,9 +6,9 @@
 //! - [`body`] reads the three framings of a message body.
 //! - [`answer`] is a whole response as a value.
 //! - [`exchange`] is one request and its response on a connection.
-//! - [`server`] accepts connections and carries faults out.
+//! - [`server`] accepts connections and applies faults.
 //!
-//! Nothing here knows what a registry, a cache or GitHub is.
+//! Nothing here knows about registries, caches or GitHub.
 
 pub mod answer;
 pub mod body;

@@ -1,5 +1,5 @@
-//! The server: accepts connections, reads requests one after another, logs them, and carries faults out. What a request
-//! means is the service's business.
+//! The server: accepts connections, reads requests one after another, logs them, and applies faults. The
+//! service answers the requests.
 
 use std::io::{self, BufRead as _, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -18,7 +18,7 @@ use crate::watch::fault::Action;
 use crate::watch::link::Direction;
 use crate::watch::traffic::Record;
 
-/// How long a connection that we close waits for the peer to close its side.
+/// How long to wait, after closing a connection, for the peer to close its side.
 const LINGER: Duration = Duration::from_secs(2);
 
 /// What a server does with requests.
@@ -26,7 +26,8 @@ pub trait Service: Send + Sync + 'static {
     /// The log and the faults of this server.
     fn watch(&self) -> &Watch;
 
-    /// What the log calls this request; none for the lab's own control requests, which are neither logged nor hit.
+    /// The name of this request in the log; none for the lab's control requests, which are not logged and get
+    /// no faults.
     fn kind(&self, request: &RequestHead) -> Option<&'static str>;
 
     /// Answers one request. An error closes the connection.
@@ -36,24 +37,24 @@ pub trait Service: Send + Sync + 'static {
     fn error(&self, request: &RequestHead, status: u16) -> Answer;
 }
 
-/// Takes an address; port 0 is any free one.
+/// Listens on an address; port 0 means any free port.
 pub fn bind(address: SocketAddr) -> Result<TcpListener> {
     TcpListener::bind(address).with_context(|| {
-        format!("could not listen on `{address}`\n\nhint: stop what uses this port, or choose another by its flag")
+        format!("could not listen on `{address}`\n\nhint: stop the program that uses this port, or choose another port with its flag")
     })
 }
 
-/// Serves for as long as the process lives, from threads of its own.
+/// Serves on its own threads until the process ends.
 pub fn spawn(listener: TcpListener, service: Arc<impl Service>) {
     thread::spawn(move || {
         loop {
             match listener.accept() {
                 Ok((stream, _)) => {
                     let service = Arc::clone(&service);
-                    // A connection that breaks is the client's to report.
+                    // The client reports a broken connection.
                     thread::spawn(move || converse(&stream, service.as_ref()));
                 }
-                // Too many open files, or a peer gone before it was accepted: go on in a moment.
+                // Too many open files, or the peer left before it was accepted: continue soon.
                 Err(_) => sleep(Duration::from_millis(10)),
             }
         }
@@ -62,7 +63,7 @@ pub fn spawn(listener: TcpListener, service: Arc<impl Service>) {
 
 /// The first byte of a TLS connection (RFC 8446, 5.1).
 const TLS_HANDSHAKE: u8 = 22;
-/// An engine tries TLS first, and falls back when it is answered in plain text, as by Go's server.
+/// An engine tries TLS first, and falls back when a server answers in plain text, as Go's does.
 const NO_TLS: &[u8] =
     b"HTTP/1.0 400 Bad Request\r\nConnection: close\r\n\r\nThis is an HTTP server.\n";
 
@@ -105,7 +106,7 @@ fn converse(stream: &TcpStream, service: &impl Service) -> io::Result<()> {
     }
 }
 
-/// What becomes of the connection after an exchange.
+/// The state of the connection after an exchange.
 enum Next {
     Request,
     Close,
@@ -156,7 +157,7 @@ fn bend(exchange: &mut Exchange<'_>, action: Option<&Action>) {
     }
 }
 
-/// Reads and drops whatever comes, so that closing does not turn into a reset while the peer still sends.
+/// Reads and drops everything: closing while the peer still sends would reset the connection.
 fn wait_for_the_end(incoming: &mut Incoming) -> io::Result<()> {
     let mut buffer = vec![0; 32 * 1024];
     while incoming.read(&mut buffer)? > 0 {}

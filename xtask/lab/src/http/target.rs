@@ -9,7 +9,7 @@ pub fn path(target: &str) -> &str {
     path.get(path.len() - rest.len() - slash..).unwrap_or(path)
 }
 
-/// The segments of the path, each decoded on its own, so that `%2F` stays inside its segment.
+/// The segments of the path, each decoded separately: `%2F` stays inside its segment.
 pub fn segments(target: &str) -> Vec<String> {
     path(target).split('/').filter(|segment| !segment.is_empty()).map(decode).collect()
 }
@@ -28,7 +28,7 @@ pub fn parameters(target: &str) -> impl Iterator<Item = (String, String)> + '_ {
     })
 }
 
-/// Undoes percent-encoding; what is not a valid escape stays as it is.
+/// Decodes percent-encoding; an invalid escape stays unchanged.
 pub fn decode(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

@@ -1,9 +1,8 @@
 //! The ledger: every manifest that was ever pushed through the registry front, as the package versions GHCR would show.
 //!
-//! A distribution registry cannot list manifests without a tag, so what is pushed and deleted is written down as it
-//! passes by. The journal on disk is a line of JSON for each event; the state is what results from replaying it.
-//! Beside it lie the bytes of each manifest, for a deleted version to be restored from. The registry's own storage is
-//! never looked into.
+//! A distribution registry cannot list untagged manifests, so the front records every push and deletion. The
+//! journal on disk has a line of JSON for each event; replaying it gives the state. The bytes of each
+//! manifest are beside it, to restore deleted versions. The registry's own storage is never read.
 
 pub mod packages;
 
@@ -19,7 +18,7 @@ use crate::state;
 use crate::sync::lock;
 use packages::{Event, Package};
 
-/// The packages of all owners, by repository (`owner/name`, where the name may hold slashes).
+/// The packages of all owners, by repository (`owner/name`; the name may contain slashes).
 pub struct Ledger {
     contents: Mutex<Contents>,
     manifests: PathBuf,
@@ -31,7 +30,8 @@ struct Contents {
     next_id: u64,
 }
 
-/// Version ids are 64 bits wide on GitHub; ours begin beyond 32, so that whoever keeps one in less finds out here.
+/// Version ids have 64 bits on GitHub. The stand-in's need more than 32, which reveals a client with too
+/// small a type.
 const FIRST_ID: u64 = 5_000_000_001;
 
 impl Ledger {
@@ -45,7 +45,7 @@ impl Ledger {
         Ok(Self { contents: Mutex::new(contents), manifests })
     }
 
-    /// Enters what happened: on disk first, then in memory.
+    /// Enters events: on disk first, then in memory.
     pub fn enter(&self, events: impl IntoIterator<Item = Event>) -> io::Result<()> {
         let mut contents = lock(&self.contents);
         let mut lines = Vec::new();
@@ -61,7 +61,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Looks at the packages while nothing changes them.
+    /// Reads the packages under a lock.
     pub fn read<T>(&self, look: impl FnOnce(&BTreeMap<String, Package>) -> T) -> T {
         look(&lock(&self.contents).packages)
     }
@@ -72,7 +72,7 @@ impl Ledger {
         if path.exists() { Ok(()) } else { state::write(&path, bytes) }
     }
 
-    /// The bytes of a manifest that passed through the front once.
+    /// The bytes of a manifest that the front has seen.
     pub fn manifest(&self, digest: &str) -> io::Result<Vec<u8>> {
         fs::read(self.manifest_path(digest))
     }
@@ -93,8 +93,7 @@ impl Contents {
         let mut contents = Self { packages: BTreeMap::new(), journal, next_id: FIRST_ID };
         for line in text.get(..whole).unwrap_or_default().lines() {
             contents.apply(
-                serde_json::from_str(line)
-                    .with_context(|| format!("this is no event: `{line}`"))?,
+                serde_json::from_str(line).with_context(|| format!("invalid event: `{line}`"))?,
             );
         }
         Ok(contents)

@@ -1,7 +1,7 @@
 //! Packages and their versions, and how events change them. Pure: no file, no clock.
 //!
-//! A version is a manifest digest. Its times are those of the digest's first registration; a tag that moves changes
-//! neither, it only leaves one version for another, and the old one stays behind without a tag.
+//! A version is a manifest digest. Its times are those of the digest's first push. A tag that moves changes
+//! no times: the old version stays without a tag.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,7 +25,7 @@ pub enum What {
         tag: Option<String>,
         media_type: String,
     },
-    /// A version that nobody pushed: the ledger alone has its manifest, and there is no blob behind it.
+    /// A version without a push: only the ledger has its manifest, and its blobs do not exist.
     MadeUp {
         digest: String,
         tags: Vec<String>,
@@ -34,12 +34,12 @@ pub enum What {
     Deleted {
         digest: String,
     },
-    /// With the tags that were free to come back.
+    /// With the tags that are not used by another version.
     Restored {
         id: u64,
         tags: Vec<String>,
     },
-    /// It was pushed at another time.
+    /// Its time of the push changes.
     Amended {
         digest: String,
         created: u64,
@@ -52,7 +52,7 @@ pub struct Version {
     pub id: u64,
     pub digest: String,
     pub media_type: String,
-    /// Whether the registry knows nothing of it.
+    /// Whether the registry does not have it.
     pub made_up: bool,
     /// Seconds since 1970: when the digest was first registered.
     pub created: u64,
@@ -67,7 +67,7 @@ pub struct Deletion {
     pub tags: BTreeSet<String>,
 }
 
-/// One package: versions by id, which of them a digest is now, and where each tag points.
+/// One package: its versions by id, the current version of each digest, and where each tag points.
 #[derive(Debug, Default)]
 pub struct Package {
     versions: BTreeMap<u64, Version>,
@@ -103,7 +103,7 @@ impl Package {
         self.tags.contains_key(tag)
     }
 
-    /// The version that a tag or a digest leads to, where nobody pushed it.
+    /// The version without a push that a tag or a digest names.
     pub fn made_up(&self, reference: &str) -> Option<&Version> {
         let id = self.digests.get(reference).or_else(|| self.tags.get(reference))?;
         self.versions.get(id).filter(|version| version.made_up)
@@ -124,7 +124,7 @@ impl Package {
         self.digests.get(digest).copied()
     }
 
-    /// Carries an event out; a version that it registers gets `next_id`.
+    /// Applies an event; a new version gets `next_id`.
     pub fn apply(&mut self, event: Event, next_id: u64) {
         match event.what {
             What::Pushed { digest, tag, media_type } => {
@@ -167,7 +167,7 @@ impl Package {
         }
     }
 
-    /// The id of a digest's version, which is `next_id` where there was none.
+    /// The id of a digest's version; `next_id` for a new version.
     fn register(&mut self, digest: String, media_type: String, created: u64, next_id: u64) -> u64 {
         let id = *self.digests.entry(digest.clone()).or_insert(next_id);
         self.versions.entry(id).or_insert_with(|| Version {
@@ -182,7 +182,7 @@ impl Package {
         id
     }
 
-    /// Points a tag at a version, and away from the one it had.
+    /// Moves a tag to a version.
     fn point(&mut self, tag: String, id: u64) {
         if let Some(old) =
             self.tags.insert(tag.clone(), id).and_then(|old| self.versions.get_mut(&old))

@@ -1,6 +1,6 @@
-//! Bearer authentication as GHCR has it (distribution specification, token authentication): a challenge that names
-//! the scope, a token endpoint that takes Basic credentials, and tokens that hold what was asked for and permitted.
-//! As on GHCR the password is an access token, and the user name is not looked at.
+//! Bearer authentication as GHCR has it (distribution specification, token authentication): a challenge that
+//! names the scope, a token endpoint that takes Basic credentials, and tokens with the requested and
+//! permitted scopes. As on GHCR, the password is an access token, and the user name is ignored.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -21,12 +21,12 @@ use crate::tokens::{Level, Tokens};
 
 const LIFETIME_IN_SECONDS: u64 = 300;
 
-/// What one issued token holds.
+/// The contents of an issued token.
 #[derive(Clone, Debug)]
 struct Grant {
     /// Pairs of repository and action.
     access: BTreeSet<(String, &'static str)>,
-    /// What its owner could have been granted.
+    /// The most that its owner can be granted.
     level: Level,
     /// Milliseconds since 1970.
     expires: u64,
@@ -44,7 +44,7 @@ impl Authentication {
         Self { tokens, issued: Mutex::default() }
     }
 
-    /// The refusal of a request; none when its token permits it.
+    /// The refusal of a request; none if its token permits it.
     pub fn check(&self, request: &RequestHead, route: &Route) -> Option<Answer> {
         let unauthorized =
             || error::answer(401).with("WWW-Authenticate", challenge(request, route));
@@ -60,7 +60,7 @@ impl Authentication {
         if permitted {
             None
         } else if grant.level < needed {
-            // Another token would not help: this user may not.
+            // A new token would not help: the user lacks the permission.
             let what = if action == "push" { "write" } else { "read" };
             Some(error::with(403, "DENIED", &format!("permission_denied: {what}_package")))
         } else {
@@ -71,7 +71,7 @@ impl Authentication {
     /// The token endpoint.
     pub fn issue(&self, request: &RequestHead) -> Answer {
         if request.method != "GET" {
-            // Clients that try OAuth 2 first go on with GET after this answer, as with GHCR.
+            // Clients that try OAuth 2 first continue with GET after this answer, as with GHCR.
             return error::answer(405);
         }
         let Some(authorization) = request.headers.get("authorization") else {
@@ -114,7 +114,7 @@ fn needed(method: &str) -> (&'static str, Level) {
     if matches!(method, "GET" | "HEAD") { ("pull", Level::Read) } else { ("push", Level::Write) }
 }
 
-/// What a scope such as `repository:o/r/s:pull,push` yields for somebody with this level.
+/// The rights that a scope such as `repository:o/r/s:pull,push` grants at this level.
 fn granted(scope: &str, level: Level) -> Vec<(String, &'static str)> {
     scope.split(' ').flat_map(|one| granted_one(one, level)).collect()
 }

@@ -1,4 +1,4 @@
-//! The control address of the registry front. Nothing here is reachable through the front itself.
+//! The control address of the registry front. The front itself does not serve these endpoints.
 //!
 //! Besides the endpoints that every stand-in has:
 //! - `PUT settings` with an object of [`super::switches::Settings`];
@@ -20,7 +20,7 @@ use crate::watch::{self, Watch};
 /// Control requests are short.
 const LONGEST: usize = 1024 * 1024;
 
-/// The rate of the link to the front. It ends with the server, so that nothing stays slow by mistake.
+/// The rate of the link to the front. It is not saved: a restarted server has no limit.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rate {
@@ -32,7 +32,7 @@ pub struct Rate {
 #[derive(Debug)]
 pub struct Control {
     front: Arc<Front>,
-    /// Stays empty: control requests are neither logged nor hit.
+    /// Stays empty: control requests are not logged and get no faults.
     watch: Watch,
 }
 
@@ -52,14 +52,14 @@ impl Control {
                     front.switches.set(settings)?;
                     Answer::json(200, &settings)
                 }
-                Err(error) => Answer::text(400, format!("these are no settings: {error}\n")),
+                Err(error) => Answer::text(400, format!("invalid settings: {error}\n")),
             },
             ("PUT", "link") => match serde_json::from_slice::<Rate>(body) {
                 Ok(rate) => {
                     front.watch.link.set(rate.bytes_per_second);
                     Answer::json(200, &rate)
                 }
-                Err(error) => Answer::text(400, format!("this is no rate: {error}\n")),
+                Err(error) => Answer::text(400, format!("invalid rate: {error}\n")),
             },
             _ => Answer::text(404, "there is no such control endpoint\n"),
         })

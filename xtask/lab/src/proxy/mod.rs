@@ -1,6 +1,6 @@
-//! The registry front: a reverse proxy before the real registry. It counts, injects faults, keeps the ledger of pushed
-//! manifests, and can ask for tokens as GHCR does. It stores no image and decides nothing about
-//! content: what it does not refuse, the registry answers.
+//! The registry front: a reverse proxy before the real registry. It counts, injects faults, keeps the ledger
+//! of pushed manifests, and can ask for tokens as GHCR does. It stores no image and decides nothing about
+//! content: the registry answers every request that the front does not refuse.
 
 pub mod authentication;
 pub mod control;
@@ -28,7 +28,7 @@ use authentication::Authentication;
 use route::{Kind, Route};
 use switches::Switches;
 
-/// Distribution takes manifests up to 4 MiB; what is longer it refuses itself, if we let it through.
+/// The registry itself refuses manifests of more than 4 MiB, so the front must let them through.
 const LARGEST_MANIFEST: usize = 8 * 1024 * 1024;
 
 /// The front.
@@ -57,7 +57,7 @@ impl Front {
         })
     }
 
-    /// The answer to what never reaches the registry.
+    /// The answer to a request that does not reach the registry.
     fn refuse(&self, request: &RequestHead, route: &Route) -> Option<Answer> {
         if !self.switches.settings().authentication {
             return None;
@@ -68,7 +68,7 @@ impl Front {
         self.authentication.check(request, route)
     }
 
-    /// The answer to a read of a manifest that nobody pushed.
+    /// The answer to a read of a made-up manifest.
     fn made_up(&self, request: &RequestHead, route: &Route) -> io::Result<Option<Answer>> {
         if route.kind != Kind::Manifest || !matches!(&*request.method, "GET" | "HEAD") {
             return Ok(None);
@@ -87,7 +87,7 @@ impl Front {
         let mut head = exchange.request.clone();
         head.headers.remove_hop_by_hop();
         if self.switches.settings().authentication {
-            // The token is ours; the registry behind knows nothing of it.
+            // The token is the front's; the registry does not know it.
             head.headers.remove("authorization");
         }
         let manifest = if head.method == "PUT" && route.kind == Kind::Manifest {
@@ -99,7 +99,7 @@ impl Front {
             return exchange.send(self.unreachable());
         };
         match &manifest {
-            // As with a body that is relayed: a registry that stops reading has answered.
+            // As with a relayed body: a registry that stops reading has answered.
             Some(bytes) => drop(upstream.send(&mut head, bytes)),
             None => upstream.relay(&mut head, exchange)?,
         }
@@ -114,7 +114,7 @@ impl Front {
         Ok(())
     }
 
-    /// Enters pushed and deleted manifests in the ledger, before the client knows of them.
+    /// Enters pushed and deleted manifests in the ledger before the client gets the answer.
     fn note(
         &self,
         head: &RequestHead,
@@ -144,7 +144,7 @@ impl Front {
         }])
     }
 
-    /// The response as the client gets it: where the registry names itself, it is sent to us.
+    /// The response for the client: addresses of the registry become addresses of the front.
     fn outward(&self, mut response: ResponseHead, request: &Headers) -> ResponseHead {
         response.headers.remove_hop_by_hop();
         let registry = format!("http://{}", self.registry.address);

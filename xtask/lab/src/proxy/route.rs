@@ -1,8 +1,8 @@
-//! What a request to a registry is about, told from its method and path (OCI distribution specification, endpoints).
+//! Reads the subject of a request to a registry from its path (OCI distribution specification, endpoints).
 
 use crate::http::target;
 
-/// The kinds of requests that the log tells apart.
+/// The kinds of requests in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Manifest,

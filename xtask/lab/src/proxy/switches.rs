@@ -1,4 +1,4 @@
-//! The settings of the registry front, which outlive it in a file.
+//! The settings of the registry front, kept in a file.
 
 use std::io;
 use std::path::{Path, PathBuf};

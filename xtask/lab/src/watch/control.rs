@@ -26,13 +26,13 @@ pub fn answer(watch: &Watch, method: &str, endpoint: &str, body: &[u8]) -> Optio
                 watch.faults.add(rules);
                 Answer::empty(204)
             }
-            Err(error) => Answer::text(400, format!("this is no fault rule: {error}\n")),
+            Err(error) => Answer::text(400, format!("invalid fault rule: {error}\n")),
         },
         _ => return None,
     })
 }
 
-/// Parses one rule or a list of them. The form is chosen first, so that the error is about the rule.
+/// Parses one rule or a list of them. It chooses the form first, because the error must be about the rule.
 fn parse(body: &[u8]) -> serde_json::Result<Vec<Rule>> {
     if body.trim_ascii_start().starts_with(b"[") {
         serde_json::from_slice(body)

@@ -1,4 +1,4 @@
-//! Faults to inject: rules, and which request they hit. Carrying them out is the HTTP server's part.
+//! Faults to inject: the rules, and the requests that they hit. The HTTP server applies the faults.
 
 use std::sync::Mutex;
 use std::thread::sleep;
@@ -12,33 +12,33 @@ use crate::sync::lock;
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Action {
-    /// Close the connection in order, without an answer. The request has no effect.
+    /// Close the connection without an answer. The request has no effect.
     Drop,
     /// Reset the connection (RST). The request has no effect.
     Reset,
-    /// Carry the request out and close without an answer: the client cannot know that it took effect.
+    /// Perform the request and close without an answer: the client cannot know that it took effect.
     LoseAnswer,
     /// Keep the connection open and never answer.
     Hang,
-    /// Answer this status in the protocol's own form of an error.
+    /// Answer with this status as an error of the protocol.
     Status {
         code: u16,
         /// Seconds for the `Retry-After` header.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         retry_after: Option<u64>,
     },
-    /// Carry the request out after a pause, or as soon as the rules are deleted.
+    /// Perform the request after a pause, or as soon as the rules are deleted.
     Delay { milliseconds: u64 },
-    /// Let bodies through at this rate, in both directions.
+    /// Limit bodies to this rate, in both directions.
     Slow { bytes_per_second: u64 },
-    /// Promise the whole response body and close after this many bytes of it.
+    /// Announce the whole response body and close after this many bytes of it.
     Truncate { after: u64 },
     /// 403, as for a token without the permission.
     Denied,
 }
 
 impl Action {
-    /// The word for it in rules and in the log.
+    /// Its name in rules and in the log.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Drop => "drop",
@@ -54,7 +54,7 @@ impl Action {
     }
 }
 
-/// Which requests a rule looks at, and which of those it hits.
+/// The requests that a rule counts, and which of those it hits.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Matching {
@@ -95,12 +95,12 @@ pub struct Rule {
     pub action: Action,
 }
 
-/// A rule with what it has seen so far.
+/// A rule with its counts so far.
 #[derive(Clone, Debug, Serialize)]
 pub struct Standing {
     #[serde(flatten)]
     pub rule: Rule,
-    /// Requests looked at.
+    /// Requests that matched.
     pub seen: u64,
     /// Requests hit.
     pub fired: u64,
@@ -127,7 +127,7 @@ impl Faults {
         }
     }
 
-    /// Counts from the beginning again.
+    /// Resets the counts.
     pub fn reset(&self) {
         for standing in lock(&self.0).iter_mut() {
             (standing.seen, standing.fired) = (0, 0);
@@ -138,7 +138,7 @@ impl Faults {
         lock(&self.0).clone()
     }
 
-    /// The fault for this request: that of the first rule that hits it. Every rule that looks at it counts it.
+    /// The fault for this request: that of the first rule that hits it. Every rule that it matches counts it.
     pub fn strike(&self, method: &str, target: &str) -> Option<Action> {
         let mut struck = None;
         for standing in lock(&self.0)

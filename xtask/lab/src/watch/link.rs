@@ -1,5 +1,6 @@
-//! A link of a certain rate between the clients and a server: a token bucket for each direction, shared by all
-//! connections, as `tbf` is one in the kernel. Unlike there it needs no module and no privilege, and slows nothing else.
+//! A link of a certain rate between the clients and a server: a token bucket for each direction, shared by
+//! all connections, like `tbf` in the kernel. It needs no kernel module and no privilege, and slows nothing
+//! else.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,7 +27,7 @@ pub struct Link {
     to_client: Bucket,
 }
 
-/// The moment up to which a direction is taken.
+/// The time until which a direction is busy.
 #[derive(Debug, Default)]
 struct Bucket(Mutex<Option<Instant>>);
 
@@ -80,7 +81,7 @@ mod tests {
         check(10 * 1024, 0, 10);
         check(5 * 1024, 0, 15);
         check(1024, 10, 6);
-        // 84 seconds later the bucket is full again, and not fuller.
+        // 84 seconds later the bucket is full again.
         check(65 * 1024, 100, 1);
     }
 

@@ -1,5 +1,5 @@
-//! What every stand-in has in common besides its protocol: the log of its traffic, the faults it injects, and the
-//! control endpoints for both.
+//! The shared parts of all stand-ins: the log of the traffic, the injected faults, and the control endpoints
+//! for both.
 
 pub mod control;
 pub mod fault;

@@ -1,6 +1,6 @@
 //! The log of a server's traffic: every exchange since the last reset, with its bytes, and the sums over it.
 //!
-//! Bytes are entered before they are written to the client, so that whoever has read a response finds it in the log.
+//! Bytes are logged before they are written to the client: after a response, its bytes are in the log.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -67,7 +67,7 @@ impl Record {
         self.bytes.response_body_bytes.fetch_add(body, Relaxed);
     }
 
-    /// Takes back what could not be written.
+    /// Removes unwritten bytes.
     pub fn unsent(&self, wire: u64, body: u64) {
         self.bytes.response_bytes.fetch_sub(wire, Relaxed);
         self.bytes.response_body_bytes.fetch_sub(body, Relaxed);
@@ -94,7 +94,7 @@ pub struct Listed {
     /// Path and query.
     path: String,
     kind: &'static str,
-    /// None while unanswered, and for ever after a drop, a reset or a hang.
+    /// None while unanswered, and after a drop, a reset or a hang.
     status: Option<u16>,
     fault: Option<&'static str>,
     #[serde(flatten)]
@@ -148,7 +148,7 @@ struct Log {
     under_way: BTreeMap<(String, &'static str), (usize, usize)>,
 }
 
-/// An exchange that is under way; dropping it ends that.
+/// An exchange that is under way until it is dropped.
 #[derive(Debug)]
 pub struct UnderWay<'t> {
     pub record: Arc<Record>,
@@ -178,7 +178,7 @@ impl Traffic {
         UnderWay { record, traffic: self }
     }
 
-    /// Forgets everything so far; what is under way is no longer listed.
+    /// Deletes all entries, even those under way.
     pub fn reset(&self) {
         let mut log = lock(&self.0);
         log.records.clear();

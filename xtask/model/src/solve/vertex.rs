@@ -41,7 +41,7 @@ pub enum VertexKind {
     CacheExport,
     /// `exporting to image`, `pushing …`.
     Export,
-    /// `[internal] …`, `LINK …` and whatever else.
+    /// `[internal] …`, `LINK …` and everything else.
     #[default]
     Internal,
 }

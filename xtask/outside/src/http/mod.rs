@@ -1,5 +1,5 @@
-//! HTTP in this process, for registries, GitHub and the Actions cache service: one request with its limits,
-//! and the error that an answer means. What is tried again is `retry`'s.
+//! HTTP for registries, GitHub and the Actions cache service: one request with its limits, and the error that
+//! an answer means. `retry` decides about further attempts.
 
 mod address;
 mod call;

@@ -29,14 +29,14 @@ pub(crate) fn of_status(answer: &Answer) -> RemoteError {
     }
 }
 
-/// An answer that says there were too many requests.
+/// An answer to too many requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RateLimit {
     /// The wait that it asks for, if it does.
     pub retry_after: Option<Duration>,
 }
 
-/// Whether an answer says that there were too many requests.
+/// Recognizes an answer to too many requests.
 ///
 /// Sources: RFC 9110, 10.2.3; "Rate limits for the REST API", version 2022-11-28. GHCR, too, answers with
 /// 403 to a secondary limit.

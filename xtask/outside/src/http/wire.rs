@@ -1,5 +1,5 @@
-//! Sends HTTP requests: bounded in time and bytes, counted, redirected without credentials, and given up
-//! at once when the user interrupts. It knows nothing of registries.
+//! Sends HTTP requests: limits their time and bytes, counts them, follows redirects without credentials, and
+//! stops at once when the user interrupts. It knows nothing of registries.
 
 use std::io::Read;
 use std::sync::Arc;
@@ -23,9 +23,9 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// Connections that are kept and shared by all threads.
 #[derive(Debug, Clone)]
 pub(crate) struct Wire {
-    /// For this machine itself: never through a proxy.
+    /// For loopback: never through a proxy.
     near: ureq::Agent,
-    /// For all others: through the proxy of the environment, where there is one.
+    /// For all other hosts: through the proxy of the environment, if it names one.
     far: ureq::Agent,
     /// How many requests were sent.
     sent: Arc<AtomicU64>,
@@ -46,8 +46,7 @@ impl Wire {
         Self { near, far: settings().build().new_agent(), sent }
     }
 
-    /// Sends `call` and follows redirects of reading methods. The whole takes until `deadline` at
-    /// most.
+    /// Sends `call` and follows redirects of reading methods. It ends at `deadline` at the latest.
     pub fn exchange(&self, mut call: Call, deadline: Instant) -> Result<Answer> {
         for _ in 0..=REDIRECTS {
             let answer = self.one(call.clone(), deadline)?;
@@ -134,7 +133,7 @@ fn of_transport(error: ureq::Error, left: Duration) -> RemoteError {
         }
         // The text of these would repeat the address with its query.
         ureq::Error::BadUri(_) | ureq::Error::Http(_) => {
-            RemoteError::malformed("an address that is none")
+            RemoteError::malformed("not a valid address")
         }
         ureq::Error::Protocol(_) | ureq::Error::LargeResponseHeader(..) => {
             RemoteError::malformed(error)

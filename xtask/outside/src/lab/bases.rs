@@ -193,7 +193,7 @@ fn complete(runner: &Runner, root: &Path, codename: &str, mirror: &str) -> Resul
     Ok(())
 }
 
-/// apt reads its configuration as another user.
+/// apt reads its configuration as a different user.
 fn readable(path: &Path) -> Result<()> {
     #[cfg(unix)]
     std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o644))

@@ -15,7 +15,7 @@ use xtask_model::lab::{ENGINE_LABEL, EngineState, LabState};
 use super::LabPaths;
 
 /// How long the engine may take until its first answer.
-const PATIENCE: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Names and addresses of a private engine that does not run: those it had, unless another network uses its
 /// subnet now. A new subnet touches no route of this machine; the search starts at a number that depends on
@@ -59,7 +59,7 @@ fn private(place: &LabPaths, subnet: String) -> EngineState {
 /// Starts containerd and dockerd, and waits until the engine answers.
 pub fn start(runner: &Runner, place: &LabPaths, state: &LabState) -> Result<()> {
     let EngineState::Private { bridge, subnet, .. } = &state.engine else {
-        bail!("the lab uses an engine that is not its own");
+        bail!("the lab does not own its engine");
     };
     make_bridge(runner, bridge, subnet)?;
     forward(place)?;
@@ -119,7 +119,7 @@ fn switch_forwarding(value: &str) -> std::io::Result<()> {
 /// The kernel's switch for forwarding packets.
 const FORWARDING: &str = "/proc/sys/net/ipv4/ip_forward";
 
-/// Forwarding as it was before the engine started.
+/// Restores forwarding as it was before the engine started.
 pub(super) fn restore_forwarding(place: &LabPaths) {
     let memory = place.folder.join("ip_forward");
     if std::fs::read_to_string(&memory).is_ok_and(|before| before.trim() == "0") {
@@ -215,7 +215,7 @@ pub(super) fn ip(arguments: &[&str]) -> Invocation {
 }
 
 fn wait_for(what: &str, place: &LabPaths, name: &str, ready: impl Fn() -> bool) -> Result<()> {
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + START_TIMEOUT;
     while !ready() {
         let log = place.log(name);
         if place.process(name).is_none() {
@@ -225,7 +225,11 @@ fn wait_for(what: &str, place: &LabPaths, name: &str, ready: impl Fn() -> bool) 
             bail!("{what} ended at once; `{}` says:\n{tail}", log.display());
         }
         if Instant::now() > end {
-            bail!("{what} does not answer after {} s; see `{}`", PATIENCE.as_secs(), log.display());
+            bail!(
+                "{what} does not answer after {} s; see `{}`",
+                START_TIMEOUT.as_secs(),
+                log.display()
+            );
         }
         clock::sleep(Duration::from_millis(50))?;
     }

@@ -52,7 +52,7 @@ impl LabPaths {
     }
 
     pub fn save(&self, state: &LabState) -> Result<()> {
-        let text = serde_json::to_vec_pretty(state).context("the state cannot be written")?;
+        let text = serde_json::to_vec_pretty(state).context("cannot write the state of the lab")?;
         files::write_atomically(&self.state_file(), &text)
     }
 

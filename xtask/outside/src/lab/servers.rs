@@ -68,12 +68,12 @@ pub fn manifest() -> Result<PathBuf> {
     if path.is_file() {
         return Ok(path);
     }
-    let message = format!("the lab needs a crate that is not there: `{}`", path.display());
-    let hint = "copy `xtask/lab` from where xtask came from, and make it a member of the workspace";
+    let message = format!("the crate of the lab is missing: `{}`", path.display());
+    let hint = "copy `xtask/lab` from the repository that xtask came from, and add it to the workspace members";
     Err(Failure::usage(message).hint(hint).into())
 }
 
-/// Compiles and starts the lab's own crate: the stand-ins and the front that counts.
+/// Compiles and starts the lab's crate: the stand-ins and the counting front.
 pub fn start_servers(runner: &Runner, place: &LabPaths, state: &LabState) -> Result<()> {
     let manifest = manifest()?;
     let target = std::path::absolute(place.folder.join("..")).context("the target folder")?;
@@ -104,7 +104,7 @@ pub fn start_servers(runner: &Runner, place: &LabPaths, state: &LabState) -> Res
     wait_for(place, "servers", front)
 }
 
-/// The program of the lab's own crate, which [`start_servers`] compiles.
+/// The program that [`start_servers`] compiles.
 fn program(place: &LabPaths) -> Result<String> {
     let target = std::path::absolute(place.folder.join("..")).context("the target folder")?;
     Ok(target.join("debug").join("lab").to_string_lossy().into_owned())

@@ -1,4 +1,4 @@
-//! The lab's stand-in for GitHub: it learns of the repository that a command works on.
+//! Registers the command's repository at the lab's stand-in for GitHub.
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use xtask_model::invocation::Invocation;
 use xtask_model::reference::Repository;
 use xtask_model::token::Secret;
 
-/// Makes the repository known at `api`, and returns a token that may write there.
+/// Registers the repository at `api`, and returns a token that may write to it.
 pub fn register(
     runner: &Runner,
     http: &Http,
@@ -26,8 +26,8 @@ pub fn register(
     add(http, api, "tokens", &writer)?;
     let known = add(http, api, "repositories", &json!({ "owner": owner, "name": name }))?;
     let folder = known.pointer("/git_dir").and_then(Value::as_str);
-    let folder = folder.context("the lab's GitHub does not say where its repository is")?;
-    // As on GitHub, a release is of a commit that was pushed.
+    let folder = folder.context("the lab's GitHub does not report the folder of the repository")?;
+    // As on GitHub, only a pushed commit can be released.
     let push =
         ["push", "--quiet", "--force", folder, "HEAD:refs/heads/main", "refs/tags/*:refs/tags/*"];
     runner.output(&Invocation::new("git", push))?;

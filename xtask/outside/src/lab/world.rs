@@ -66,8 +66,8 @@ pub fn has_buildx(runner: &Runner) -> bool {
     runner.finish(&call).is_ok_and(|finished| finished.success())
 }
 
-/// Whether the registry of a base accepts a connection within three seconds. Docker Hub's registry
-/// has another name than its references.
+/// Whether the registry of a base accepts a connection within three seconds. Docker Hub's registry has a
+/// different host than its references.
 pub fn registry_answers(base: &Reference) -> bool {
     let host = match base.registry.as_str() {
         "docker.io" => "registry-1.docker.io",

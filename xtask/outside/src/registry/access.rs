@@ -155,7 +155,7 @@ impl Question {
         let token = body.token.or(body.access_token).filter(|token| !token.is_empty());
         token
             .map(Secret::new)
-            .ok_or_else(|| RemoteError::malformed("the token service gave no token"))
+            .ok_or_else(|| RemoteError::malformed("the answer of the token service has no token"))
     }
 
     fn call(&self, credential: Option<&Credential>) -> Call {

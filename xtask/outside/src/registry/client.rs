@@ -12,7 +12,7 @@ use super::memory::Memory;
 use super::stored::StoredManifest;
 use crate::http::{Answer, Call, Http, is_loopback_host, same_authority, within};
 
-/// A client of any number of registries. Clones share connections, tokens, counts and what was read.
+/// A client of any number of registries. Clones share connections, tokens, counts and the cache.
 #[derive(Debug, Clone)]
 pub struct Client {
     http: Http,
@@ -26,9 +26,9 @@ struct Shared {
     manifests: Memory<(Repository, Digest), StoredManifest>,
     /// Small blobs that were read: configurations and attestations.
     blobs: Memory<(Repository, Digest), Vec<u8>>,
-    /// Where tags pointed when they were read last.
+    /// The digest that each tag had when it was last read.
     tags: Memory<Reference, Digest>,
-    /// The tags that were listed.
+    /// The tags listed so far.
     lists: Memory<Repository, Vec<Tag>>,
 }
 
@@ -125,7 +125,7 @@ impl Client {
             return Ok(answer);
         }
         let (http, shared, target) = (self.http.clone(), Arc::clone(&self.shared), target.clone());
-        // On a thread, because it may have to wait for another one that asks for the same token.
+        // On a thread, because it may wait for another thread that requests the same token.
         let header = within(deadline, move |_| {
             shared.access.renewed(&http, &target, &answer, used.as_ref(), deadline)
         })??;

@@ -36,7 +36,7 @@ pub(super) enum Credential {
     Identity(Secret),
 }
 
-/// What was found for one host.
+/// The result of looking up one host.
 type Lookup = Result<Option<Credential>>;
 
 /// The credentials of each host, once found.
@@ -125,7 +125,7 @@ fn problem(error: &CredentialRetrievalError) -> Option<String> {
         CredentialRetrievalError::ConfigNotFound
         | CredentialRetrievalError::NoCredentialConfigured => None,
         CredentialRetrievalError::ConfigReadError => {
-            Some("docker's configuration cannot be read: `config.json`".to_owned())
+            Some("cannot read docker's configuration: `config.json`".to_owned())
         }
         // docker's helpers print this on standard output, with exit code 1.
         CredentialRetrievalError::HelperFailure { stdout, .. }
@@ -137,14 +137,14 @@ fn problem(error: &CredentialRetrievalError) -> Option<String> {
             Some(format!("docker's credential helper `{helper}` failed"))
         }
         CredentialRetrievalError::HelperCommunicationError => {
-            Some("docker's credential helper cannot be started".to_owned())
+            Some("cannot start docker's credential helper".to_owned())
         }
         CredentialRetrievalError::MalformedHelperResponse => {
-            Some("docker's credential helper gave an answer that cannot be read".to_owned())
+            Some("cannot read the answer of docker's credential helper".to_owned())
         }
         CredentialRetrievalError::CredentialDecodingError
         | CredentialRetrievalError::CredentialMismatchError => {
-            Some("docker's configuration has a credential that cannot be read".to_owned())
+            Some("cannot read a credential in docker's configuration".to_owned())
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What was read before, shared by threads.
+//! A cache of earlier reads, shared by threads.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};

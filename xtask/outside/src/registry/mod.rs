@@ -1,6 +1,6 @@
-//! Registries: the reads and the few writes of the OCI distribution specification that plans need. Bodies
-//! are bounded, their digests are checked, and nothing is tried again here. GHCR's `/referrers` is never
-//! asked, because it redirects to a broken address.
+//! Registries: the reads and the few writes of the OCI distribution specification that plans need. Bodies are
+//! limited, digests are checked, and nothing is retried here. GHCR's `/referrers` is never read because it
+//! redirects to a broken address.
 
 mod access;
 mod challenge;

@@ -36,10 +36,10 @@ impl Client {
         let call = Self::manifest_call(Method::GET, reference)?.limit(MANIFEST_LIMIT);
         let answer = expect(self.send(&Self::target(reference, Right::Pull), call)?, &[200])?;
         let media_type = answer.header("content-type").unwrap_or_default().to_owned();
-        let said = answer.header("docker-content-digest").map(str::to_owned);
-        let digest = match (&reference.digest, said) {
+        let reported = answer.header("docker-content-digest").map(str::to_owned);
+        let digest = match (&reference.digest, reported) {
             (Some(asked), _) => asked.clone(),
-            (None, Some(said)) => Digest::new(said).map_err(RemoteError::malformed)?,
+            (None, Some(reported)) => Digest::new(reported).map_err(RemoteError::malformed)?,
             (None, None) => digest::sha256(&answer.body)?,
         };
         digest::check(&digest, &answer.body)?;
@@ -53,12 +53,12 @@ impl Client {
     pub fn head_manifest(&self, reference: &Reference) -> Result<ManifestHead> {
         let call = Self::manifest_call(Method::HEAD, reference)?;
         let answer = expect(self.send(&Self::target(reference, Right::Pull), call)?, &[200])?;
-        let Some(said) = answer.header("docker-content-digest") else {
+        let Some(reported) = answer.header("docker-content-digest") else {
             let StoredManifest { digest, media_type, bytes } = self.manifest(reference)?;
             let size = u64::try_from(bytes.len()).ok();
             return Ok(ManifestHead { digest, media_type, size });
         };
-        let digest = Digest::new(said).map_err(RemoteError::malformed)?;
+        let digest = Digest::new(reported).map_err(RemoteError::malformed)?;
         if reference.digest.as_ref().is_some_and(|asked| *asked != digest) {
             return Err(RemoteError::malformed(format!("asked for {reference}, got {digest}")));
         }

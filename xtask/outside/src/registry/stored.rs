@@ -10,7 +10,7 @@ pub const MANIFEST_LIMIT: u64 = 4 << 20;
 /// The largest configuration that is read, in bytes.
 pub const CONFIGURATION_LIMIT: u64 = 8 << 20;
 
-/// A manifest as it is stored: the bytes that its digest is of.
+/// A manifest as it is stored: exactly the bytes of its digest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredManifest {
     pub digest: Digest,
@@ -24,7 +24,7 @@ impl StoredManifest {
     }
 }
 
-/// What is known of a manifest without reading it.
+/// What a registry reports about a manifest without its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ManifestHead {
     pub digest: Digest,

@@ -29,10 +29,9 @@ impl Client {
             .body(&*manifest.bytes);
         let answer = expect(self.send(&Self::target(reference, Right::Push), call)?, &[201])?;
         match answer.header("docker-content-digest") {
-            Some(said) if said != manifest.digest.as_str() => Err(RemoteError::malformed(format!(
-                "stored {}, the registry says {said}",
-                manifest.digest
-            ))),
+            Some(reported) if reported != manifest.digest.as_str() => Err(RemoteError::malformed(
+                format!("stored {}, the registry reports {reported}", manifest.digest),
+            )),
             _ => Ok(manifest.digest.clone()),
         }
     }

@@ -22,7 +22,7 @@ pub struct BuildOptions {
     pub version: Option<String>,
     /// The tag that a publication pushes to first.
     pub push_to: Option<Tag>,
-    /// Whether the plan is only shown, so that it needs no engine.
+    /// Whether the plan is only shown, which needs no engine.
     pub only_shown: bool,
 }
 

@@ -22,7 +22,7 @@ use super::options::{BuildOptions, Purpose};
 use super::recipe::Recipe;
 use super::service_plan::ServicePlan;
 
-/// What is the same for all services of one plan.
+/// The shared parts of all services of one plan.
 pub(super) struct Context<'f> {
     pub facts: &'f Facts,
     pub options: &'f BuildOptions,
@@ -152,8 +152,8 @@ impl Context<'_> {
             Channel::Dev | Channel::Release => {
                 let published = self.facts.published(name).ok_or_else(no_repository)?;
                 let reference = published.with_tag(self.exact_tag()?);
-                let told_to_be_lazy = !self.builder.lazy_by_itself;
-                (Output::Push { reference, told_to_be_lazy }, "pushed lazily under its exact tag")
+                let lazy = !self.builder.lazy_by_itself;
+                (Output::Push { reference, lazy }, "pushed lazily under its exact tag")
             }
         };
         let shown = match &output {

@@ -1,7 +1,7 @@
 //! Which cache tiers a build is offered: each is either passed to buildx or named with the reason why not.
 //!
-//! BuildKit asks all tiers and takes the newest record, whatever their order. A real order, and honest
-//! accounting, come from passing only what answers and adds something.
+//! BuildKit reads all tiers in no fixed order and takes the newest record. So a build gets only tiers that
+//! answer and add results; that gives a real order and correct figures.
 
 use serde::Serialize;
 
@@ -164,7 +164,7 @@ fn registry(reference: &Reference) -> String {
 }
 
 /// The published image of the same inputs, if there is one. Each step of this build was a step of that build,
-/// so its inline cache has everything, whatever was cached since.
+/// so its inline cache has everything.
 pub fn of_same_inputs<'i>(
     state: &'i PublishedState,
     like: Option<&Tag>,

@@ -13,7 +13,7 @@ use super::promotion::promotable;
 use super::request::{Moves, Request};
 use super::tags::{movement, stand_in};
 
-/// What was decided for one service, before any build is planned.
+/// The decision for one service, before any build is planned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
     pub service: ServiceName,

@@ -134,7 +134,7 @@ fn recheck(decision: &Decision, request: &Request) -> Option<Step> {
     (!tags.is_empty()).then_some(Step::Recheck { tags, requires })
 }
 
-/// What is to be done about the git tag of a release.
+/// The step for the git tag of a release.
 fn git_tag(release: &ReleasePlan) -> Option<Step> {
     let (tag, revision) = (release.name(), release.revision.clone());
     let push = release.has_origin;

@@ -36,7 +36,7 @@ pub struct Request {
 pub struct PublishOptions {
     /// Build although nothing changed.
     pub rebuild: bool,
-    /// Publish the image under [`Request::like`], without a build and whatever its inputs are.
+    /// Publish the image under [`Request::like`], without a build, even if its inputs differ.
     pub promote: bool,
     /// The working tree has uncommitted changes, so its exact tag may be set again.
     pub dirty: bool,
@@ -60,7 +60,7 @@ pub enum Moves {
 impl Request {
     /// The tags whose images must be read before anything is decided, each once.
     pub fn compared(&self) -> Vec<Tag> {
-        // Tags that move by version or anywhere move whatever image they have now.
+        // Tags that move by version or anywhere do not depend on the image that they have now.
         let floating = self.tags.floating.iter().filter(|_| self.options.moves == Moves::Forward);
         // `push` checked the image of `dev` when it moved that tag.
         let dev = self.options.promote.then(Tag::dev);

@@ -64,8 +64,8 @@ pub enum Requires {
 pub enum Extent {
     /// Every manifest and every layer.
     All,
-    /// The manifests. A registry keeps the layers of a tagged manifest, so what `dev` points to can only
-    /// lose manifests.
+    /// The manifests. A registry keeps the layers of a tagged manifest, so the image of `dev` can only lose
+    /// manifests.
     Manifests,
 }
 

@@ -1,4 +1,4 @@
-//! The version after the last one: by its kind, or by what the commits since ask for.
+//! The version after the last one: by its kind, or by the commits since.
 
 use semver::Version;
 
@@ -8,7 +8,7 @@ pub enum NextVersion {
     Major,
     Minor,
     Patch,
-    /// What the commits since the last release ask for, by their Conventional Commits
+    /// Chosen from the commits since the last release, by their Conventional Commits
     Auto,
 }
 

@@ -1,4 +1,4 @@
-//! What a release says of itself: its notes, and the GitHub release that carries them.
+//! The notes of a release, and the GitHub release with them.
 
 use std::collections::BTreeMap;
 
@@ -6,8 +6,8 @@ use semver::Version;
 
 use xtask_model::release::GitHubRelease;
 
-/// The release that the notes of `version` begin after: of a stable one the last stable one, whatever
-/// pre-releases came between.
+/// The release before `version`, where its notes begin: for a stable version the last stable one, even with
+/// pre-releases in between.
 pub fn previous<'v>(
     version: &Version,
     known: &'v BTreeMap<Version, String>,
@@ -36,8 +36,8 @@ pub fn announcement(
     }
 }
 
-/// The section of a changelog that is about `version`: what stands below its heading, up to the next
-/// heading of the same level.
+/// The section of a changelog that is about `version`: the text below its heading, up to the next heading of
+/// the same level.
 pub fn changelog_section(text: &str, version: &Version) -> Option<String> {
     let names = [format!("v{version}"), version.to_string()];
     let heading = |line: &str| line.starts_with("## ");

@@ -1,4 +1,4 @@
-//! What is released: which version, whether it may be released from this commit, and its git tag.
+//! Plans a release: the version, whether this commit may be released, and the git tag.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use super::tags::{Floating, exact, floating};
 use super::version::version;
 use crate::publish::request::{Moves, PublishOptions, Request, Tags, commit, dev_tag};
 
-/// What was typed.
+/// The options of the command line.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Asked {
     pub version: Option<Version>,
@@ -51,8 +51,8 @@ impl ReleasePlan {
         format!("v{}", self.version)
     }
 
-    /// The publication of this release. An image states its version, so without `--promote` it is built
-    /// whatever its inputs are.
+    /// The publication of this release. An image states its version, so without `--promote` it is always
+    /// built.
     pub fn request(&self, promote: bool, sign: bool) -> Result<Request, Failure> {
         let moving = self.floating.iter().filter(|floating| floating.moves);
         let tags = Tags {
@@ -76,7 +76,7 @@ pub enum GitTag {
     Missing,
 }
 
-/// Decides what is released. The facts must hold those of a release.
+/// Plans a release. The facts must contain those of a release.
 pub fn plan(facts: &Facts, asked: &Asked) -> Result<ReleasePlan, Failure> {
     let git = commit(facts, None)?;
     let release = facts.release.as_ref().ok_or_else(|| {
@@ -115,7 +115,7 @@ pub fn since(
     Ok(before.and_then(|version| Some((version.clone(), known.get(&version)?.clone()))))
 }
 
-/// What can be said before the messages of commits are read.
+/// The aim before the messages of commits are read.
 enum Aim {
     Version {
         version: Version,

@@ -20,8 +20,8 @@ pub fn exact(version: &Version, revision: &str) -> Result<Vec<Tag>, Failure> {
     Ok(vec![tag(format!("v{version}"))?, tag(revision.to_owned())?])
 }
 
-/// Which floating tags a version moves, when `published` are there already. A tag moves to the highest
-/// stable version of its line, so that whatever order versions come in, it ends there.
+/// Which floating tags a version moves, when `published` are there already. A tag moves to the highest stable
+/// version of its line, in whatever order versions are released.
 pub fn floating(version: &Version, published: &[Version]) -> Vec<Floating> {
     if !version.pre.is_empty() {
         return Vec::new();

@@ -1,12 +1,12 @@
-//! What a version may be, as people type it and as tags have it.
+//! Reads versions that people type and that tags contain.
 
 use semver::Version;
 
 use xtask_model::failure::Failure;
 use xtask_model::reference::Tag;
 
-/// Reads a version as a person types it, with or without `v`. What semantic versioning allows and a
-/// tag cannot carry is refused, and so is what people type by mistake.
+/// Reads a version as a person types it, with or without `v`. Refuses valid versions that a tag cannot
+/// contain, and common typing errors.
 pub fn version(text: &str) -> Result<Version, Failure> {
     let bare = text.strip_prefix('v').unwrap_or(text);
     let wrong = |problem: String| {
@@ -33,7 +33,7 @@ pub fn version(text: &str) -> Result<Version, Failure> {
     Ok(parsed)
 }
 
-/// What is wrong with a version, in words that show the mistake.
+/// Explains the mistake in an invalid version.
 fn explained(text: &str, error: &semver::Error) -> String {
     let core = text.split(['-', '+']).next().unwrap_or_default();
     let parts: Vec<&str> = core.split('.').collect();

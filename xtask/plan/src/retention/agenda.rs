@@ -9,7 +9,7 @@ use xtask_model::reference::Digest;
 use super::RetentionPlan;
 use super::graph::Graph;
 
-/// What is still to be deleted, in the plan's order.
+/// The versions that are still to be deleted, in the plan's order.
 #[derive(Debug, Clone)]
 pub struct Agenda<'i> {
     graph: Graph<'i>,
@@ -64,7 +64,7 @@ impl<'i> Agenda<'i> {
         }
     }
 
-    /// What was planned and not deleted, with all that is still open: `current` if the run ended there.
+    /// The planned versions that were not deleted: the open ones, and `current` if the run ended there.
     pub fn left_over(self, current: Option<&Digest>) -> Vec<Digest> {
         let open =
             self.open.iter().filter_map(|at| Some(self.graph.versions.get(*at)?.digest.clone()));

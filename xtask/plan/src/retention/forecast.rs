@@ -15,7 +15,7 @@ pub struct Allowance {
     pub pace: Duration,
 }
 
-/// What the deletions of one package need, with the check of what is left after them.
+/// The cost of one package's deletions, including the check afterwards.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Forecast {
     pub deletions: usize,

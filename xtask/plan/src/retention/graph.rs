@@ -79,7 +79,7 @@ impl<'i> Graph<'i> {
         self.at.get(digest).copied()
     }
 
-    /// What is deleted after a version: its children and its referrers.
+    /// The versions that are deleted after a version: its children and its referrers.
     pub fn after(&self, position: usize) -> impl Iterator<Item = usize> + '_ {
         let of = |list: &'_ [Vec<usize>]| list.get(position).cloned().unwrap_or_default();
         of(&self.children).into_iter().chain(of(&self.referrers))

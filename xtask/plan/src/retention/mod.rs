@@ -1,5 +1,5 @@
-//! Retention: which versions of a package are deleted, and why each other one is kept. What is unknown is
-//! kept, and where that is not safe enough, the plan refuses to delete anything.
+//! Retention: which versions of a package are deleted, and why each other one is kept. Unknown versions are
+//! kept; if that is not safe enough, the plan refuses to delete anything.
 
 pub mod agenda;
 pub mod classify;
@@ -114,7 +114,7 @@ impl RetentionPlan {
     }
 }
 
-/// What is kept for itself.
+/// The versions that are kept for their own sake.
 fn roots(inventory: &Inventory, graph: &Graph<'_>) -> Vec<Option<Kept>> {
     let Inventory { now, policy, .. } = inventory;
     let mut kept: Vec<Option<Kept>> = graph
@@ -150,7 +150,7 @@ fn roots(inventory: &Inventory, graph: &Graph<'_>) -> Vec<Option<Kept>> {
     kept
 }
 
-/// Why a version is kept for itself; `None` if only another version can keep it.
+/// Why a version is kept for its own sake; `None` if only another version can keep it.
 fn root(
     version: &PackageVersion,
     classes: &[Class],
@@ -212,8 +212,8 @@ fn close(graph: &Graph<'_>, kept: &mut [Option<Kept>]) {
 }
 
 /// A registry refuses to delete the last tagged version, and a package is never emptied. If no tag is kept
-/// for ever, the newest tagged version stays, or the newest of all if none has a tag. It stays whatever else
-/// the policy keeps, so that protecting one version never deletes another.
+/// for ever, the newest tagged version stays, or the newest of all if none has a tag. It stays even if the
+/// policy keeps other versions, so protecting one version never deletes another.
 fn guard(graph: &Graph<'_>, kept: &mut [Option<Kept>]) {
     let newest = |candidates: &mut dyn Iterator<Item = usize>| {
         candidates.max_by(|a, b| {

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::graph::Graph;
 
-/// Sorts `chosen`, positions in the graph. What is part of a circle is left out and so stays; digests
-/// cannot form one.
+/// Sorts `chosen`, positions in the graph. Versions in a circle are left out and stay; digests cannot form
+/// one.
 pub fn order(graph: &Graph<'_>, chosen: &BTreeSet<usize>) -> Vec<usize> {
     let mut by_age: Vec<usize> = chosen.iter().copied().collect();
     by_age.sort_by(|a, b| {

@@ -73,7 +73,7 @@ fn allowances(file: &Dockerfile) -> Vec<RuleException<'_>> {
 }
 
 impl RuleException<'_> {
-    /// What is wrong with the comment.
+    /// The problem with the comment.
     fn problem(&self, is_used: bool, rules: &[&str]) -> Option<Violation> {
         let rule = self.rule;
         let (detail, remedy) = if !rules.contains(&rule) {

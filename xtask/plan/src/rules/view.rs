@@ -25,7 +25,7 @@ pub struct InstructionStep<'a> {
     pub instruction: &'a Instruction,
     /// The commands of a `RUN`.
     pub commands: Vec<ShellCommand>,
-    /// The working directory as far as the file tells; absolute.
+    /// The absolute working directory, as far as the file determines it.
     folder: String,
     /// The variables that `ARG` and `ENV` set above this step.
     variables: BTreeMap<String, String>,

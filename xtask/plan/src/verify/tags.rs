@@ -151,7 +151,7 @@ fn released(review: &Review<'_>, tags: &[Tag]) -> Vec<Finding> {
     vec![review.finding("tags agree", Level::Pass, detail)]
 }
 
-/// What is wrong with a tag that should point to a version.
+/// The problem with a tag that should point to a version.
 fn disagrees(review: &Review<'_>, name: &str, version: &Version) -> Option<Finding> {
     let package = review.package;
     let tag = Tag::new(name).ok()?;

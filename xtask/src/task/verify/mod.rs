@@ -101,7 +101,7 @@ fn published_findings(
         facts,
         inspector: Inspector {
             client: &client,
-            nobody: &anonymous,
+            anonymous: &anonymous,
             runner: &command.runner,
             lab: facts.lab.as_ref(),
             head: facts.git.as_ref().map(|git| git.revision.as_str()),
@@ -146,7 +146,7 @@ fn ends_the_run(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| cause.is::<Interrupted>() || cause.is::<Failure>())
 }
 
-/// Reads packages with everything that their findings need.
+/// Reads everything about a package that its findings need.
 struct PackageReader<'r> {
     command: &'r Command,
     facts: &'r Facts,

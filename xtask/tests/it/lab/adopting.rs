@@ -33,7 +33,7 @@ fn a_copied_xtask_compiles_and_runs() {
     let manifest = std::fs::read_to_string(fixture.root().join("Cargo.toml")).unwrap();
     fixture.write("Cargo.toml", &manifest.replace(", \"xtask/lab\"", ""));
     let ran = cargo(&fixture, &["xtask", "build", "--lab"]).expect(2);
-    assert!(ran.stderr.contains("the lab needs a crate that is not there"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("the crate of the lab is missing"), "{}", ran.stderr);
     assert!(ran.stderr.contains("hint: copy `xtask/lab`"), "{}", ran.stderr);
 }
 
@@ -135,7 +135,7 @@ fn copied_workflows_run_in_another_repository() {
     ran.expect(&["affected: 0", "build (web): 0"]);
 }
 
-/// What is old of the new service goes, and only that.
+/// Only expired images of the new service are deleted.
 fn pruned(fixture: &Fixture, lab: &Lab, first: &str) {
     let image = format!("{}/web", fixture.repository);
     let mut commits = vec![first.to_owned()];

@@ -45,7 +45,7 @@ fn a_second_build_is_cached_and_identical() {
     let second = record(&fixture.xtask(&build).expect(0), 0);
     assert_eq!(second["totals"]["cached"], 2);
     assert_eq!(first["image"]["digest"], second["image"]["digest"]);
-    // buildx fetches it after the build for a file in which nobody reads it.
+    // buildx fetches it after the build for a file that xtask does not read.
     let log = crate::support::labs::target().join("xtask/logs/web.log");
     let log = std::fs::read_to_string(log).unwrap();
     assert!(log.contains("exporting to image") && !log.contains("resolving provenance"), "{log}");
@@ -97,7 +97,7 @@ fn pasted_dry_run_commands_build_the_same_image() {
     let built = record(&fixture.xtask(&["build", "--lab", "--format=json"]).expect(0), 0);
     let script = fixture.xtask(&["build", "--lab", "--dry-run"]).expect(0).stdout;
     docker(&fixture, &["image", "rm", "--force", "repo-web:local"]).expect(0);
-    // From anywhere, and with no engine told.
+    // From any folder, and without `DOCKER_HOST`.
     let mut shell = Command::new("sh");
     shell.args(["-euc", &script]).current_dir(std::env::temp_dir()).env_remove("DOCKER_HOST");
     let pasted = shell.output().unwrap();

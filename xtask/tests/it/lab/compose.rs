@@ -15,7 +15,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
-/// `docker compose` with the file of a folder, under a name that is nobody's.
+/// `docker compose` with the file of a folder, under an unused project name.
 fn compose_in(folder: &Path, lab: &Lab, arguments: &[&str]) -> Ran {
     let file = format!("--file={}", folder.join("compose.yaml").display());
     lab.docker(&[&["compose", "--project-name=autogit-of-a-test", &file], arguments].concat())
@@ -57,7 +57,7 @@ fn compose_accepts_the_file_and_names_our_images() {
     assert_eq!(images, expected.iter().map(String::as_str).collect());
 }
 
-/// Takes down what was started, also when the test fails.
+/// Takes down the project on drop, even when the test fails.
 struct Started<'l>(&'l Lab);
 
 impl Drop for Started<'_> {

@@ -43,7 +43,7 @@ fn image(fixture: &Fixture) -> String {
     format!("{}/web", fixture.repository)
 }
 
-/// What a command finds, whatever its exit code.
+/// The findings of a command, with any exit code.
 fn findings(fixture: &Fixture, command: &str) -> Vec<Value> {
     fixture.xtask(&[command, "--lab", "--format=json"]).json().as_array().unwrap().clone()
 }
@@ -60,7 +60,7 @@ fn check(found: &[Value], subject: &str, check: &str, expected: [&str; 3]) {
     assert!(one["remedy"].as_str().unwrap_or_default().starts_with(remedy), "{one:#}");
 }
 
-/// What is said besides the command.
+/// The hints without a command.
 #[track_caller]
 fn check_hint(found: &[Value], subject: &str, check: &str, expected: &str) {
     let is_it = |one: &&Value| one["subject"] == subject && one["check"] == check;

@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::support::lab::Lab;
 use crate::support::{Fixture, Ran};
 
-/// What is not run as it stands, and why.
+/// Commands that are not run literally, and why.
 const LISTED: [(&str, &str); 4] = [
     (
         "echo \"$TOKEN\" | docker login ghcr.io --username USERNAME --password-stdin",

@@ -83,7 +83,7 @@ fn lab_down_leaves_nothing_and_up_restores_it() {
     lab.docker(&["run", "--detach", "repo-web:local", "sleep", "600"]).expect(0);
     let network = lab.docker(&["network", "create", "left-behind"]).expect(0).stdout;
 
-    // A shell that names the lab's socket is its user's, and does not end with the lab.
+    // A shell that names the lab's socket belongs to the user, and does not end with the lab.
     let down = fixture.command(&["lab", "down"]);
     let host = status["engine"]["host"].as_str().unwrap_or_default();
     let script = format!("DOCKER_HOST='{host}'; \"$0\" lab down && echo \"survived\"");

@@ -41,9 +41,9 @@ fn dry_runs_of_prune_and_undo_change_nothing() {
         assert_eq!(plan["delete"].as_array().unwrap().len(), world.package.gone.len(), "{plan:#}");
         let by_variable =
             world.fixture.command(&world.apply(&[])).env("XTASK_DRY_RUN", "1").output().unwrap();
-        let said = Ran::from(by_variable).expect(0);
-        assert!(said.stdout.contains("web: 6 of "), "{}", said.stdout);
-        assert!(said.stderr.contains("web: 6 deletions need about "), "{}", said.stderr);
+        let ran = Ran::from(by_variable).expect(0);
+        assert!(ran.stdout.contains("web: 6 of "), "{}", ran.stdout);
+        assert!(ran.stderr.contains("web: 6 deletions need about "), "{}", ran.stderr);
         // Only what both agree on: the signature needs nothing of what stays.
         let options =
             ["prune", "--lab", "--backend", backend, "--dry-run", "--format=json", "--apply"];
@@ -103,7 +103,7 @@ fn prune_retries_registry_and_github_errors() {
     };
     Server::Front.control(&lab, "POST", Some(&stumble("GET", 500)));
     Server::GitHub.control(&lab, "POST", Some(&stumble("GET", 502)));
-    // The deletion takes place, and nobody hears of it.
+    // The deletion takes place, but its answer is lost.
     let lost = json!({
         "match": { "path": world.owner, "method": "DELETE", "count": 1 },
         "action": { "kind": "lose_answer" },
@@ -123,7 +123,7 @@ fn a_package_never_pushed_stops_no_other() {
     let lab = lab();
     let world = World::new(&lab, "github", b"");
     world.fixture.service("another", "FROM scratch\nCOPY Dockerfile /\n");
-    world.fixture.commit("feat: a service that nobody pushed");
+    world.fixture.commit("feat: a service without a push");
     let path = world.file("report.json");
     let ran = world.fixture.xtask(&world.apply(&["--report", &path])).expect(0);
     assert!(ran.stderr.contains("another: GitHub has no package"), "{}", ran.stderr);

@@ -1,5 +1,5 @@
-//! `cargo xtask prune --lab` over a package of 10,000 versions: what it asks for, how much of it at once, and
-//! the memory it takes.
+//! `cargo xtask prune --lab` over a package of 10,000 versions: its requests, how many at once, and the
+//! memory it takes.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 const INDEXES: usize = 2000;
 
-/// Waits for the end, and tells the most memory that the process had, in kB.
+/// Waits for the end, and returns the most memory that the process used, in kB.
 fn watched(mut child: Child) -> (ExitStatus, u64) {
     let status = format!("/proc/{}/status", child.id());
     let mut most = 0;

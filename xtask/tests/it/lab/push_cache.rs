@@ -112,7 +112,7 @@ fn only(remove: &[&str], gha: bool, expected_tier: &str) {
         let reference = |tag: &str| format!("{}/{}:{tag}", lab.registry(), fixture.image());
         let (from, to) = (reference("dev"), reference("latest"));
         lab.docker(&["buildx", "imagetools", "create", "--tag", &to, &from]).expect(0);
-        // Its own digest, so that it stays when `dev` goes.
+        // A different digest: it stays when `dev` is deleted.
         fixture.another_commit();
         push(&["--rebuild"]).expect(0);
     }
@@ -301,7 +301,7 @@ fn invalidating_the_cache_makes_the_next_build_cold() {
     fixture.another_commit();
     let record = the_service(&push(&fixture, &["--rebuild"]).expect(0))["record"].clone();
     assert_eq!(record["totals"]["cached"], 0, "{record:#}");
-    // What was built then is a cache again.
+    // The image that was built then is a cache again.
     lab.empty_engine();
     fixture.another_commit();
     let record = the_service(&push(&fixture, &["--rebuild"]).expect(0))["record"].clone();

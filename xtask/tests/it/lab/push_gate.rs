@@ -28,9 +28,9 @@ fn writes(lab: &Lab) -> usize {
 fn a_push_without_permission_builds_nothing() {
     let (fixture, lab) = unpublished();
     let locked = Locked::new(&lab);
-    let nobody = tempfile::tempdir().unwrap();
+    let no_login = tempfile::tempdir().unwrap();
     let (_, reader) = locked.login("read");
-    for login in [nobody.path(), reader.path()] {
+    for login in [no_login.path(), reader.path()] {
         lab.reset();
         let mut command = fixture.command(&["push", "--lab"]);
         let ran = Ran::from(command.env("DOCKER_CONFIG", login).output().unwrap()).expect(1);
@@ -85,7 +85,7 @@ fn an_image_is_signed_before_dev_moves() {
     let revision = fixture.git(&["rev-parse", "HEAD"]);
     let image = fixture.image();
     assert_eq!(lab.manifest(&image, &format!("dev-{revision}")).unwrap().1, digest);
-    assert!(lab.manifest(&image, "dev").is_none(), "what is not signed is not under `dev`");
+    assert!(lab.manifest(&image, "dev").is_none(), "an unsigned image is not under `dev`");
 
     sign(&log, "env://KEY").expect(0);
     let expected = format!("sign --yes --key=env://KEY {}/{image}@{digest}\n", lab.registry());
@@ -117,7 +117,7 @@ fn an_image_with_stand_ins_is_never_published() {
     let ran = fixture.xtask(&["push"]).expect(3);
     assert!(ran.stderr.contains("stand-in for `debian:bookworm`"), "{}", ran.stderr);
 
-    // Its labels go on to what is built on it, by an engine that is not the lab's.
+    // An image based on it inherits its labels, even with an engine outside the lab.
     let base = format!("{}/{}@{dev}", lab.registry(), fixture.image());
     fixture.service("web", &format!("FROM {base}\nCOPY --link data /data\n"));
     fixture.write("services/web/data", &noise(unlike_any(), 3000));

@@ -85,8 +85,8 @@ fn a_job_gets_its_outputs_and_its_summary() {
     }
 }
 
-/// A push under way. Killed, it is killed alone: what it has started goes on for a while, as it does
-/// when a system kills a process.
+/// A push under way. Only the push itself is killed: its children continue for a while, as they do when a
+/// system kills a process.
 fn begun(fixture: &Fixture) -> Child {
     begun_in(fixture, fixture.root(), &["push", "--lab"])
 }
@@ -177,8 +177,8 @@ fn survives(fixture: &Fixture, lab: &Lab, revision: &str, nth: usize, fault: &Va
     assert!(matches!(ran.code, Some(1 | 4)), "{fault} at {nth}: {ran:?}");
     assert_eq!(dev, before, "{fault} at {nth}: {}", ran.stderr);
     let reason = ran.stderr.lines().any(|line| {
-        let said = line.strip_prefix("web: ").or(line.strip_prefix("error: "));
-        said.is_some_and(|said| !said.trim().is_empty())
+        let text = line.strip_prefix("web: ").or(line.strip_prefix("error: "));
+        text.is_some_and(|text| !text.trim().is_empty())
     });
     assert!(reason, "{fault} at {nth}: {}", ran.stderr);
 }

@@ -16,7 +16,7 @@ fn image(fixture: &Fixture, service: &str) -> String {
     format!("{}/{service}", fixture.repository)
 }
 
-/// Changes both services; their images tell it.
+/// Changes both services and so their images.
 fn change(fixture: &Fixture) -> String {
     let seed = std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos();
     for service in SERVICES {
@@ -68,7 +68,7 @@ fn floating(lab: &Lab, fixture: &Fixture) -> BTreeMap<(String, String), String> 
     SERVICES.into_iter().flat_map(of).filter(|((_, tag), _)| is_floating(tag)).collect()
 }
 
-/// What was released so far, and where every tag must be.
+/// The releases so far, and the expected place of each tag.
 struct History {
     fixture: Fixture,
     lab: Lab,
@@ -107,8 +107,8 @@ impl History {
             let expected = &self.digests[&(service.to_owned(), version.clone())];
             assert!(pulled.contains(expected), "{reference} is not v{version}: {pulled}");
             let label = r#"--format={{index .Config.Labels "org.opencontainers.image.version"}}"#;
-            let told = self.lab.docker(&["image", "inspect", label, &reference]).expect(0).stdout;
-            assert_eq!(told.trim(), version, "{reference}");
+            let label = self.lab.docker(&["image", "inspect", label, &reference]).expect(0).stdout;
+            assert_eq!(label.trim(), version, "{reference}");
         }
     }
 
@@ -133,7 +133,7 @@ impl History {
         child.kill().unwrap();
         child.wait().unwrap();
         self.lab.no_faults();
-        // What it has started ends by itself.
+        // Its children end by themselves.
         let root = self.fixture.root().canonicalize().unwrap();
         let children = || running(|process| process.folder.starts_with(&root));
         wait_until("the builds end", 60, || children().is_empty());
@@ -225,13 +225,13 @@ fn promoting_a_damaged_image_changes_nothing() {
     let web = image(&fixture, "web");
     let index = lab.manifest(&web, "dev").unwrap().0;
     lab.delete(&web, index["manifests"][0]["digest"].as_str().unwrap());
-    let told = promote();
-    assert!(told.contains("is not complete"), "{told}");
+    let errors = promote();
+    assert!(errors.contains("is not complete"), "{errors}");
     nothing_was_changed(&fixture, &lab);
 
     lab.delete(&web, "dev");
-    let told = promote();
-    assert!(told.contains("to promote"), "{told}");
+    let errors = promote();
+    assert!(errors.contains("to promote"), "{errors}");
     nothing_was_changed(&fixture, &lab);
 }
 

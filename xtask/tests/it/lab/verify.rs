@@ -1,4 +1,4 @@
-//! `cargo xtask verify --lab` on packages that BuildKit published: what it asks for, and what it cannot know.
+//! `cargo xtask verify --lab` on packages that BuildKit published: its requests, and its unknown findings.
 
 use crate::support::lab::Lab;
 use crate::support::labs::hold_the_warm_one;
@@ -32,11 +32,12 @@ fn verify_reports_unreadable_things_as_unknown() {
         (json!({"kind": "hang"}), "no answer within"),
     ] {
         lab.fault(&json!({"match": {"path": dev, "method": "HEAD"}, "action": fault}));
-        let said = findings(&fixture, &[]);
+        let reported = findings(&fixture, &[]);
         let ran = verify(&fixture, &[]).expect(4);
         lab.no_faults();
-        let unknown = said.iter().find(|line| line.starts_with("unknown web:dev tags: ")).unwrap();
-        assert!(unknown.contains(why), "{said:#?}");
+        let unknown =
+            reported.iter().find(|line| line.starts_with("unknown web:dev tags: ")).unwrap();
+        assert!(unknown.contains(why), "{reported:#?}");
         assert!(all(ran) > whole / 2, "{fault}: the findings about all else are gone");
     }
 }
@@ -81,8 +82,8 @@ fn verifying_both_services_takes_80_requests_at_most() {
         assert!(twice.is_empty(), "{what} twice: {twice:?}");
     }
     // How many there were and how long it took is the command's to say; time is no matter of a test.
-    let said = ran.stderr.lines().find(|line| line.contains(" requests in ")).unwrap();
-    println!("{} requests at the registry; {said}", requests.len());
+    let counted = ran.stderr.lines().find(|line| line.contains(" requests in ")).unwrap();
+    println!("{} requests at the registry; {counted}", requests.len());
     assert!(requests.len() <= 80, "{} requests", requests.len());
 }
 
@@ -112,7 +113,7 @@ fn smoke_tests_start_the_published_digest() {
         fixture.commit("fix: it stays");
         fixture.xtask(&["push", "--lab"]).expect(0);
     };
-    // It leaves at SIGTERM, whatever its own signal is.
+    // It must end at SIGTERM, even if its image names a different stop signal.
     service(
         "STOPSIGNAL SIGUSR1",
         r#"["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.1; done"]"#,
@@ -142,12 +143,12 @@ fn verify_counts_untagged_versions_on_github() {
     let mut index: Value = serde_json::from_slice(bytes).unwrap();
     index["annotations"]["left"] = "behind".into();
     let digest = package.put("manifests", kind, None, index.to_string().as_bytes());
-    // What is young may belong to a push that is under way.
+    // A young version may belong to a running push.
     assert_eq!(findings(&fixture, &[]), [] as [&str; 0]);
     lab.age_all(&repository, [digest.as_str()].into_iter(), "2025-01-01T00:00:00Z");
-    let said = findings(&fixture, &[]);
+    let reported = findings(&fixture, &[]);
     let counted = "warn web untagged: untagged versions to delete: 1";
-    assert_eq!(said, [counted]);
+    assert_eq!(reported, [counted]);
 }
 
 #[cfg(unix)]

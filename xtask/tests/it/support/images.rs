@@ -39,7 +39,7 @@ impl Images<'_> {
         descriptor
     }
 
-    /// What `BuildKit` puts beside an image: it tells no time of its own.
+    /// The attestation that `BuildKit` adds to an image. It has no time.
     pub fn attestation(&self, image: &Value) -> Value {
         let digest = image["digest"].as_str().unwrap();
         let layer = self.blob(IN_TOTO, format!("provenance of {digest}").as_bytes());
@@ -68,7 +68,7 @@ impl Images<'_> {
         signed
     }
 
-    /// What ORAS and others push since OCI 1.1: no image, under no tag, and naming what it speaks about.
+    /// An artifact as ORAS and others push it since OCI 1.1: untagged, with a subject.
     pub fn referrer(&self, subject: &Value) -> Value {
         let text = format!("a bill of materials of {}", subject["digest"].as_str().unwrap());
         let mut named = subject.clone();
@@ -93,14 +93,14 @@ impl Images<'_> {
         self.manifest(tag, &index)
     }
 
-    /// What is there under a digest, as an index has it.
+    /// The descriptor of a digest, as in an index.
     pub fn there(&self, digest: &str) -> Value {
         let (manifest, _) = self.lab.manifest(&self.repository, digest).unwrap();
         let size = self.bytes(digest).len();
         json!({ "mediaType": manifest["mediaType"], "digest": digest, "size": size })
     }
 
-    /// Points a tag at what is there.
+    /// Points a tag to a stored manifest.
     pub fn tag(&self, tag: &str, target: &Value) {
         let bytes = self.bytes(target["digest"].as_str().unwrap());
         self.put_manifest(tag, target["mediaType"].as_str().unwrap(), &bytes);
@@ -124,7 +124,7 @@ impl Images<'_> {
     fn put_manifest(&self, name: &str, kind: &str, bytes: &[u8]) {
         let url = self.url(&format!("manifests/{name}"));
         let put = || self.lab.agent.put(&url).header("content-type", kind).send(bytes);
-        // A connection that was kept may be closed just now; what is idempotent is sent again (RFC 9110, 9.2.2).
+        // A kept connection may just have been closed; idempotent requests are sent again (RFC 9110, 9.2.2).
         put().or_else(|_| put()).unwrap();
     }
 

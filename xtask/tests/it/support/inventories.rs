@@ -1,5 +1,5 @@
 //! Inventories of every shape, as small as they can be while rules still meet. A digest can only occur in
-//! what was made after it, so that content forms no circle; a forged tag may claim one.
+//! what was made after it, so content forms no circle; a forged tag may claim one.
 
 use proptest::prelude::*;
 use xtask::model::inventory::{Inventory, Orphans, PackageVersion, Policy, Readable};

@@ -45,7 +45,7 @@ impl Lab {
         self.status["engine"]["host"].as_str()
     }
 
-    /// `HOST:PORT` of the registry behind the front: what is asked there is neither counted nor hit.
+    /// `HOST:PORT` of the registry behind the front: requests there are not counted and get no faults.
     pub fn behind(&self) -> &str {
         self.text("/registry/backend")
     }
@@ -76,7 +76,7 @@ impl Lab {
 
     pub fn docker(&self, arguments: &[&str]) -> Ran {
         let is_private = self.status["engine"]["kind"] == "private";
-        // What is on another's engine is not ours to delete.
+        // Images on the user's engine must not be deleted.
         assert!(is_private || !arguments.contains(&"prune"), "the engine is not the lab's own");
         let mut command = Command::new("docker");
         if let Some(host) = self.engine() {

@@ -14,10 +14,10 @@ pub fn subjects(version: &PackageVersion) -> Vec<Digest> {
     version.subject.iter().cloned().chain(version.tags.iter().filter_map(of_tag)).collect()
 }
 
-/// Who leads to whom, by digest.
+/// The links between versions, by digest.
 pub type Links = BTreeMap<Digest, BTreeSet<Digest>>;
 
-/// From each version to what it leads to.
+/// From each version to the versions that it needs.
 pub fn children(inventory: &Inventory) -> Links {
     let of = |v: &PackageVersion| (v.digest.clone(), v.manifests.iter().cloned().collect());
     inventory.versions.iter().map(of).collect()
@@ -43,7 +43,7 @@ pub fn both(one: &Links, other: &Links) -> Links {
     links
 }
 
-/// Whether one leads to another, however far.
+/// Whether one needs another, directly or indirectly.
 fn leads(links: &Links, from: &Digest, to: &Digest) -> bool {
     let mut seen = BTreeSet::new();
     let mut open = vec![from];

@@ -151,7 +151,7 @@ impl<'l> World<'l> {
         self.package.digests().filter(there).map(String::as_str).collect()
     }
 
-    /// Every kept tag answers with all that it leads to.
+    /// Every kept tag is complete.
     pub fn whole(&self) {
         for tag in &self.package.tags {
             self.lab.whole(&self.repository(), tag);
@@ -165,7 +165,7 @@ impl<'l> World<'l> {
         assert_eq!(self.there(), kept, "{moment}: {:#?}", self.package);
     }
 
-    /// An engine that has nothing pulls what is kept.
+    /// An empty engine can pull every kept image.
     pub fn pulls(&self) {
         self.lab.empty_engine();
         for tag in ["dev", "v1.0.0"] {

@@ -73,7 +73,7 @@ pub fn the_service(ran: &Ran) -> Value {
     ran.json()["services"][0].clone()
 }
 
-/// Pulls and runs what is published, on an emptied engine.
+/// Pulls and runs the published image on an emptied engine.
 pub fn pulls(lab: &Lab, fixture: &Fixture, tag: &str) {
     lab.docker(&["image", "prune", "--all", "--force"]).expect(0);
     let reference = format!("{}/{}:{tag}", lab.registry(), fixture.image());

@@ -36,7 +36,7 @@ pub fn verify(fixture: &Fixture, more: &[&str]) -> Ran {
 }
 
 /// What `verify` finds worth a look, as `level subject check: detail`. Its exit code is that of the worst,
-/// and what it says to type can be typed.
+/// and its remedies are valid commands.
 pub fn findings(fixture: &Fixture, more: &[&str]) -> Vec<String> {
     let ran = verify(fixture, more);
     let found = ran.json();

@@ -1,4 +1,4 @@
-//! How long a cold compile of xtask takes beside one of the nine crates that it began with.
+//! Compares a cold compile of xtask with one of the nine crates that it began with.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -14,10 +14,10 @@ use xtask::report::table::Table;
 
 use super::figures::median;
 
-/// How many times the compile of the nine crates a compile of xtask may take.
+/// The most time that xtask may take, as a multiple of the nine crates.
 pub const LIMIT: f64 = 2.0;
 
-/// A package of the nine crates and nothing else.
+/// A package with only the nine crates.
 const NINE: &str = r#"[workspace]
 
 [package]
@@ -50,7 +50,8 @@ impl Pair {
     }
 }
 
-/// Compiles the nine crates and xtask in turns, each from nothing with its crates downloaded.
+/// Compiles the nine crates and xtask in turns. Each starts with downloaded crates and an empty target
+/// folder.
 pub fn measure(command: &Command, pairs: u32) -> Result<Vec<Pair>> {
     let folder = tempfile::tempdir()?;
     let workspace = files::read(&command.root.join("Cargo.toml"))?;
@@ -94,7 +95,7 @@ fn compile(command: &Command, manifest: &Path, package: &str) -> Result<f64> {
             format!("--target-dir={}", target.path().display()),
         ],
     )
-    // Who develops xtask may have switched it on.
+    // A developer may have switched it on.
     .with_variable("CARGO_INCREMENTAL", "0");
     let begun = Instant::now();
     command.runner.output(&call)?;
@@ -144,7 +145,7 @@ fn medians(pairs: &[Pair]) -> (Pair, f64) {
     (Pair { nine: of(|pair| pair.nine), xtask: of(|pair| pair.xtask) }, of(|pair| pair.ratio()))
 }
 
-/// The same for machines.
+/// The same as JSON.
 pub fn json(pairs: &[Pair]) -> Value {
     let one = |pair: &Pair| json!({ "nine-seconds": pair.nine, "xtask-seconds": pair.xtask, "ratio": pair.ratio() });
     let (medians, ratio) = medians(pairs);

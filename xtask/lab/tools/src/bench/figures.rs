@@ -1,4 +1,4 @@
-//! What was measured, its medians, and the limits that must hold.
+//! The measured figures, their medians, and their limits.
 
 use super::subject::{Contender, EngineContent, Scenario};
 
@@ -55,16 +55,16 @@ pub fn cell(
     })
 }
 
-/// What must hold on an emptied engine of the `docker` driver against one other contender.
+/// A limit on an emptied engine of the `docker` driver, compared with one other contender.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Limit {
     pub scenario: Scenario,
-    /// Ours.
+    /// The contender of xtask.
     pub contender: Contender,
     pub against: Contender,
-    /// Percent of the bytes of the other that must be saved, and that were saved.
+    /// The percentage of the other's bytes that must be saved, and the measured one.
     pub percent: (f64, f64),
-    /// How many times faster it must be, and how many times faster it was.
+    /// How many times faster it must be, and how many times faster it is.
     pub faster: (f64, f64),
 }
 

@@ -1,4 +1,4 @@
-//! The proxy in front of the lab's registry: it counts what passes and limits the rate.
+//! The proxy in front of the lab's registry: it counts requests and bytes, and limits the rate.
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
@@ -6,7 +6,7 @@ use serde_json::json;
 use ureq::Agent;
 use xtask::model::lab::LabState;
 
-/// What passed through the proxy, headers included.
+/// The traffic through the proxy, including headers.
 #[derive(Debug, Clone, Copy, Deserialize)]
 pub struct PassedTraffic {
     pub requests: u64,
@@ -26,13 +26,13 @@ impl Front {
         Self { control, agent: Agent::config_builder().proxy(None).build().new_agent() }
     }
 
-    /// Starts to count from zero.
+    /// Resets the counters.
     pub fn reset(&self) -> Result<()> {
         let asked = self.agent.post(format!("{}/reset", self.control)).send_empty();
         asked.context("cannot reset the counters of the lab's proxy").map(drop)
     }
 
-    /// What passed since the last reset.
+    /// The traffic since the last reset.
     pub fn passed(&self) -> Result<PassedTraffic> {
         let read = || -> Result<PassedTraffic> {
             let mut answer = self.agent.get(format!("{}/counters", self.control)).call()?;

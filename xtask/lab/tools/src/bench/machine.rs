@@ -30,7 +30,7 @@ pub fn versions(command: &Command) -> Result<String> {
     Ok(format!("Docker Engine {engine}, buildx {buildx}"))
 }
 
-/// The builder that everything runs on: buildx's current one.
+/// buildx's current builder, which all contenders use.
 pub fn driver(command: &Command) -> Result<Driver> {
     let Engine::Ready { builders, .. } = docker::read(&command.runner)? else {
         bail!("buildx lists no builder that is ready");

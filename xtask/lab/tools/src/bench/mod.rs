@@ -1,5 +1,6 @@
-//! `cargo xtask lab bench`: measures `push` and `release` beside what people type without xtask, on the same engine
-//! and registry and in turns, and a cold compile of xtask. It writes docs/performance.md.
+//! `cargo xtask lab bench`: compares `push` and `release` with the commands that people type without xtask,
+//! in turns on the same engine and registry, and measures a cold compile of xtask. It writes
+//! docs/performance.md.
 
 mod compile;
 mod figures;
@@ -65,15 +66,16 @@ fn wants(options: &Bench, part: Part) -> bool {
     options.only.is_none_or(|only| only == part)
 }
 
-/// The rate of the link; refuses options that do not go together.
+/// The rate of the link; refuses options that contradict each other.
 fn checked(command: &Command, options: &Bench) -> Result<Option<Rate>> {
     if command.global.builder.is_some() {
-        let message = "the benchmark empties the engine that it measures, and takes no `--builder`";
+        let message =
+            "`--builder` cannot be used here: the benchmark empties the engine that it measures";
         return Err(Failure::usage(message).hint("cargo xtask lab bench").into());
     }
     let Some(text) = &options.bandwidth else { return Ok(None) };
     if !wants(options, Part::Publish) {
-        let message = "a compile uses no registry, and takes no `--bandwidth`";
+        let message = "`--bandwidth` cannot be used here: a compile uses no registry";
         return Err(Failure::usage(message).hint("cargo xtask lab bench --only compile").into());
     }
     let hint = "cargo xtask lab bench --bandwidth 100mbit";
@@ -123,7 +125,7 @@ fn publish(
     Ok((measured, about))
 }
 
-/// Writes the parts that were measured; the page keeps the other part.
+/// Writes the measured parts; the page keeps its other part.
 fn write_page(
     command: &Command,
     path: &Path,
@@ -140,7 +142,7 @@ fn page_name(options: &Bench) -> &'static str {
     if options.bandwidth.is_some() { "docs/performance-link.md" } else { "docs/performance.md" }
 }
 
-/// Shows what would be measured, and where it would be written.
+/// Shows the measurements and the page that they would be written to.
 fn show_plan(options: &Bench, format: Format) -> Result<Exit> {
     let mut runs = Vec::new();
     if wants(options, Part::Publish) {

@@ -12,7 +12,7 @@ use super::figures::{Driver, Limit, Measured, cell, limits};
 use super::rate::Rate;
 use super::subject::{Contender, EngineContent, IMAGE, Scenario, Skipped};
 
-/// What the page says beside the figures.
+/// The text of the page around the figures.
 pub struct About {
     pub date: String,
     pub machine: String,
@@ -45,7 +45,7 @@ pub fn line(measured: &Measured) -> String {
     )
 }
 
-/// The page with the parts that were measured now; a part that was not stays as it is in `old`.
+/// The page with the new parts; a part that was not measured is copied from `old`.
 pub fn page(old: &str, publish: Option<&str>, compile: Option<&str>) -> String {
     let (old_publish, old_compile) = old.split_at(old.find(HEADING).unwrap_or(old.len()));
     let old_publish = if old_publish.is_empty() { TITLE } else { old_publish };
@@ -54,7 +54,7 @@ pub fn page(old: &str, publish: Option<&str>, compile: Option<&str>) -> String {
 
 const TITLE: &str = "# Performance\n\nWritten by `cargo xtask lab bench`; do not edit.\n";
 
-/// The title and all about pushes and releases.
+/// The title, and the part about pushes and releases.
 pub fn section(measured: &[Measured], about: &About) -> String {
     let link = match &about.bandwidth {
         Some(rate) => {
@@ -126,7 +126,7 @@ fn added(about: &About) -> String {
     )
 }
 
-/// The driver, and what it means for the figures.
+/// The driver, and its effect on the figures.
 fn measured_on(driver: &Driver) -> String {
     let Driver { name, containerd_store } = driver;
     let lazy = "There xtask gains by changed files, skipped exports and the fast path, and the seed's \
@@ -153,17 +153,17 @@ fn limits_met(measured: &[Measured]) -> String {
         table.row([
             format!("{}: `{}`", scenario.label(), contender.label(*scenario)),
             format!("`{}`", against.label(*scenario)),
-            // Rounded down: 99.96 % is not all.
-            format!("{:.2} % of {} %", (percent.1 * 100.0).floor() / 100.0, percent.0),
+            // Rounded down: 99.996 % must not look like 100 %.
+            format!("{:.2} % (required: {} %)", (percent.1 * 100.0).floor() / 100.0, percent.0),
             word(limit.fewer()),
-            format!("{:.1} of {} ×", (faster.1 * 10.0).floor() / 10.0, faster.0),
+            format!("{:.1} × (required: {} ×)", (faster.1 * 10.0).floor() / 10.0, faster.0),
             word(limit.is_fast()),
         ]);
     }
-    format!("\n## What must hold on an emptied engine\n\n{}", table.markdown())
+    format!("\n## Limits on an emptied engine\n\n{}", table.markdown())
 }
 
-/// The same for machines: each measurement and each limit.
+/// Each measurement and each limit as JSON.
 pub fn json(measured: &[Measured], about: &About) -> Value {
     let one = |m: &Measured| {
         json!({
@@ -192,7 +192,7 @@ pub fn json(measured: &[Measured], about: &About) -> Value {
     })
 }
 
-/// How many times less than with the seed's flags.
+/// The ratio of the seed's figure to ours.
 fn ratio(seed: f64, ours: f64) -> String {
     if ours > 0.0 { format!("{:.1} ×", seed / ours) } else { "-".to_owned() }
 }
@@ -203,12 +203,12 @@ mod tests {
 
     #[test]
     fn the_page_says_which_driver_was_measured() {
-        let said = |name: &str, containerd_store| {
+        let text = |name: &str, containerd_store| {
             measured_on(&Driver { name: name.to_owned(), containerd_store })
         };
-        assert!(said("docker", true).starts_with("Measured on the `docker` driver, with the "));
-        assert!(said("docker", false).contains("driver, without the containerd image store"));
-        let remote = said("remote", false);
+        assert!(text("docker", true).starts_with("Measured on the `docker` driver, with the "));
+        assert!(text("docker", false).contains("driver, without the containerd image store"));
+        let remote = text("remote", false);
         assert!(remote.starts_with("Measured on the `remote` driver, on which buildx is lazy"));
     }
 

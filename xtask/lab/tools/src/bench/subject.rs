@@ -1,4 +1,4 @@
-//! What the benchmark publishes, and what each contender types for it.
+//! The image that the benchmark publishes, and the command of each contender.
 
 use serde_json::{Value, json};
 
@@ -33,13 +33,13 @@ impl Contender {
         }
     }
 
-    /// Whether it works without xtask.
+    /// Whether it runs without xtask.
     pub fn is_other(self) -> bool {
         matches!(self, Self::Seed | Self::Bake | Self::Compose)
     }
 }
 
-/// What the engine keeps of earlier builds.
+/// What the engine contains from earlier builds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum EngineContent {
     /// Nothing, as on a CI runner.
@@ -85,7 +85,7 @@ impl Scenario {
     }
 }
 
-/// One publication, which every contender does in its own way.
+/// One publication, which every contender performs with its own command.
 #[derive(Debug, Clone, Copy)]
 pub struct BenchPublication<'s> {
     /// `HOST:PORT/REPOSITORY` of the image.
@@ -116,7 +116,7 @@ impl BenchPublication<'_> {
         tags.into_iter().map(|tag| format!("{}:{tag}", self.image)).collect()
     }
 
-    /// The command of `contender`; `file` is its bake or compose file, where it has one.
+    /// The command of `contender`; `file` is its bake or compose file, if it has one.
     pub fn typed(&self, contender: Contender, file: &str) -> Typed {
         let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
         let release = "release v0.1.0 --lab --quiet --create-tag --no-github-release";
@@ -181,9 +181,9 @@ pub const IMAGE: &str = "a base of Debian, a layer as installed packages make on
      Debian's own), a program of 20 MB from another stage and a file of 300 kB \
      behind `COPY --link`";
 
-/// The Dockerfile of the published image; each id makes a different image. It contains real files, because their
-/// content decides what a layer costs to compress, move and unpack. The copies are further apart than a compressor
-/// looks back.
+/// The Dockerfile of the published image; each id makes a different image. It contains real files, because
+/// the cost of compressing, moving and unpacking a layer depends on its content. The copies are so far apart
+/// that compression does not merge them.
 pub fn dockerfile(id: &str) -> String {
     format!(
         "FROM debian:bookworm AS build\n\

@@ -55,11 +55,11 @@ impl<'s> BenchLab<'s> {
             runner: runner_for(&command.runner, &state),
             registry: state.registry().context("the lab has no registry")?.to_string(),
             front: Front::of(&state),
-            own: environment::text(OWN_PROGRAM).context("the path of `xtask` is not known")?,
+            own: environment::text(OWN_PROGRAM).context("cannot find the path of `xtask`")?,
         })
     }
 
-    /// The contenders that can run here, and those that cannot.
+    /// The contenders that can run here, and the skipped ones.
     pub fn contenders(&self) -> Result<(Vec<Contender>, Vec<Skipped>)> {
         let compose = self.runner.finish(&docker(["compose", "version"]))?;
         let is_there = compose.code == Some(0);
@@ -70,7 +70,7 @@ impl<'s> BenchLab<'s> {
         Ok((here, skipped.into_iter().collect()))
     }
 
-    /// Puts a link of this rate in front of the registry; without a rate, removes one that an earlier run left.
+    /// Puts a link of this rate in front of the registry; without a rate, removes the link of an earlier run.
     pub fn link(&self, rate: Option<&Rate>) -> Result<LimitedLink<'_>> {
         let link = LimitedLink(&self.front);
         self.front.limit(rate.map(|rate| rate.bytes_per_second))?;

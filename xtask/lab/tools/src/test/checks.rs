@@ -114,7 +114,7 @@ pub(super) fn licences(run: &TestRun<'_>) -> Result<Outcome> {
     check("Cargo.toml", &["licenses", "sources", "bans"])?;
     let services = run.service_manifests()?;
     for manifest in &services {
-        // What is banned is banned for its compile time in xtask; a service may want it.
+        // The bans keep xtask's compile time short; they do not apply to a service.
         check(manifest, &["licenses", "sources"])?;
     }
     Ok(Outcome::Passed(format!("{} lock files", services.len() + 1)))
@@ -126,14 +126,14 @@ pub(super) fn advisories(run: &TestRun<'_>) -> Result<Outcome> {
     match run.log("advisories", check) {
         Ok(_) => Ok(Outcome::Passed(String::new())),
         Err(error) if format!("{error:#}").contains("failed to fetch advisory database") => {
-            Ok(Outcome::Skipped("the advisory database cannot be fetched from here".to_owned()))
+            Ok(Outcome::Skipped("cannot fetch the advisory database from here".to_owned()))
         }
         Err(error) => Err(error),
     }
 }
 
-/// Every user and every CI job compiles these crates. How long that takes is measured by `lab bench`: a clock
-/// fails no check.
+/// Every user and every CI job compiles these crates. `lab bench` measures how long that takes: a check must
+/// not depend on a clock.
 pub(super) fn limits(run: &TestRun<'_>) -> Result<Outcome> {
     let tree = cmd!(
         run.shell,
@@ -158,7 +158,7 @@ pub(super) fn buildkit_checks(run: &TestRun<'_>) -> Result<Outcome> {
     Ok(Outcome::Passed(String::new()))
 }
 
-/// The images of this repository: built, started, healthy, and answering as they must.
+/// Builds and starts the images of this repository; each must become healthy and answer correctly.
 pub(super) fn images(run: &TestRun<'_>) -> Result<Outcome> {
     if let Ground::Nowhere(why) = run.ground()? {
         return Ok(Outcome::Skipped(why.clone()));

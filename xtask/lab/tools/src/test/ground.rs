@@ -10,9 +10,9 @@ pub enum Ground {
     Private,
     /// The lab's own, started through `sudo`.
     PrivateBySudo,
-    /// One that the lab does not own, and why the lab cannot have its own.
+    /// An engine that the lab does not own, and why the lab cannot have its own.
     Existing(String),
-    /// None, and why.
+    /// No engine, and why.
     Nowhere(String),
 }
 

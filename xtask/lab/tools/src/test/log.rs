@@ -3,8 +3,8 @@
 /// Lines shown of a log that names no failed test.
 const TAIL: usize = 60;
 
-/// The block of each failed test, with its panic and all it printed; the end of the log where it names no failed
-/// test, as when something does not compile.
+/// The block of each failed test, with its panic and output. If no test failed, for example because something
+/// does not compile, the end of the log.
 pub fn failures(log: &str) -> String {
     let mut text = String::new();
     let mut inside = false;

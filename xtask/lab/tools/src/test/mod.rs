@@ -1,8 +1,8 @@
 //! `cargo xtask test`: everything CI checks, on any machine, by one line.
 //!
-//! Each check passes, fails, or is skipped with its reason. The checks that need no engine come first, so that a
-//! mistake shows within seconds; then the lab comes up for the tests that need an engine. They empty it, so they
-//! run only on the lab's own, and are skipped where the lab cannot have one.
+//! Each check passes, fails, or is skipped with its reason. The checks that need no engine come first, so
+//! that a mistake shows within seconds; then the lab comes up for the tests that need an engine. They empty
+//! it, so they run only on the lab's own engine, and are skipped if the lab cannot have one.
 
 mod checks;
 mod ground;

@@ -40,7 +40,7 @@ impl<'s> TestRun<'s> {
         Self { command, shell, ground: OnceCell::new() }
     }
 
-    /// Where the checks of the lab run; brings the lab up where it has an engine of its own.
+    /// Where the checks of the lab run. If the lab has its own engine, it is brought up.
     pub fn ground(&self) -> Result<&Ground> {
         if self.ground.get().is_none() {
             let ground = ground::ground(&lab::seen(self.command)?, !self.command.global.no_install);
@@ -50,17 +50,17 @@ impl<'s> TestRun<'s> {
                 self.log("lab-up", self.xtask(&["lab", "up", "--engine=private"]))?;
             }
         }
-        let found = self.ground.get().context("it is not known where the lab is")?;
+        let found = self.ground.get().context("the lab has no engine")?;
         Ok(&found.ground)
     }
 
-    /// `cargo` with `arguments`, as who owns the lab. What root makes is kept apart: its owner would be in
-    /// the way of others.
+    /// `cargo` with `arguments`, as the owner of the lab. root has its own target folder: other users cannot
+    /// write to its files.
     pub fn in_lab(&self, arguments: &[&str]) -> Cmd<'_> {
         self.in_lab_at(&self.lab_target(), arguments)
     }
 
-    /// The same with the lab of a target folder.
+    /// The same for the lab of a target folder.
     fn in_lab_at(&self, target: &Path, arguments: &[&str]) -> Cmd<'_> {
         if !self.by_sudo() {
             let cargo = self.shell.cmd("cargo").args(arguments);
@@ -83,13 +83,13 @@ impl<'s> TestRun<'s> {
         if self.by_sudo() { self.command.target.join("root") } else { self.command.target.clone() }
     }
 
-    /// Our own command there.
+    /// `cargo xtask` with `arguments`, as the owner of the lab.
     pub fn xtask(&self, arguments: &[&str]) -> Cmd<'_> {
         let no_install = self.command.global.no_install.then_some("--no-install");
         self.in_lab(&["xtask"]).args(arguments).args(no_install)
     }
 
-    /// Takes down what came up for the checks, and the copies that tests made of it.
+    /// Takes down the lab if it came up for the checks, and the labs of single tests.
     pub fn leave_lab(&self) -> Result<()> {
         let copies = self.shell.read_dir(self.lab_target().join("test-labs")).unwrap_or_default();
         for copy in copies {
