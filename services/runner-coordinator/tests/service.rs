@@ -84,7 +84,7 @@ fn an_engine_with_an_error_is_not_ready() {
 }
 
 #[test]
-fn status_says_what_is_known_and_no_more() {
+fn status_shows_only_known_facts() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("docker.sock");
     engine_on_socket(&socket, Engine::Answers);
@@ -151,14 +151,14 @@ fn a_signal_ends_it_after_running_requests() {
 }
 
 #[test]
-fn the_health_command_tells_alive_from_dead() {
+fn the_health_command_detects_a_dead_service() {
     let coordinator = Coordinator::start(NO_ENGINE);
     let probe = |address: &str| {
         command(&["health"]).env("AUTOGIT_COORDINATOR_ADDRESS", address).output().unwrap()
     };
     let alive = probe(&coordinator.address);
     assert_eq!(alive.status.code(), Some(0), "{alive:?}");
-    // Listening everywhere is asked on loopback.
+    // For a wildcard address, `health` asks on loopback.
     let port = coordinator.address.rsplit(':').next().unwrap();
     assert_eq!(probe(&format!("0.0.0.0:{port}")).status.code(), Some(0));
 
@@ -220,7 +220,7 @@ fn help_and_version_go_to_stdout() {
     assert_eq!(String::from_utf8_lossy(&version.stdout), expected);
 }
 
-/// The binary with nothing of our own environment.
+/// The binary with an empty environment.
 fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_runner-coordinator"));
     command.args(arguments).env_clear();
@@ -237,7 +237,7 @@ fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// A running coordinator; it does not outlive the test.
+/// A running coordinator; it ends with the test.
 struct Coordinator {
     process: Child,
     address: String,
@@ -279,7 +279,7 @@ impl Coordinator {
 
     fn signal(&self, name: &str) {
         let process = self.process.id().to_string();
-        // `kill` of the shell: the program of that name is not installed everywhere.
+        // The shell's builtin `kill`: the program of that name is not installed everywhere.
         let arguments = ["-c", "kill -s \"$1\" \"$2\"", "sh", name, &process];
         assert!(Command::new("sh").args(arguments).status().unwrap().success());
     }
@@ -287,7 +287,7 @@ impl Coordinator {
 
 impl Drop for Coordinator {
     fn drop(&mut self) {
-        // It may have ended by itself: that is what some tests are about.
+        // It may have ended by itself, which some tests check.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
@@ -323,7 +323,7 @@ where
                 while connection.read_line(&mut header).unwrap() > 2 {
                     header.clear();
                 }
-                // With or without the version of the interface before the path.
+                // With or without the API version before the path.
                 let (status, body) = match behaviour {
                     Engine::Silent => return thread::sleep(Duration::from_secs(60)),
                     Engine::Answers if request.contains("/_ping ") => ("200 OK", "OK"),

@@ -21,7 +21,7 @@ pub fn format(seconds: u64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
-/// Seconds since 1970 from `2026-11-23T20:15:55Z`; a fraction is dropped, an offset refused.
+/// Seconds since 1970 from `2026-11-23T20:15:55Z`; drops a fraction and refuses an offset.
 pub fn parse(text: &str) -> Option<u64> {
     let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
     let time = time.split_once('.').map_or(time, |(whole, _)| whole);

@@ -13,7 +13,7 @@
 //! - [`http`]: the server itself, down to the sockets.
 //! - [`state`], [`clock`], [`sync`]: files, time and locks.
 //!
-//! Arrows: the services use `http` and `watch`, which know each other and no service; `ledger::packages` uses nothing.
+//! Imports: the services use `http` and `watch`, which know each other and no service; `ledger::packages` uses nothing.
 
 mod actions_cache;
 mod cli;

@@ -1,4 +1,4 @@
-//! The real registry behind the lab: connections to it, kept open, and one exchange at a time on each.
+//! The real registry behind the lab: connections to it are kept open and carry one exchange at a time.
 
 use std::io::{self, BufReader, Write as _};
 use std::net::{SocketAddr, TcpStream};

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// Writes beside the file and renames over it.
+/// Writes a temporary file beside the file and renames it.
 pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let beside = path.with_extension("part");
     File::create(&beside)?.write_all(bytes)?;

@@ -1,4 +1,4 @@
-//! One lock discipline: a panic in another connection's thread must not take the whole lab down.
+//! Locks that survive a panic: a panic in one connection's thread must not take the whole lab down.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

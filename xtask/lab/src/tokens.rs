@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::state;
 use crate::sync::lock;
 
-/// What a token may do with one kind of resource.
+/// The access of a token to one kind of resource.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
@@ -58,7 +58,7 @@ impl Tokens {
         lock(&self.known).iter().find(|token| token.text == text).cloned()
     }
 
-    /// Adds a token, or replaces the one of the same text.
+    /// Adds a token, or replaces the one with the same text.
     pub fn add(&self, token: Token) -> io::Result<()> {
         let mut known = lock(&self.known);
         known.retain(|other| other.text != token.text);

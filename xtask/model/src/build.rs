@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::config::SecretSource;
 use super::invocation::Invocation;
@@ -11,7 +11,7 @@ use super::platform::Platform;
 use super::reference::Reference;
 
 /// Everything that the command line of `docker buildx build` contains.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct BuildSpec {
     /// `--builder`; `None` leaves the choice to buildx.
     pub builder: Option<String>,
@@ -45,7 +45,7 @@ pub struct BuildSpec {
 }
 
 /// How much of the build the provenance attestation contains.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Provenance {
     #[default]
@@ -55,7 +55,7 @@ pub enum Provenance {
 }
 
 /// Where the result goes.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "to")]
 pub enum Output {
     /// Into the engine, with or without a name.

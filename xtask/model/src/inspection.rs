@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::image_configuration::ImageConfiguration;
 use super::manifest::{Descriptor, ImageManifest, Manifest, media_type};
@@ -15,7 +15,7 @@ pub const BASE_NAME: &str = "org.opencontainers.image.base.name";
 pub const BASE_DIGEST: &str = "org.opencontainers.image.base.digest";
 
 /// Everything that was read from one package.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Package {
     pub repository: Reference,
     pub listing: Listing,
@@ -45,7 +45,7 @@ pub struct Package {
 }
 
 /// The result of verifying a signature.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Signature {
     Verified,
@@ -58,7 +58,7 @@ pub enum Signature {
 }
 
 /// The number of untagged versions that `prune` would delete.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Untagged {
     Count(usize),
@@ -71,7 +71,7 @@ pub enum Untagged {
 }
 
 /// The list of a package's tags.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Listing {
     Tags(Vec<Tag>),
@@ -90,7 +90,7 @@ impl Listing {
 }
 
 /// A manifest or a blob.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Object {
     Manifest {
@@ -114,7 +114,7 @@ pub enum Object {
 }
 
 /// What git knows about a commit that an image names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Commit {
     /// Its relation to the commit that is checked out.
     pub relation: Relation,

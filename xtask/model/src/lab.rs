@@ -17,7 +17,7 @@ pub const STAND_IN_LABEL: &str = "io.autogit.lab.stand-in";
 pub const ENGINE_LABEL: &str = "io.autogit.lab=private-engine";
 
 /// Which engine the lab uses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum EngineChoice {
     /// The existing engine if it is recent enough, otherwise a private one

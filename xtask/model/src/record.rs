@@ -33,6 +33,9 @@ pub struct Record {
     /// The error of a build that failed, in buildx's words, or why it was stopped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// Whether the last attempt failed in a way that may pass, such as a registry's 503.
+    #[serde(default)]
+    pub may_pass: bool,
     pub tiers: Vec<TierRecord>,
     /// Where the cache was exported to, or why not.
     #[serde(default)]

@@ -61,7 +61,7 @@ checked_text!(
 );
 
 /// Where the cache of one service is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CachePlace {
     /// The image's repository.
     pub repository: Reference,

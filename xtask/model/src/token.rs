@@ -36,7 +36,7 @@ impl fmt::Display for Secret {
 }
 
 /// The claims of an Actions runtime token that BuildKit reads before it contacts the cache service.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Claims {
     /// The refs whose caches the token gives access to, in the token's order.
     pub scopes: Vec<Scope>,

@@ -45,9 +45,9 @@ impl Builds<'_> {
             let built = self.started(service, &spec, log)?;
             let solve = &built.solve;
             record.tiers.iter_mut().for_each(|tier| tier.imported(solve, built.seconds));
-            let Some((verdict, error)) = self.judged(service, &built)? else {
-                return Ok((built, spec));
-            };
+            let verdict = self.judged(service, &built)?;
+            record.may_pass = matches!(verdict, Some((Reaction::Retry(_), _)));
+            let Some((verdict, error)) = verdict else { return Ok((built, spec)) };
             let Some((next, reason)) = retry::next(&spec, verdict, &error, number) else {
                 return Ok((built, spec));
             };

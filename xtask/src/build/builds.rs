@@ -14,7 +14,6 @@ use crate::outside::display::{Display, Kind};
 use crate::outside::{parallel, terminal};
 use crate::plan::build::ServicePlan;
 use crate::plan::builder::BuilderPlan;
-use crate::report::WIDTH;
 
 /// The builds of one plan.
 pub struct Builds<'w> {
@@ -45,7 +44,7 @@ impl<'w> Builds<'w> {
             (Progress::Auto, _) if terminal::is_live() => Kind::Live,
             _ => Kind::Plain,
         };
-        let width = terminal::width().unwrap_or(WIDTH);
+        let width = terminal::progress_width();
         let restarted = Mutex::default();
         Self {
             command,

@@ -106,6 +106,7 @@ impl Builds<'_> {
             result: BuildResult::Failed,
             attempts: Vec::new(),
             error: None,
+            may_pass: false,
             tiers: service.tiers.iter().map(tier).collect(),
             exports: Vec::new(),
             steps: Vec::new(),

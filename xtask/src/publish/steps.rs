@@ -168,7 +168,9 @@ impl<'a> Tools<'a> {
             }
             Next::Continue
         } else {
-            published.result = PublishResult::Failed;
+            let may_pass = run.record.may_pass;
+            published.result =
+                if may_pass { PublishResult::Unfinished } else { PublishResult::Failed };
             published.error.clone_from(&run.record.error);
             Next::Stop
         };

@@ -172,8 +172,13 @@ fn report(builds: &Builds<'_>, plan: &BuildPlan, records: &[Record]) -> Result<E
     if interrupt::wanted() || has(BuildResult::Interrupted) {
         return Err(Interrupted.into());
     }
-    let good = records.iter().all(|record| record.result == BuildResult::Built);
-    Ok(if good { Exit::Done } else { Exit::Failed })
+    let failed: Vec<_> =
+        records.iter().filter(|record| record.result != BuildResult::Built).collect();
+    Ok(match failed.as_slice() {
+        [] => Exit::Done,
+        failed if failed.iter().all(|record| record.may_pass) => Exit::Unfinished,
+        _ => Exit::Failed,
+    })
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

@@ -1,5 +1,5 @@
-//! What docs/adopting.md says, done: another repository, its own services, the real binary. The
-//! registry is one that has nothing; with an engine the same is done in `lab/adopting.rs`.
+//! The steps of docs/adopting.md in a different repository with its own services and the real binary. The
+//! registry is empty; `lab/adopting.rs` does the same with an engine.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
@@ -11,7 +11,7 @@ use crate::support::{Fixture, Ran};
 use expect_test::expect;
 use serde_json::{Value, json};
 
-/// A registry in which nothing is published: `HOST:PORT`.
+/// An empty registry: `HOST:PORT`.
 fn empty_registry() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -116,7 +116,7 @@ fn another_repositorys_services_are_planned() {
     assert_eq!(shown, expected);
 }
 
-/// A service whose Dockerfile breaks a rule of ours, and the programs `verify` may find on the PATH.
+/// A service whose Dockerfile breaks one of our rules, and the programs that `verify` may find on the PATH.
 fn linted(programs: &[(&str, &str)]) -> (Fixture, tempfile::TempDir) {
     let fixture = adopted(&empty_registry());
     fixture.service("motd", "FROM debian:bookworm\nARG GIT_SHA\nRUN make\nCOPY . /\n");

@@ -118,7 +118,7 @@ fn a_missing_secret_fails_before_the_build() {
 }
 
 #[test]
-fn a_secret_nobody_provides_fails_at_its_line() {
+fn a_missing_secret_fails_at_its_line() {
     let fixture = Fixture::new();
     fixture.service("web", "FROM debian\nRUN --mount=type=secret,id=npm true\n");
     let ran = fixture.xtask(&["build", "--dry-run"]).expect(2);

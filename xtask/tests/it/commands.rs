@@ -13,7 +13,7 @@ fn section(text: &mut String, title: &str, command: clap::Command) {
     writeln!(text, "\n## {title}\n\n```text\n{}\n```", help.join("\n").trim_end()).unwrap();
 }
 
-/// A section for a command and each below it. They are not built as a whole, so none has global options.
+/// A section for a command and each subcommand. clap does not build them as a whole, so none has global options.
 fn sections(text: &mut String, path: &str, command: &clap::Command) {
     let own = command.clone().bin_name(path).disable_help_flag(true).disable_help_subcommand(true);
     section(text, &format!("`{path}`"), own);

@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 
 use crate::support::{Fixture, Ran};
 
-/// Two services, and a folder that is all of the PATH: git, and `docker` where there is one.
+/// Two services, and a folder that is the whole PATH: git, and optionally `docker`.
 struct World {
     fixture: Fixture,
     path: tempfile::TempDir,
@@ -23,8 +23,8 @@ impl World {
         Self { fixture, path }
     }
 
-    /// Puts a docker on the PATH: what it does for `buildx build`, `buildx version` and `buildx ls`. Each
-    /// build is counted.
+    /// Puts a docker on the PATH, with scripts for `buildx build`, `buildx version` and `buildx ls`. It counts
+    /// the builds.
     fn docker(build: &str, version: &str, list: &str) -> Self {
         let world = Self::new();
         let folder = world.path.path().display();
@@ -62,7 +62,7 @@ const RUNNING: &str = r#"echo '{"Name":"default","Driver":"docker","Current":tru
 /// A step that ran, as BuildKit reports it.
 const STEP: &str = r#"echo '{"vertexes":[{"digest":"a","name":"[2/2] RUN true","started":"2026-01-01T00:00:00Z","completed":"2026-01-01T00:00:01Z"}]}' >&2"#;
 
-/// One message with its remedy, and no attempt after the first.
+/// One message with its remedy, and no second attempt.
 #[track_caller]
 fn told_once(world: &World, message: &str, remedy: &str) {
     for arguments in [&["build"][..], &["build", "--check"]] {
@@ -146,7 +146,7 @@ fn a_long_retry_after_ends_the_attempts() {
     let error = "429 Too Many Requests - toomanyrequests: retry-after: 10m, allowed: 1/s";
     let build = format!("{STEP}\necho 'ERROR: {error}' >&2; exit 1");
     let world = World::docker(&build, RECENT, RUNNING);
-    let ran = world.xtask(&["build", "web"]).expect(1);
+    let ran = world.xtask(&["build", "web"]).expect(4);
     assert_eq!(world.builds(), 1);
     assert!(
         ran.stderr.contains("too many requests; the server asks to wait 10 min"),

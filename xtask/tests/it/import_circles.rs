@@ -1,4 +1,4 @@
-//! No file of a crate may import another one that imports it back, directly or through others.
+//! A file of a crate may not import a file that imports it back, directly or through others.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

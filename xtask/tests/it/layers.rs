@@ -1,12 +1,12 @@
-//! The walls between the layers. The compiler holds those between the crates; here is held what their
-//! manifests must not open, and that what decides and renders touches nothing. clippy.toml bans the
-//! effects themselves.
+//! The boundaries between the layers. The compiler enforces those between the crates. These tests check that no
+//! manifest adds a forbidden dependency, and that crates that decide or render have no effects. clippy.toml bans
+//! the effects themselves.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Each crate with those of ours that it may use.
+/// Each crate with the crates of this workspace that it may use.
 const CRATES: [(&str, &[&str]); 4] = [
     ("model", &[]),
     ("plan", &["xtask-model"]),
@@ -14,7 +14,7 @@ const CRATES: [(&str, &[&str]); 4] = [
     ("outside", &["xtask-model"]),
 ];
 
-/// The crates that touch nothing.
+/// The crates without effects.
 const PURE: [&str; 3] = ["model", "plan", "report"];
 
 /// The crates that they may use. None of them opens a file or a socket, or starts a process.
@@ -32,7 +32,7 @@ const HARMLESS: [&str; 11] = [
     "unicode-width",
 ];
 
-/// Parts of the standard library that touch the world.
+/// Parts of the standard library that have effects.
 const EFFECTS: [&str; 9] = [
     "std::fs",
     "std::process",
@@ -65,7 +65,7 @@ pub fn sources(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// What a manifest's `[dependencies]` name, also those for one kind of machine.
+/// The names in a manifest's `[dependencies]`, including those for one kind of machine.
 fn dependencies(manifest: &str) -> BTreeSet<&str> {
     let mut inside = false;
     let mut found = BTreeSet::new();
@@ -79,7 +79,7 @@ fn dependencies(manifest: &str) -> BTreeSet<&str> {
     found
 }
 
-/// The lines of a text that touch the world, as `line: what`.
+/// The lines of a text that have effects, as `line: what`.
 fn effects(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     for (number, line) in text.lines().enumerate() {

@@ -1,4 +1,4 @@
-//! The tests of the whole command: the real binary, in a repository of its own for each test. Those below
+//! The tests of the whole command: the real binary, in a separate repository for each test. Those below
 //! [`lab`] need the lab and are ignored without it.
 
 #![allow(
@@ -14,6 +14,7 @@ mod adopting;
 mod build_plan;
 mod commands;
 mod engines;
+mod exit_codes;
 mod import_circles;
 mod lab;
 mod layers;

@@ -3,7 +3,7 @@
 use crate::support::scripted_registry::{self, Answer, ScriptedRegistry};
 use crate::support::{Fixture, Ran};
 
-/// A repository whose registry gives this answer to everything.
+/// A repository whose registry gives this answer to every request.
 fn fixture(answer: &Answer) -> (Fixture, ScriptedRegistry) {
     let registry = scripted_registry::start();
     registry.always("", "", answer.clone());
@@ -98,7 +98,7 @@ fn a_github_outage_ends_a_release_with_4() {
     let ran = Ran::from(command.env("GITHUB_API_URL", url).env("GH_TOKEN", "x").output().unwrap());
     let ran = ran.expect(4);
     assert!(ran.stderr.contains("cannot ask GitHub"), "{}", ran.stderr);
-    // The images are published all the same.
+    // The images are still published.
     assert!(registry.tag("o/r/web", "v1.0.0").is_some());
 }
 

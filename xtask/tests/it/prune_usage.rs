@@ -1,4 +1,4 @@
-//! `cargo xtask prune` without any registry: what cannot be meant, and a plan from a file.
+//! `cargo xtask prune` without a registry: contradictory options, and a plan from a file.
 
 use crate::support::{Fixture, Ran};
 

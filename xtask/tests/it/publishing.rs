@@ -79,7 +79,7 @@ fn a_changed_service_is_built_and_pushed() {
 }
 
 #[test]
-fn an_exact_tag_set_since_the_plan_is_refused() {
+fn exact_tag_set_since_the_plan_is_refused() {
     let (project, ours) = unchanged();
     let exact = format!("dev-{ours}");
     let theirs = project.registry.add_image("o/r/web", &[("of", "another run")]);
@@ -184,7 +184,7 @@ fn a_higher_version_after_the_move_gets_latest() {
 }
 
 #[test]
-fn a_service_the_higher_version_lacks_keeps_ours() {
+fn a_service_without_the_higher_version_keeps_latest() {
     let project = Project::with_services(&["web", "worker"]);
     let ours = project.head();
     let exact = format!("dev-{ours}");
@@ -198,7 +198,7 @@ fn a_service_the_higher_version_lacks_keeps_ours() {
 }
 
 #[test]
-fn a_connection_lost_at_a_floating_tag_is_unfinished() {
+fn a_lost_connection_at_a_tag_is_unfinished() {
     let (project, digest) = tested();
     project.registry.always("PUT", "/manifests/1", Answer::broken());
     project.xtask(&PROMOTE).expect(4);

@@ -135,32 +135,43 @@ fn two_runs_of_a_release_publish_one_image() {
     }
 }
 
-#[test]
-fn floating_tags_follow_an_overwritten_exact_tag() {
-    let project = tagged();
-    // The second run has read that no image exists; then the first one publishes, up to its floating tags;
-    // then the build of the second one pushes over the exact tag, and the first one goes on.
-    let (mut first, mut second) = (project.command(&RELEASE), project.command(&RELEASE));
+/// Two runs of `line`: the second has read that no image exists; then the first publishes, up to its request
+/// `end`; then the build of the second pushes over the exact tag, and the first goes on.
+fn push_over_the_exact_tag(project: &Project, line: &[&str], end: &str) {
+    let (mut first, mut second) = (project.command(line), project.command(line));
     first.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let ((reached, is_reached), (end, has_ended)) = (channel(), channel::<()>());
-    let has_ended = Mutex::new(has_ended);
-    project.registry.before(1, "HEAD", &format!("/manifests/{}", project.head()), move |_| {
+    let ((reached, is_reached), (over, is_over)) = (channel(), channel::<()>());
+    let (first, is_reached, is_over) =
+        (Mutex::new(first), Mutex::new(is_reached), Mutex::new(is_over));
+    project.registry.before(1, "HEAD", end, move |_| {
         reached.send(()).unwrap();
-        // The other side is gone when the second run has ended.
-        let _ = has_ended.lock().unwrap().recv();
+        // An error says that the other side is gone, which is when the second run has ended.
+        let _ = is_over.lock().unwrap().recv();
         None
     });
-    let first_run = Arc::new(Mutex::new(None));
-    let (begun, first, is_reached) =
-        (Arc::clone(&first_run), Mutex::new(first), Mutex::new(is_reached));
+    let running = Arc::new(Mutex::new(None));
+    let begun = Arc::clone(&running);
     project.registry.before(1, "POST", "/build", move |_| {
         *begun.lock().unwrap() = Some(first.lock().unwrap().spawn().unwrap());
         is_reached.lock().unwrap().recv().unwrap();
         None
     });
-    let second = Ran::from(second.output().unwrap()).expect(0);
-    drop(end);
-    let child = first_run.lock().unwrap().take().unwrap();
-    let first = Ran::from(child.wait_with_output().unwrap()).expect(0);
-    check_release(&project, &format!("{}{}", first.stderr, second.stderr));
+    Ran::from(second.output().unwrap()).expect(0);
+    drop(over);
+    let child = running.lock().unwrap().take().unwrap();
+    Ran::from(child.wait_with_output().unwrap()).expect(0);
+}
+
+#[test]
+fn dev_follows_an_overwritten_exact_tag() {
+    let (project, _, newer) = two_commits();
+    push_over_the_exact_tag(&project, &["push"], "/manifests/dev");
+    assert_eq!(project.tag("dev"), project.tag(&format!("dev-{newer}")));
+}
+
+#[test]
+fn floating_tags_follow_an_overwritten_exact_tag() {
+    let project = tagged();
+    push_over_the_exact_tag(&project, &RELEASE, &format!("/manifests/{}", project.head()));
+    check_release(&project, "");
 }

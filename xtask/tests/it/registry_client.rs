@@ -1,5 +1,5 @@
-//! The client of registries, through the real binary: a registry of a few lines on this machine answers as
-//! it should not, and keeps what it was sent.
+//! The registry client, through the real binary: a minimal registry on this machine gives wrong answers
+//! and records the requests.
 
 use std::path::Path;
 
@@ -20,7 +20,7 @@ fn registry() -> ScriptedRegistry {
     registry
 }
 
-/// What `verify` finds at a registry, with docker's configuration in `config`.
+/// The findings of `verify` at a registry, with docker's configuration in `config`.
 fn verified(address: &str, config: &Path, path: Option<&Path>) -> Vec<Value> {
     let fixture = Fixture::new();
     let images = format!(
@@ -61,7 +61,7 @@ fn login(address: &str) -> tempfile::TempDir {
 
 const BASIC: &str = "Basic dXNlcjpwYXNzd29yZA==";
 
-/// Asks for a token, unless the request has one.
+/// Requires a token, unless the request has one.
 fn ask_for_token(registry: &ScriptedRegistry, request: &Request) -> Option<Answer> {
     if request.path.starts_with("/token") {
         let body = br#"{"token":"a-token"}"#.to_vec();
@@ -74,7 +74,7 @@ fn ask_for_token(registry: &ScriptedRegistry, request: &Request) -> Option<Answe
     Some(Answer::status(401).header("WWW-Authenticate", realm))
 }
 
-/// A registry that gives its image only to those who have a token.
+/// A registry that serves its image only to requests with a token.
 fn registry_with_token() -> ScriptedRegistry {
     let registry = registry();
     registry.hook(ask_for_token);
@@ -96,7 +96,7 @@ fn a_public_registry_needs_no_credentials() {
 
 #[test]
 fn a_redirect_takes_no_credentials_along() {
-    // The other host asks for the password, too.
+    // The other host requires the password, too.
     let store = scripted_registry::start();
     store.hook(|store, _| {
         let challenge = format!("Bearer realm=\"http://{}/realm\"", store.address());
@@ -119,7 +119,7 @@ fn a_redirect_takes_no_credentials_along() {
     assert!(closure.iter().all(|finding| finding.starts_with("unknown: ")), "{closure:#?}");
 }
 
-/// What `verify` says of an image whose manifest, read by digest, has this body.
+/// The findings of `verify` about an image whose manifest, read by digest, has this body.
 fn closure_of(body: fn(Vec<u8>) -> Vec<u8>) -> String {
     let registry = registry();
     registry.hook(move |registry, request| {

@@ -1,4 +1,4 @@
-//! `cargo xtask release --dry-run` from recorded facts: it needs neither a world nor a program on the PATH.
+//! `cargo xtask release --dry-run` from recorded facts: it needs no registry and no program on the PATH.
 
 use crate::support::{Fixture, Ran};
 use serde_json::{Value, json};

@@ -14,8 +14,8 @@ use serde_json::Value;
 use xtask::cli::Cli;
 use xtask::outside::files;
 
-/// The command of words that the command line accepts; why it refuses them otherwise. A request for help
-/// is fine.
+/// Parses words as a command and returns its name; an error says why the command line refuses them. A request
+/// for help is accepted.
 fn accepted(words: Vec<String>) -> Result<String, String> {
     use clap::error::ErrorKind::{
         DisplayHelp, DisplayHelpOnMissingArgumentOrSubcommand, DisplayVersion,
@@ -135,8 +135,8 @@ fn a_misspelt_flag_or_variable_is_found() {
     );
 }
 
-/// The `cargo xtask` commands of a text: in prose between backquotes, in an example or a comment a line
-/// of its own. A heading names a command without its arguments, and `…`, `[` and `<` stand for several.
+/// The `cargo xtask` commands of a text: between backquotes in prose, on a separate line in an example or a
+/// comment. A heading names a command without its arguments; `…`, `[` and `<` stand for several commands.
 fn typed(text: &str) -> Vec<&str> {
     let mut found = Vec::new();
     for line in text.lines().map(str::trim).filter(|line| !line.starts_with("## ")) {
@@ -178,7 +178,7 @@ fn each_command_of_a_page_can_be_typed() {
     assert!(count >= 40, "only {count} commands were tried");
 }
 
-/// The lines that an event starts, where only `web` is to be built.
+/// The lines that an event starts, if only `web` is to be built.
 fn lines(fixture: &Fixture, name: &str, event: &Event) -> Vec<String> {
     let mut lines = Vec::new();
     let matrix = ("matrix".to_owned(), r#"{"service":["web"]}"#.to_owned());
@@ -246,7 +246,7 @@ fn the_guide_has_the_line_of_every_workflow() {
     assert_eq!(seen, workflows::names().into_iter().collect());
 }
 
-/// The texts between quotes that begin with our own command, `{…}` in them being something or other.
+/// The quoted texts that begin with our own command; an example value replaces each `{…}`.
 fn commands(source: &str) -> Vec<String> {
     let texts = source.split("\"cargo xtask ").skip(1);
     let texts = texts.filter_map(|rest| rest.split('"').next());

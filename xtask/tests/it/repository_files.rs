@@ -1,4 +1,4 @@
-//! What the workflows, the pages and the compose file of this repository name is there.
+//! The workflows, the pages and the compose file of this repository name only things that exist.
 
 use std::collections::BTreeSet;
 
@@ -50,7 +50,7 @@ fn the_compose_file_matches_the_plan() {
     }
 }
 
-/// What the action writes into the job's environment, and into its log.
+/// What the action writes to the job's environment, and to its log.
 fn actions_cache(variables: &[(&str, &str)]) -> (String, String) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("env");
@@ -100,7 +100,7 @@ fn the_readme_quotes_the_figures_of_the_page() {
     let quoting = readme.split("\n- ").find(|item| item.contains("(docs/performance.md)")).unwrap();
     let quoted = figures(quoting);
     assert!(quoted.len() >= 4, "{quoted:?}");
-    // The page has requests in a column of their own.
+    // The page lists requests in a separate column.
     let cells: Vec<&str> = page.split('|').map(str::trim).collect();
     for figure in quoted {
         let cell = figure.trim_end_matches(" requests");
@@ -148,7 +148,7 @@ fn options(command: &clap::Command, found: &mut BTreeSet<String>) {
 
 #[test]
 fn an_option_that_a_page_names_is_there() {
-    // Of Dockerfiles, of apt-get, of buildx and of clap.
+    // Options of Dockerfiles, apt-get, buildx and clap.
     let others = ["link", "no-install-recommends", "output", "help"];
     let mut known = BTreeSet::from(others.map(str::to_owned));
     options(&Cli::command(), &mut known);
@@ -174,7 +174,7 @@ fn an_image_that_a_page_names_is_there() {
             let service = rest.split(|c: char| c != '-' && !c.is_ascii_alphanumeric()).next();
             let service = service.unwrap_or_default();
             let is_there = facts.services.iter().any(|known| known.name.as_str() == service);
-            // The place of all of them, or a name for any.
+            // The common prefix of all images, or a placeholder.
             let is_any = service.is_empty() || service == "SERVICE";
             assert!(is_there || is_any, "{page}: there is no service `{service}`");
             count += 1;

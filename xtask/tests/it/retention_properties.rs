@@ -70,12 +70,12 @@ fn after_each(
     Ok(())
 }
 
-/// Wherever a run ends, no index that is left has lost a child.
+/// Wherever a run ends, no remaining index has lost a child.
 fn prefix_safety(inventory: &Inventory, planner: Planner) -> Result<(), String> {
     after_each(inventory, planner, &children(inventory), &Links::new())
 }
 
-/// Wherever a run ends, no image that is left has lost a signature or an attestation.
+/// Wherever a run ends, no remaining image has lost a signature or an attestation.
 fn statement_safety(inventory: &Inventory, planner: Planner) -> Result<(), String> {
     let statements = statements(inventory);
     after_each(inventory, planner, &statements, &both(&statements, &children(inventory)))
@@ -97,7 +97,7 @@ fn with_agenda(inventory: &Inventory, plan: &RetentionPlan, refused: &Digest) ->
     gone
 }
 
-/// Goes on as if nothing had happened.
+/// Ignores the refused deletion and continues.
 fn regardless(_: &Inventory, plan: &RetentionPlan, refused: &Digest) -> BTreeSet<Digest> {
     plan.delete.iter().filter(|digest| *digest != refused).cloned().collect()
 }
@@ -199,7 +199,7 @@ fn runner() -> TestRunner {
     TestRunner::new(Config { failure_persistence: None, ..Config::default() })
 }
 
-/// The number of inventories is that of proptest: 256, or `PROPTEST_CASES`.
+/// proptest sets the number of inventories: 256, or `PROPTEST_CASES`.
 #[test]
 fn every_property_holds_for_every_inventory() {
     runner()
@@ -221,7 +221,7 @@ fn goes_twice(inventory: &Inventory) -> RetentionPlan {
     broken
 }
 
-/// Looks at tags alone, as the well-known cleaners do.
+/// Considers only tags, as the well-known cleaners do.
 fn by_tag_alone(inventory: &Inventory) -> RetentionPlan {
     let mut broken = plan(inventory);
     broken.delete = inventory
@@ -247,7 +247,7 @@ fn in_the_order_of_input(inventory: &Inventory) -> RetentionPlan {
     broken
 }
 
-/// Lets the first go and keeps the others, so that the next run finds them.
+/// Deletes the first version and keeps the others for the next run.
 fn one_at_a_time(inventory: &Inventory) -> RetentionPlan {
     let mut broken = plan(inventory);
     broken.delete.truncate(1);

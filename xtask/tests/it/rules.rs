@@ -1,4 +1,4 @@
-//! Our Dockerfile rules on this repository's Dockerfiles, and the page docs/dockerfile-rules.md.
+//! Our Dockerfile rules, tested on this repository's Dockerfiles, and the page docs/dockerfile-rules.md.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;

@@ -6,17 +6,17 @@ use std::path::{Path, PathBuf};
 
 use crate::layers::{here, sources};
 
-/// The most lines of a file.
+/// The largest number of lines in a file.
 const FILE: usize = 350;
 
-/// The most lines of a function.
+/// The largest number of lines in a function.
 const FUNCTION: usize = 60;
 
-/// The crates that share one vocabulary. The lab's servers are a program of their own.
+/// The crates that share one vocabulary. The lab's servers are a separate program.
 const CRATES: [&str; 6] =
     ["src", "model/src", "plan/src", "outside/src", "report/src", "lab/tools/src"];
 
-/// Each function of a source with its number of lines.
+/// Each function of a source file with its number of lines.
 fn functions(source: &str) -> Vec<(&str, usize)> {
     let lines: Vec<&str> = source.lines().collect();
     let mut found = Vec::new();
@@ -39,7 +39,7 @@ fn functions(source: &str) -> Vec<(&str, usize)> {
     found
 }
 
-/// The names of the types that a source declares for other files.
+/// The names of the types that a source file declares for other files.
 fn public_types(source: &str) -> Vec<&str> {
     let source = source.split("#[cfg(test)]\nmod tests {").next().unwrap();
     let identifier = |text: &'_ str| text.find(|c: char| !c.is_alphanumeric() && c != '_');
@@ -57,7 +57,7 @@ fn public_types(source: &str) -> Vec<&str> {
     declared.chain(checked_texts).collect()
 }
 
-/// A path below this package, as people name it.
+/// A path below this package, in readable form.
 fn short(path: &Path) -> String {
     path.strip_prefix(here().parent().unwrap()).unwrap().display().to_string()
 }

@@ -21,7 +21,7 @@ use crate::support::scripted_registry::{Answer, ScriptedRegistry};
 
 mod races;
 
-/// A commit to publish, on top of one that is published under `dev`.
+/// A commit to publish, on top of a commit that is published under `dev`.
 struct World {
     project: Project,
     older: String,
@@ -76,7 +76,7 @@ impl World {
         self.writer().set_exact(&self.project.reference(tag), image)
     }
 
-    /// Moves `dev` as `push` does, when `seen` were the tags of the plan.
+    /// Moves `dev` as `push` does, after a plan that saw the tags `seen`.
     fn move_dev(&self, image: &StoredManifest, seen: &[&str]) -> anyhow::Result<TagResult> {
         let seen: Vec<Tag> = seen.iter().map(|tag| Tag::new(*tag).unwrap()).collect();
         let dev = self.project.reference("dev");
@@ -305,7 +305,7 @@ fn a_layer_may_show_up_late() {
     assert_eq!(closure.missing, []);
 }
 
-/// These run side by side because each waits until the registry had time to catch up.
+/// These run side by side because each waits until the registry has had time to catch up.
 #[test]
 fn an_image_that_stays_incomplete_is_refused() {
     let cases = [

@@ -20,7 +20,7 @@ use crate::state;
 pub struct Blobs {
     /// Whole blobs, by the id of their entry.
     whole: PathBuf,
-    /// For each entry a folder of blocks that wait for their list.
+    /// For each entry, a folder of blocks that wait for their list.
     blocks: PathBuf,
     requests: AtomicU64,
 }
@@ -110,7 +110,7 @@ impl Blobs {
         Ok(Answer::empty(201).with("ETag", format!("\"{}\"", entry.id)))
     }
 
-    /// Joins blocks into the blob; false when one of them is not there.
+    /// Joins blocks into the blob; false if a block is missing.
     fn join(&self, entry: &Entry, blocks: &[String]) -> io::Result<bool> {
         let whole = self.path(entry);
         let part = whole.with_extension("part");
@@ -162,7 +162,7 @@ impl Blobs {
     }
 }
 
-/// The first and last byte of `bytes=N-` or `bytes=N-M`; none when it cannot be satisfied.
+/// The first and last byte of `bytes=N-` or `bytes=N-M`; none if it cannot be satisfied.
 fn range(text: &str, size: u64) -> Option<(u64, u64)> {
     let (first, last) = text.trim().strip_prefix("bytes=")?.split_once('-')?;
     let first: u64 = first.parse().ok()?;

@@ -24,7 +24,7 @@ pub struct Entry {
     /// The signatures in its URLs, which reading and writing require.
     pub upload_signature: String,
     pub download_signature: String,
-    /// The size in bytes and the place in the order of finalisation; none while it is only reserved.
+    /// The size in bytes and the place in the order of finalisation; none while only reserved.
     pub finalized: Option<Finalized>,
 }
 
@@ -37,7 +37,7 @@ pub struct Finalized {
 #[derive(Debug, Default, Deserialize, Serialize)]
 struct Index {
     entries: Vec<Entry>,
-    /// Counts ids and finalisations alike.
+    /// Numbers ids and finalisations alike.
     last: u64,
 }
 
@@ -55,8 +55,8 @@ impl Entries {
         Ok(Self { path, index })
     }
 
-    /// Looks for an entry in the scopes, one after another: the exact key first, then each prefix in turn, and of
-    /// several with the same prefix the one finalised last.
+    /// Looks for an entry in the scopes, one after another: the exact key first, then each prefix in turn. If several
+    /// entries have the same prefix, the one finalised last wins.
     pub fn look_up<'s>(
         &self,
         scopes: impl Iterator<Item = &'s str>,
@@ -90,7 +90,7 @@ impl Entries {
         None
     }
 
-    /// Reserves a key; none when the scope has it already, finalised or not.
+    /// Reserves a key; none if the scope already has it, finalised or not.
     pub fn reserve(&self, scope: &str, key: &str, version: &str) -> io::Result<Option<Entry>> {
         let mut index = lock(&self.index);
         if index.find(scope, key, version).is_some() {

@@ -1,7 +1,7 @@
-//! The Actions cache service, version 2, as BuildKit's client speaks it: Twirp calls in JSON for entries, signed URLs
-//! for their bytes. The daemon makes these requests, not the client of the build.
+//! The Actions cache service, version 2, as BuildKit's client uses it: Twirp calls in JSON for entries, signed URLs
+//! for their bytes. The daemon makes these requests, not the build client.
 //!
-//! Under `/_lab/` are the control endpoints: those of every stand-in, and `GET` and `DELETE entries`.
+//! Control endpoints are under `/_lab/`: those of every stand-in, and `GET` and `DELETE entries`.
 
 mod blobs;
 mod entries;
@@ -29,7 +29,7 @@ use token::Access;
 const CALLS: &str = "/twirp/github.actions.results.api.v1.CacheService/";
 const BLOBS: &str = "/blobs/";
 const CONTROL: &str = "/_lab/";
-/// Clients put blobs in blocks of 1 to 64 MiB.
+/// Clients upload blobs in blocks of 1 to 64 MiB.
 const LARGEST_BODY: usize = 128 * 1024 * 1024;
 
 /// The service.
@@ -51,7 +51,7 @@ struct Call {
     size_bytes: Size,
 }
 
-/// JSON of protocol buffers may write a 64-bit number as text.
+/// JSON of protocol buffers may represent a 64-bit number as text.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Size {
@@ -192,7 +192,7 @@ impl ActionsCache {
                 self.entries.clear()?.iter().for_each(|entry| self.blobs.remove(entry));
                 Answer::empty(204)
             }
-            _ => Answer::text(404, "there is no such control endpoint\n"),
+            _ => Answer::text(404, "unknown control endpoint\n"),
         })
     }
 }

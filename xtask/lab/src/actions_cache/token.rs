@@ -10,7 +10,7 @@ use serde_json::json;
 const READ: u8 = 1;
 const WRITE: u8 = 2;
 
-/// One scope of the cache, which is a git ref, with the permission for it as bits: 1 read, 2 write.
+/// One scope of the cache, which is a git ref, with its permission as bits: 1 read, 2 write.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Scope {
@@ -57,7 +57,7 @@ impl Access {
         Self { scopes, expires }
     }
 
-    /// The token for this access. `issued` is in seconds since 1970; clients refuse a token without `nbf`.
+    /// Creates the token for this access. `issued` is in seconds since 1970; clients refuse a token without `nbf`.
     pub fn token(&self, issued: i64) -> Result<String> {
         let begin = issued.min(self.expires);
         let scopes = serde_json::to_string(&self.scopes)?;

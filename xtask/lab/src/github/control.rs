@@ -1,6 +1,6 @@
 //! The control endpoints of the API stand-in, under `/_lab/`.
 //!
-//! Besides those that every stand-in has:
+//! Besides the endpoints of every stand-in:
 //! - `POST tokens` with a [`Token`], `DELETE tokens/{text}`;
 //! - `POST repositories` with a [`Registration`], answered by `{id, git_dir}`;
 //! - `POST limits` with a [`Change`];
@@ -86,7 +86,7 @@ pub fn answer(github: &Github, method: &str, endpoint: &[&str], body: &[u8]) -> 
             Ok(amendments) => amend(github, amendments)?,
             Err(refused) => refused,
         },
-        _ => Answer::text(404, "there is no such control endpoint\n"),
+        _ => Answer::text(404, "unknown control endpoint\n"),
     })
 }
 

@@ -12,7 +12,7 @@ pub struct Git {
 }
 
 impl Git {
-    /// Creates the repository where there is none.
+    /// Creates the repository if it does not exist.
     pub fn init(&self, default_branch: &str) -> io::Result<()> {
         if self.directory.join("HEAD").exists() {
             return Ok(());

@@ -29,7 +29,7 @@ pub struct Change {
     /// Seconds until that hour ends.
     pub reset_in: Option<u64>,
     pub points_per_minute: Option<u64>,
-    /// How long a token must wait from one deletion to the next; 1000 at first.
+    /// How long a token must wait between two deletions; 1000 by default.
     pub delete_interval_milliseconds: Option<u64>,
     pub secondary: Option<Provoked>,
 }
@@ -45,7 +45,7 @@ pub struct Provoked {
     pub retry_after: Option<u64>,
 }
 
-/// The limits and how much of them is used.
+/// The limits and how much of each is used.
 #[derive(Debug)]
 pub struct Limits(Mutex<State>);
 
@@ -64,7 +64,7 @@ struct Hour {
     used: u64,
     /// Seconds since 1970.
     ends: u64,
-    /// Moments in milliseconds, and points.
+    /// Times in milliseconds, with points.
     points: VecDeque<(u64, u64)>,
     last_deletion: Option<u64>,
 }
@@ -153,7 +153,7 @@ impl Limits {
 }
 
 impl Hour {
-    /// Begins a new hour when the last one is over.
+    /// Begins a new hour after the last one ends.
     fn turn(&mut self, now: u64) {
         if self.ends <= now {
             (self.used, self.ends, self.limit) = (0, now + HOUR, HOURLY);

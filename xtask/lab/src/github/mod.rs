@@ -27,7 +27,7 @@ use question::{Question, error, not_found};
 use releases::Releases;
 pub use state::Github;
 
-/// Release notes may have 125,000 characters; a control request may amend 10,000 versions at once.
+/// Release notes may have 125,000 characters; a control request may change 10,000 versions at once.
 const LARGEST_BODY: usize = 16 * 1024 * 1024;
 const CONTROL: &str = "/_lab/";
 

@@ -1,4 +1,4 @@
-//! One request to the API, taken apart, and the forms of its answers: errors as GitHub writes them, and pages.
+//! One parsed request to the API, and the forms of its answers: GitHub's errors, and pages.
 
 use std::fmt::Write as _;
 
@@ -16,15 +16,15 @@ const DOCUMENTATION: &str = "https://docs.github.com/rest";
 pub struct Question<'r> {
     pub method: &'r str,
     pub target: &'r str,
-    /// The address of this API as the client wrote it, `http://host:port`, for the URLs in answers.
+    /// The address of this API as the client wrote it, `http://host:port`, for URLs in answers.
     pub base: String,
-    /// The body; null when there is none.
+    /// The body; null if there is none.
     pub body: Value,
     pub token: Token,
 }
 
 impl Question<'_> {
-    /// A field of the body that is text.
+    /// A text field of the body.
     pub fn text(&self, field: &str) -> Option<&str> {
         self.body.get(field).and_then(Value::as_str)
     }
@@ -39,7 +39,7 @@ impl Question<'_> {
             .then(|| error(403, "Resource not accessible by integration"))
     }
 
-    /// The page that was asked for, of at most 100 items, with the `Link` header to its neighbours.
+    /// The requested page, of at most 100 items, with the `Link` header to its neighbours.
     pub fn page<T, J: Serialize>(&self, items: &[T], show: impl Fn(&T) -> J) -> Answer {
         let number = |name: &str| {
             target::parameter(self.target, name).and_then(|text| text.parse::<usize>().ok())
@@ -87,7 +87,7 @@ pub fn not_found() -> Answer {
     error(404, "Not Found")
 }
 
-/// The error of a field that is missing, invalid or taken, by GitHub's word for it.
+/// The error for a field that is missing, invalid or taken, with GitHub's code for it.
 pub fn invalid(resource: &str, field: &str, code: &str) -> Answer {
     let problem = json!({ "resource": resource, "code": code, "field": field });
     Answer::json(

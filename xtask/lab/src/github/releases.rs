@@ -1,5 +1,5 @@
-//! Releases of a repository, by the rules of the REST API: a published release has its tag, creates it where it is
-//! missing, and is the only one of that tag; a draft has no tag yet and is not found by one.
+//! Releases of a repository, by the rules of the REST API: a published release has a tag, creates it if it is
+//! missing, and is the only release of that tag. A draft has no tag yet and cannot be found by one.
 
 use std::io;
 
@@ -51,7 +51,7 @@ impl Releases<'_> {
         })
     }
 
-    /// Newest first; drafts only for those who may write.
+    /// Newest first; shows drafts only to tokens that may write.
     fn visible(&self, question: &Question<'_>) -> Vec<&Release> {
         let writes = question.token.level("contents") >= Level::Write;
         self.repository.releases.iter().rev().filter(|release| writes || !release.draft).collect()
@@ -61,7 +61,7 @@ impl Releases<'_> {
         self.repository.releases.iter().find(|release| !release.draft && release.tag_name == tag)
     }
 
-    /// The marked one, else the newest full release.
+    /// The marked release, or else the newest full release.
     fn latest(&self) -> Option<&Release> {
         let full = |release: &&Release| !release.draft && !release.prerelease;
         let marked = self.repository.latest_release;

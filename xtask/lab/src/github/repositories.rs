@@ -27,7 +27,7 @@ pub struct Repository {
     pub id: u64,
     pub default_branch: String,
     pub git_dir: PathBuf,
-    /// The release that `releases/latest` names, when one was marked.
+    /// The release behind `releases/latest`, if one was marked.
     pub latest_release: Option<u64>,
     /// In the order they were created.
     pub releases: Vec<Release>,
@@ -54,7 +54,7 @@ pub struct Release {
     pub published: Option<u64>,
 }
 
-/// A repository as it is registered.
+/// The registration of a repository.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Registration {
@@ -76,7 +76,7 @@ fn main() -> String {
     "main".to_owned()
 }
 
-/// The records with their file.
+/// The records and their file.
 #[derive(Debug)]
 pub struct Repositories {
     directory: PathBuf,

@@ -15,12 +15,12 @@ use crate::watch::traffic::Record;
 
 /// Bytes that are copied at once: enough that system calls do not slow down a layer.
 pub const BUFFER: usize = 256 * 1024;
-/// Content up to this goes out in one write with what precedes it.
+/// Content up to this size goes out in one write with the bytes before it.
 const SMALL: usize = 16 * 1024;
-/// A request body left unread up to this length is read and dropped to keep the connection.
+/// An unread request body up to this length is read and dropped to keep the connection.
 const MOST_DISCARDED: usize = 256 * 1024;
 
-/// The incoming half of a connection, which knows how many bytes were taken from it.
+/// The incoming half of a connection, which counts the bytes read from it.
 #[derive(Debug)]
 pub struct Incoming {
     stream: BufReader<TcpStream>,
@@ -56,7 +56,7 @@ impl BufRead for Incoming {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Bend {
     pub bytes_per_second: Option<u64>,
-    /// Bytes of the response body that still go out; the connection closes when there would be more.
+    /// Bytes of the response body that may still go out; the connection closes at the next byte.
     pub truncate_after: Option<u64>,
     pub lose_answer: bool,
 }
@@ -72,9 +72,9 @@ pub struct Exchange<'c> {
     record: Arc<Record>,
     link: &'c Link,
     pub bend: Bend,
-    /// Bytes to be written before the next content: the head, or the framing of a chunk.
+    /// Bytes to write before the next content: the head, or the framing of a chunk.
     pending: Vec<u8>,
-    /// How the response is framed, once it has begun.
+    /// The framing of the response, once it has begun.
     framing: Option<Framing>,
 }
 
@@ -236,14 +236,14 @@ impl<'c> Exchange<'c> {
     /// be used again.
     pub fn settle(&mut self) -> io::Result<bool> {
         let (mut buffer, mut discarded) = (vec![0; 32 * 1024], 0);
-        // A client that waits for `100 Continue` has sent no body, and now never will.
+        // A client that waits for `100 Continue` has sent no body, and will not send one now.
         while !self.expects_continue && !self.body.is_finished() && discarded < MOST_DISCARDED {
             discarded += self.read(&mut buffer)?;
         }
         Ok(self.body.is_finished() && self.request.persistent && self.framing.is_some())
     }
 
-    /// The part of the content that may go out, and whether more was cut off.
+    /// The part of the content that may go out, and whether the rest was cut off.
     fn cut<'b>(&mut self, content: &'b [u8]) -> (&'b [u8], bool) {
         let Some(left) = &mut self.bend.truncate_after else { return (content, false) };
         let most = usize::try_from(*left).unwrap_or(usize::MAX);

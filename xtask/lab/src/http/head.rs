@@ -1,4 +1,4 @@
-//! Request and response heads: parsing them from a connection and writing them back. Bodies are read elsewhere.
+//! Request and response heads: reads them from a connection and writes them. Bodies are read elsewhere.
 
 use std::fmt::Write as _;
 use std::io::{self, BufRead, Read as _};
@@ -19,7 +19,7 @@ impl Headers {
             .map(|(_, value)| value.as_str())
     }
 
-    /// Replaces every field of this name by one.
+    /// Replaces all fields of this name with one.
     pub fn set(&mut self, name: &str, value: impl Into<String>) {
         self.remove(name);
         self.0.push((name.to_owned(), value.into()));
@@ -45,7 +45,7 @@ impl Headers {
         self.has_token("transfer-encoding", "chunked")
     }
 
-    /// Drops what belongs to one connection and not to the message (RFC 9110, 7.6.1).
+    /// Drops fields that belong to one connection and not to the message (RFC 9110, 7.6.1).
     pub fn remove_hop_by_hop(&mut self) {
         for name in [
             "connection",
@@ -85,7 +85,7 @@ impl Headers {
 #[derive(Clone, Debug)]
 pub struct RequestHead {
     pub method: String,
-    /// Path and query as they came, still encoded.
+    /// Path and query as received, still encoded.
     pub target: String,
     pub headers: Headers,
     /// Whether the client keeps the connection after this exchange.
@@ -93,7 +93,7 @@ pub struct RequestHead {
 }
 
 impl RequestHead {
-    /// Reads the next head; none when the peer closed between two requests.
+    /// Reads the next head; none if the peer closed the connection between two requests.
     pub fn read(source: &mut impl BufRead) -> io::Result<Option<Self>> {
         let Some(bytes) = read_head(source)? else { return Ok(None) };
         let mut fields = [httparse::EMPTY_HEADER; MOST_HEADERS];
@@ -126,7 +126,7 @@ pub struct ResponseHead {
 }
 
 impl ResponseHead {
-    /// Reads the next final head, past any `1xx`. A connection that ends before it is an error.
+    /// Reads the next final head and skips any `1xx`. A connection that ends before it is an error.
     pub fn read(source: &mut impl BufRead) -> io::Result<Self> {
         loop {
             let bytes = read_head(source)?.ok_or(io::ErrorKind::UnexpectedEof)?;
@@ -149,7 +149,7 @@ impl ResponseHead {
     }
 }
 
-/// Reads up to and with the empty line that ends a head; none at a clean end of the stream.
+/// Reads up to and including the empty line that ends a head; none at a clean end of the stream.
 fn read_head(source: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
     let mut limited = source.take(LONGEST_HEAD);
     let mut head = Vec::new();
@@ -165,7 +165,7 @@ fn read_head(source: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
         if head.ends_with(b"\r\n\r\n") || head.ends_with(b"\n\n") {
             return Ok(Some(head));
         }
-        // An empty line before a request line is to be ignored (RFC 9112, 2.2).
+        // Ignore an empty line before a request line (RFC 9112, 2.2).
         if head == b"\r\n" {
             head.clear();
         }
@@ -183,7 +183,7 @@ fn malformed(error: httparse::Error) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)
 }
 
-/// The reason phrases in use here; HTTP gives them no meaning.
+/// The reason phrases used here; HTTP gives them no meaning.
 fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",

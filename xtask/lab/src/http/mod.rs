@@ -2,7 +2,7 @@
 //! down to the socket.
 //!
 //! - [`head`] parses and writes request and response heads.
-//! - [`target`] takes a request target apart.
+//! - [`target`] splits a request target into its parts.
 //! - [`body`] reads the three framings of a message body.
 //! - [`answer`] is a whole response as a value.
 //! - [`exchange`] is one request and its response on a connection.

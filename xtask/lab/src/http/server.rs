@@ -21,7 +21,7 @@ use crate::watch::traffic::Record;
 /// How long to wait, after closing a connection, for the peer to close its side.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// What a server does with requests.
+/// How a server handles requests.
 pub trait Service: Send + Sync + 'static {
     /// The log and the faults of this server.
     fn watch(&self) -> &Watch;

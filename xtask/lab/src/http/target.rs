@@ -1,7 +1,7 @@
 //! Request targets: path, query parameters and percent-encoding (RFC 3986).
 
-/// The path of a target, still encoded, with repeated leading slashes folded: a base URL that ends in one and a path
-/// that begins with one still name the same resource.
+/// The path of a target, still encoded, with repeated leading slashes folded: a base URL that ends in a slash and a
+/// path that begins with one still name the same resource.
 pub fn path(target: &str) -> &str {
     let path = target.split_once('?').map_or(target, |(path, _)| path);
     let rest = path.trim_start_matches('/');
@@ -49,7 +49,7 @@ pub fn decode(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Percent-encodes everything but the unreserved characters.
+/// Percent-encodes everything except the unreserved characters.
 pub fn encode(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {

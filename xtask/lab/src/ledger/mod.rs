@@ -1,4 +1,4 @@
-//! The ledger: every manifest that was ever pushed through the registry front, as the package versions GHCR would show.
+//! The ledger: every manifest ever pushed through the registry front, as the package versions that GHCR would show.
 //!
 //! A distribution registry cannot list untagged manifests, so the front records every push and deletion. The
 //! journal on disk has a line of JSON for each event; replaying it gives the state. The bytes of each
@@ -66,7 +66,7 @@ impl Ledger {
         look(&lock(&self.contents).packages)
     }
 
-    /// Keeps the bytes of a manifest.
+    /// Stores the bytes of a manifest.
     pub fn keep_manifest(&self, digest: &str, bytes: &[u8]) -> io::Result<()> {
         let path = self.manifest_path(digest);
         if path.exists() { Ok(()) } else { state::write(&path, bytes) }
@@ -83,7 +83,7 @@ impl Ledger {
 }
 
 impl Contents {
-    /// Replays the journal. A last line cut short by a kill is dropped.
+    /// Replays the journal. Drops a last line that a kill cut short.
     fn open(path: &Path) -> Result<Self> {
         let mut journal = OpenOptions::new().read(true).append(true).create(true).open(path)?;
         let text = io::read_to_string(&journal)?;

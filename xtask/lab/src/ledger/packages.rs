@@ -60,7 +60,7 @@ pub struct Version {
     pub deleted: Option<Deletion>,
 }
 
-/// When a version was deleted, in seconds since 1970, and the tags it had then.
+/// When a version was deleted, in seconds since 1970, and its tags at that time.
 #[derive(Clone, Debug)]
 pub struct Deletion {
     pub at: u64,
@@ -119,7 +119,7 @@ impl Package {
         self.versions.last_key_value().map_or(0, |(id, _)| *id)
     }
 
-    /// The version that a digest has now; a deleted one does not count.
+    /// The current version of a digest, unless deleted.
     pub fn current(&self, digest: &str) -> Option<u64> {
         self.digests.get(digest).copied()
     }

@@ -32,7 +32,7 @@ struct Grant {
     expires: u64,
 }
 
-/// The tokens in circulation.
+/// The issued tokens.
 #[derive(Debug)]
 pub struct Authentication {
     tokens: Arc<Tokens>,

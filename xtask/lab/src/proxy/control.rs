@@ -1,6 +1,6 @@
 //! The control address of the registry front. The front itself does not serve these endpoints.
 //!
-//! Besides the endpoints that every stand-in has:
+//! Besides the endpoints of every stand-in:
 //! - `PUT settings` with an object of [`super::switches::Settings`];
 //! - `PUT link` with an object of [`Rate`].
 
@@ -61,7 +61,7 @@ impl Control {
                 }
                 Err(error) => Answer::text(400, format!("invalid rate: {error}\n")),
             },
-            _ => Answer::text(404, "there is no such control endpoint\n"),
+            _ => Answer::text(404, "unknown control endpoint\n"),
         })
     }
 }

@@ -1,5 +1,5 @@
-//! Errors in the form of the distribution specification: `{"errors":[{"code","message"}]}`, in GHCR's words where it
-//! has its own.
+//! Errors in the form of the distribution specification: `{"errors":[{"code","message"}]}`, with GHCR's words where
+//! they differ.
 
 use serde_json::json;
 

@@ -25,13 +25,13 @@ impl Kind {
     }
 }
 
-/// A request taken apart.
+/// A parsed request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
     pub kind: Kind,
-    /// `owner/name`, empty where a path names no repository.
+    /// `owner/name`; empty if the path contains no repository.
     pub repository: String,
-    /// What follows: a tag or digest, the digest of a blob, the id of an upload.
+    /// The rest of the path: a tag or digest, the digest of a blob, the id of an upload.
     pub reference: String,
 }
 
@@ -42,7 +42,7 @@ impl Route {
             return Self { kind: Kind::Token, repository: String::new(), reference: String::new() };
         }
         let parts = path.strip_prefix("/v2/").unwrap_or_default();
-        // The last match counts: `manifests` and `blobs` may be parts of a repository's name too.
+        // The last match counts: a repository's name may contain `manifests` and `blobs` too.
         let split = [
             ("/blobs/uploads/", Kind::Upload),
             ("/manifests/", Kind::Manifest),
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_are_told_apart() {
+    fn each_path_has_its_kind() {
         for (path, kind, repository, reference) in [
             ("/v2/", Kind::Other, "", ""),
             ("/v2/o/r/s/manifests/dev", Kind::Manifest, "o/r/s", "dev"),

@@ -14,7 +14,7 @@ use crate::sync::lock;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// Ask for tokens, as GHCR does.
+    /// Require tokens, as GHCR does.
     pub authentication: bool,
 }
 

@@ -61,7 +61,7 @@ pub struct Matching {
     /// Any method when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub method: Option<String>,
-    /// Path and query: a part of them, or, with `*` in it, a pattern for the whole. Any path when absent.
+    /// Path and query: a substring, or a pattern for the whole if it contains `*`. Any path when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
     /// The first request to hit, counted from 1 among those the rule looks at, since it was posted or since `reset`.
@@ -79,7 +79,7 @@ impl Matching {
         method_fits && self.path.as_ref().is_none_or(|pattern| path_fits(pattern, target))
     }
 
-    /// Whether the request with this ordinal, from 1, is hit.
+    /// Whether the request with this number, counted from 1, is hit.
     fn hits(&self, ordinal: u64) -> bool {
         let first = self.nth.unwrap_or(1);
         ordinal >= first && self.count.is_none_or(|count| ordinal - first < count)

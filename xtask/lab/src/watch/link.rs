@@ -18,7 +18,7 @@ pub enum Direction {
     ToClient,
 }
 
-/// The link; without a rate until one is set.
+/// The link. It has no limit until a rate is set.
 #[derive(Debug, Default)]
 pub struct Link {
     /// Bytes per second in each direction; 0 for no limit.

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::clock;
 use crate::sync::lock;
 
-/// One exchange, filled in while it happens.
+/// One exchange, updated while it happens.
 #[derive(Debug)]
 pub struct Record {
     method: String,
@@ -23,7 +23,7 @@ pub struct Record {
     bytes: Bytes<AtomicU64>,
 }
 
-/// Bytes on the wire, and those of the bodies alone, without heads and chunk framing.
+/// Bytes on the wire, and bytes of the bodies alone, without heads and chunk framing.
 #[derive(Debug, Default, Clone, Copy, Serialize)]
 #[expect(
     clippy::struct_field_names,
@@ -83,7 +83,7 @@ impl Record {
     }
 }
 
-/// One exchange, as it is listed.
+/// One exchange in the list.
 #[derive(Debug, Serialize)]
 pub struct Listed {
     /// From 1, in the order the requests arrived.
@@ -123,13 +123,13 @@ impl Sum {
 struct Group {
     method: String,
     kind: &'static str,
-    /// The most of these that were under way at once.
+    /// The largest number of these that were in progress at once.
     at_once: usize,
     #[serde(flatten)]
     sum: Sum,
 }
 
-/// The sums since the last reset: in all, and for each method and kind.
+/// The sums since the last reset: in total, and for each method and kind.
 #[derive(Debug, Serialize)]
 pub struct Counters {
     #[serde(flatten)]
@@ -137,14 +137,14 @@ pub struct Counters {
     by: Vec<Group>,
 }
 
-/// The log. One lock for the order of arrival; the figures of an exchange are its own.
+/// The log. One lock protects the order of arrival; each exchange has its own figures.
 #[derive(Debug, Default)]
 pub struct Traffic(Mutex<Log>);
 
 #[derive(Debug, Default)]
 struct Log {
     records: Vec<Arc<Record>>,
-    /// For each method and kind: under way now, and the most so far.
+    /// For each method and kind: the number in progress, and the largest number so far.
     under_way: BTreeMap<(String, &'static str), (usize, usize)>,
 }
 

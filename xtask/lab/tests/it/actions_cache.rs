@@ -1,4 +1,4 @@
-//! The Actions cache service as BuildKit's client speaks to it.
+//! The Actions cache service as BuildKit's client uses it.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -92,7 +92,7 @@ fn blocks_are_joined_in_listed_order() {
         assert_eq!(put.status, 201);
         assert!(put.header("x-ms-request-id").is_some());
     }
-    // Nothing is there before the list.
+    // The blob does not exist before the list.
     assert_eq!(cache.finalize(&writer(), "k", 11).status, 400);
     let list = |ids: &str| {
         let xml = format!("<?xml version=\"1.0\" encoding=\"utf-8\"?><BlockList>{ids}</BlockList>");
@@ -189,7 +189,7 @@ fn a_wrong_size_or_signature_is_refused() {
         (refused.status, refused.header("x-ms-error-code")),
         (403, Some("AuthenticationFailed"))
     );
-    // The signature for writing is none for reading.
+    // The signature for writing does not permit reading.
     assert_eq!(ask_url(&url, "GET", &[], b"").status, 403);
     assert_eq!(cache.finalize(&writer(), "k", 4).status, 200);
     assert_eq!(ask_url(&url, "PUT", &[], b"late").status, 409);

@@ -71,7 +71,7 @@ impl Client {
         self.send_raw(&[head.as_bytes(), b"\r\n", body].concat())
     }
 
-    /// Reads the answer to a request with this method. A body that ends before its time is an error.
+    /// Reads the answer to a request with this method. A body that ends too early is an error.
     pub fn receive(&mut self, method: &str) -> io::Result<Reply> {
         let mut status_line = String::new();
         if self.incoming.read_line(&mut status_line)? == 0 {
@@ -120,7 +120,7 @@ impl Client {
     }
 }
 
-/// One request on a connection of its own, which must be answered.
+/// One request on its own connection, which must be answered.
 pub fn ask(
     address: &str,
     method: &str,

@@ -1,4 +1,4 @@
-//! Every fault as a client meets it.
+//! Every fault, from the client's point of view.
 
 use std::io::{ErrorKind, Result};
 use std::time::Duration;
@@ -39,7 +39,7 @@ impl World {
         self.get().unwrap_err().kind()
     }
 
-    /// The rule hit once; after it everything is as ever.
+    /// The rule hit once; afterwards everything works as before.
     fn passes_again(&self) {
         assert_eq!(self.get().unwrap().body.len(), 300_000);
         assert_eq!(self.lab.control("GET", "/faults", &Value::Null).json()[0]["fired"], 1);
@@ -89,13 +89,13 @@ fn an_injected_status_looks_like_a_registrys() {
     let reply = client.ask("GET", BLOB, &[], b"").unwrap();
     assert_eq!((reply.status, reply.header("retry-after")), (429, Some("7")));
     assert_eq!(reply.json()["errors"][0]["code"], "TOOMANYREQUESTS");
-    // The connection is as good as before.
+    // The connection still works.
     assert_eq!(client.ask("GET", BLOB, &[], b"").unwrap().status, 200);
     assert_eq!(world.upstream.heads().len(), 1);
 }
 
 #[test]
-fn denied_and_unauthorized_are_what_a_registry_says() {
+fn injected_denials_have_registry_codes() {
     for (action, status, code) in [
         (json!({ "kind": "denied" }), 403, "DENIED"),
         (json!({ "kind": "status", "code": 401 }), 401, "UNAUTHORIZED"),

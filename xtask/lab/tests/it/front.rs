@@ -1,4 +1,4 @@
-//! The registry front as a proxy: what passes through it, and how it is counted.
+//! The registry front as a proxy: which requests pass through it, and how it counts them.
 
 use serde_json::{Value, json};
 
@@ -186,10 +186,10 @@ fn authentication_challenges_issues_and_refuses_as_ghcr_does() {
     assert_eq!(push(&writer, "o/r/s").status, 201);
     let authorized =
         upstream.heads().iter().any(|head| head.to_lowercase().contains("authorization"));
-    assert!(!authorized, "the token is the front's affair");
+    assert!(!authorized, "the front passed its token on");
     let denied = push(&reader, "o/r/s");
     assert_eq!((denied.status, &denied.json()["errors"][0]["code"]), (403, &json!("DENIED")));
-    // For a scope that was not asked for, another token would help.
+    // For a scope that was not requested, another token would help.
     assert_eq!(push(&writer, "o/other").status, 401);
     assert_eq!(
         ask(&front, "GET", "/v2/o/r/s/manifests/dev", &[("Authorization", &reader)], b"").status,

@@ -1,4 +1,4 @@
-//! The REST API: who may ask, releases, limits.
+//! The REST API: authentication, releases, limits.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -59,7 +59,7 @@ fn git(git_dir: &Path, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
-/// An empty commit on main, by plumbing alone.
+/// An empty commit on main, made with plumbing commands alone.
 fn commit(git_dir: &Path) -> String {
     let tree = git(git_dir, &["hash-object", "-t", "tree", "-w", "/dev/null"]);
     let author = ["-c", "user.name=a", "-c", "user.email=a@example.org"];
@@ -120,7 +120,7 @@ fn a_draft_has_no_tag() {
         world.repository(token, "GET", "/releases", &Value::Null).json().as_array().unwrap().len()
     };
     assert_eq!((listed("writer"), listed("reader")), (1, 0));
-    // A second draft of the same tag is no conflict, its publication is.
+    // A second draft of the same tag is no conflict, but publishing it is.
     assert_eq!(world.release(&json!({ "tag_name": "v1.0.0", "draft": true })).status, 201);
     let publish = |id: &Value| {
         world.repository(

@@ -1,5 +1,5 @@
-//! The lab's servers from outside: the built program, over loopback. Tests that want a real registry are ignored
-//! unless asked for.
+//! The lab's servers from outside: the built program, over loopback. Tests that need a real registry are ignored
+//! by default.
 
 #![allow(
     clippy::disallowed_methods,
@@ -7,7 +7,7 @@
     clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,
-    reason = "what surrounds a test fails as a test does"
+    reason = "code around a test fails like the test"
 )]
 
 mod actions_cache;

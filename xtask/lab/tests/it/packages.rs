@@ -129,7 +129,7 @@ fn the_last_tagged_version_cannot_be_deleted() {
 #[test]
 fn deletions_in_quick_succession_are_refused() {
     let world = World::start();
-    // Longer than the second of the real thing, so that a slow machine does not keep the distance by itself.
+    // Longer than GitHub's second, so a slow machine does not keep the distance by accident.
     let interval = json!({ "delete_interval_milliseconds": 600_000 });
     world.lab.lab_control("github_api", "POST", "/limits", &interval);
     world.push("keep", "{  }");
@@ -175,7 +175,7 @@ fn age_can_be_given_to_a_version() {
         (&versions[1]["name"], &versions[1]["created_at"]),
         (&json!(old), &json!("2020-02-29T12:00:00Z"))
     );
-    // Moving a tag onto it does not make it young.
+    // Moving a tag to it does not make it newer.
     world.push("moved", "{}");
     assert_eq!(world.versions("")[1]["updated_at"], "2020-02-29T12:00:00Z");
     let unknown = json!({ "repository": REPOSITORY, "digest": "sha256:unknown", "created_at": "2020-02-29T12:00:00Z" });

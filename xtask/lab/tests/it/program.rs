@@ -1,4 +1,4 @@
-//! The built program, started and stopped; and what concerns it as a whole.
+//! The built program, started and stopped, and its behavior as a whole.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -37,7 +37,7 @@ impl Lab {
         Self { process, servers, directory, registry: registry.to_owned() }
     }
 
-    /// Stops it in order and starts it again with the same state and the same ports.
+    /// Stops it cleanly and starts it again with the same state and ports.
     pub fn restart(mut self) -> Self {
         assert!(self.stop("-TERM").success());
         self.start_again()
@@ -58,7 +58,7 @@ impl Lab {
 
     pub fn stop(&mut self, signal: &str) -> ExitStatus {
         assert!(
-            // The shell's own, as no machine lacks it.
+            // The shell's builtin, which every machine has.
             Command::new("sh")
                 .args(["-c", &format!("kill {signal} {}", self.process.id())])
                 .status()
@@ -72,12 +72,12 @@ impl Lab {
         self.servers[server].as_str().unwrap().to_owned()
     }
 
-    /// Asks a control endpoint of the front.
+    /// Sends a request to a control endpoint of the front.
     pub fn control(&self, method: &str, endpoint: &str, body: &Value) -> Reply {
         ask(&self.address("proxy_control"), method, endpoint, &[], body.to_string().as_bytes())
     }
 
-    /// Asks a control endpoint of another server.
+    /// Sends a request to a control endpoint of another server.
     pub fn lab_control(&self, server: &str, method: &str, endpoint: &str, body: &Value) -> Reply {
         ask(
             &self.address(server),

@@ -1,4 +1,4 @@
-//! The lab before a real registry: images go through the front and come back, and what the API deletes is gone.
+//! The lab before a real registry: images go through the front and come back, and the API's deletions take effect.
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
@@ -55,7 +55,7 @@ impl World {
         Self { lab: Lab::start(&address.to_string()), registry, _storage: storage }
     }
 
-    /// Pushes a blob the way clients do, by following the locations, and returns its digest.
+    /// Pushes a blob as clients do, by following the locations, and returns its digest.
     fn push_blob(&self, content: &[u8]) -> String {
         let digest = sha256(content);
         let begun = self.lab.front("POST", &format!("/v2/{REPOSITORY}/blobs/uploads/"), b"");
@@ -121,7 +121,7 @@ impl World {
     }
 }
 
-/// By the machine's own tool, so that the crate needs no hashing.
+/// Uses the machine's own tool, so the crate needs no hashing.
 fn sha256(content: &[u8]) -> String {
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(file.path(), content).unwrap();

@@ -1,15 +1,15 @@
-//! A registry of few words, for what concerns the wire: it takes manifests and deletions as a distribution registry
-//! does, and gives blobs in each framing. What concerns images is tested against a real one.
+//! A minimal registry for tests of the wire: it accepts manifests and deletions like a distribution registry,
+//! and returns blobs in each framing. Tests of images use a real registry.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// What every blob here holds.
+/// The content of every blob here.
 pub const BLOB: &[u8] = &[b'x'; 300_000];
 
-/// The registry, and the heads of all requests it got.
+/// The registry, and the heads of all requests it received.
 pub struct Upstream {
     pub address: String,
     heads: Arc<Mutex<Vec<String>>>,
@@ -52,7 +52,7 @@ fn answer(mut stream: &TcpStream, own: &str, seen: &Mutex<Vec<String>>) -> bool 
         format!("HTTP/1.1 {status}\r\n{more}Content-Length: 0\r\n\r\n").into_bytes()
     };
     let answer = match method {
-        // A digest is as good as any other name here: the last part of the path, or one made of the length.
+        // Any name works as a digest here: the last part of the path, or one made from the length.
         "PUT" => {
             let reference = target.rsplit_once('/').unwrap().1;
             let digest = if reference.starts_with("sha256:") {
@@ -95,7 +95,7 @@ fn answer(mut stream: &TcpStream, own: &str, seen: &Mutex<Vec<String>>) -> bool 
         && !target.ends_with("/broken")
 }
 
-/// Reads the body away and returns its length; none when it breaks off.
+/// Reads the body and returns its length; none if it breaks off.
 fn body_length(head: &str, incoming: &mut BufReader<&TcpStream>) -> Option<usize> {
     let field = |name: &str| {
         head.lines().find_map(|line| {

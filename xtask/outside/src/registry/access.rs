@@ -76,7 +76,7 @@ impl Access {
         self.slot(target).header()
     }
 
-    /// A new header after `answer` refused `used`. If another thread got one meanwhile, uses that one.
+    /// A new header after `answer` refused `used`. If another thread has got one since then, uses that one.
     pub fn renewed(
         &self,
         http: &Http,

@@ -1,5 +1,5 @@
-//! What docs/adopting.md says, done with an engine and a registry: another repository's services are
-//! built, and a folder that is added to it is published, released, verified and pruned.
+//! The steps of docs/adopting.md with an engine and a registry: the services of a different repository are
+//! built, and a service that is added to it is published, released, verified and pruned.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -12,7 +12,7 @@ use crate::support::events::Event;
 use crate::support::lab::Lab;
 use crate::support::lab_jobs::run;
 
-/// One field of each service in what a command printed, by the service's name.
+/// One field of each service in the output of a command, by the service's name.
 fn by_service(list: &Value, field: &str) -> BTreeMap<String, Value> {
     let services = list.as_array().unwrap().iter();
     let name = |service: &Value| service["service"].as_str().unwrap().to_owned();
@@ -52,14 +52,14 @@ fn another_repositorys_services_are_built() {
     };
     let ran = lab.docker(&["run", "--rm", &image("worker")]).expect(0);
     assert_eq!(ran.stdout, "work\n");
-    // The build argument and the target of the configuration were used.
+    // The build used the build argument and the target of the configuration.
     let container = lab.docker(&["create", &image("api"), "none"]).expect(0).stdout;
     let copied = lab.docker(&["cp", &format!("{}:/greeting", container.trim()), "-"]).expect(0);
     assert!(copied.stdout.contains("good morning\n"), "{}", copied.stdout);
     lab.docker(&["rm", container.trim()]).expect(0);
 }
 
-/// Commits the new service, another one with each `minute`, as of that minute.
+/// Commits the new service, a different one for each `minute`, with that minute as its time.
 fn write_service(fixture: &Fixture, minute: u32) -> String {
     let dockerfile = format!(
         "FROM debian:bookworm\nRUN echo {} {minute} > /x\nUSER 65532:65532\nCMD [\"sleep\", \"60\"]\n",
@@ -139,7 +139,7 @@ fn copied_workflows_run_in_another_repository() {
 fn pruned(fixture: &Fixture, lab: &Lab, first: &str) {
     let image = format!("{}/web", fixture.repository);
     let mut commits = vec![first.to_owned()];
-    // More than the images that are kept as a way back; the commits' time is long ago.
+    // More images than are kept for a rollback; the commits are old.
     for minute in 1..=6 {
         commits.push(write_service(fixture, minute));
         fixture.xtask(&["push", "web", "--lab"]).expect(0);
@@ -147,7 +147,7 @@ fn pruned(fixture: &Fixture, lab: &Lab, first: &str) {
     fixture.xtask(&["prune", "--lab", "--apply"]).expect(0);
     let there = |tag: &str| lab.manifest(&image, tag).is_some();
     let kept: Vec<bool> = commits.iter().map(|commit| there(&format!("dev-{commit}"))).collect();
-    // The first is the release's, too.
+    // The first image belongs to the release, too.
     assert_eq!(kept, [true, false, true, true, true, true, true]);
     assert!(there("v1.0.0") && there("dev") && there("cache"));
     let others = ["api", "motd", "worker"].map(|name| format!("{}/{name}", fixture.repository));

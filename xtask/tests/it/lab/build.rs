@@ -14,7 +14,7 @@ fn with_service(name: &str, dockerfile: &str) -> Fixture {
     fixture
 }
 
-/// A step that no other test and no other run has in its cache.
+/// A step that no other test or run has in its cache.
 fn unique(instruction: &str) -> String {
     let nanoseconds = std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos();
     format!("FROM debian:bookworm\nRUN echo {nanoseconds} > /unique\n{instruction}\n")
@@ -53,7 +53,7 @@ fn a_second_build_is_cached_and_identical() {
     let labels = &inspected[0]["Config"]["Labels"];
     assert_eq!(labels["org.opencontainers.image.title"], "web");
     assert_eq!(labels["org.opencontainers.image.created"], "2026-01-02T03:04:05Z");
-    // The commit's time, not that of the build.
+    // The time of the commit, not of the build.
     assert_eq!(inspected[0]["Created"], "2026-01-02T03:04:05Z");
     assert_eq!(labels["io.autogit.lab.stand-in"], "debian:bookworm");
 }
@@ -158,7 +158,7 @@ fn a_smoke_test_always_removes_its_container() {
 #[test]
 #[ignore = "needs the lab: cargo xtask test"]
 fn an_interrupt_ends_every_child_process() {
-    // Another run of this test may go on beside this one.
+    // Another run of this test may be in progress.
     let nap = format!("sleep 6{}", std::process::id());
     let fixture = with_service("slow", &unique(&format!("RUN {nap}")));
     let child = fixture

@@ -13,7 +13,7 @@ use crate::support::jobs::WorkflowRun;
 use crate::support::lab::Lab;
 use crate::support::lab_jobs::run;
 
-/// What answers on a port and leaves when it is asked to.
+/// A server that answers on a port and stops on request.
 const SERVER: &str = r#"RUN printf '%s\n' '#!/usr/bin/perl' 'use IO::Socket::INET; $SIG{TERM} = sub { exit 0 };' 'my $s = IO::Socket::INET->new(LocalPort => 8000, Listen => 5);' 'while (my $c = $s->accept) { print $c "HTTP/1.0 200 OK\r\n\r\nwell\n"; close $c }' > /server && chmod +x /server
 CMD ["/server"]
 "#;
@@ -74,7 +74,7 @@ fn release(fixture: &Fixture, lab: &Lab, event: &Event) -> WorkflowRun {
     run(fixture, lab, "release.yml", event)
 }
 
-/// The tags of a service, `SHA` for the commit in them.
+/// The tags of a service, with `SHA` in place of the commit.
 fn tags(lab: &Lab, fixture: &Fixture, service: &str, commit: &str) -> Vec<String> {
     let tags = lab.tags(&image(fixture, service));
     tags.iter().map(|tag| tag.replace(commit, "SHA")).collect::<BTreeSet<_>>().into_iter().collect()
@@ -91,7 +91,7 @@ fn rows(page: &str) -> Vec<&str> {
         .collect()
 }
 
-/// The scopes that something of a service was written to.
+/// The cache scopes that contain something of a service.
 fn scopes(lab: &Lab, service: &str) -> BTreeSet<String> {
     let entries = lab.cache_entries().into_iter();
     let index = format!("index-{service}-");
@@ -172,7 +172,7 @@ fn a_push_to_dev_publishes_images_and_cache() {
     for row in rows(&page) {
         assert!(row.contains("| built |") && row.contains(&format!("`dev-{commit}`")), "{row}");
     }
-    // What did not change is only tagged.
+    // An unchanged image only gets a tag.
     fixture.write("README.md", "another");
     let next = fixture.commit("docs: nothing of a service");
     let before = lab.manifest(&image(&fixture, "web"), "dev").unwrap().1;
@@ -238,7 +238,7 @@ fn a_release_by_hand_promotes_the_tested_image() {
     assert_eq!(fixture.git(&["tag", "--list"]), "v1.2.3");
     assert!(lab.github_release(&fixture.repository, "v1.2.3").is_some());
 
-    // A commit that was never on dev has nothing to promote, and without it is built.
+    // A commit that was never on dev has nothing to promote; without `--promote` it is built.
     change(&fixture, "web");
     let next = ("version", "v1.2.4");
     let refused = by_hand(&[next, ("promote", "true")], 3);

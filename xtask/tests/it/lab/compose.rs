@@ -25,7 +25,7 @@ fn compose(lab: &Lab, arguments: &[&str]) -> Ran {
     compose_in(&root(), lab, arguments)
 }
 
-/// The lab with what the fixture builds on; the plugin is installed as the engine is.
+/// The lab with the fixture's base images; installs the compose plugin if it is missing.
 fn lab_of(fixture: &Fixture) -> Lab {
     let lab = Lab::up(fixture);
     if lab.docker(&["compose", "version"]).code != Some(0) {
@@ -42,7 +42,7 @@ fn up() -> Lab {
         let path = root().join("services").join(service).join("Dockerfile");
         fixture.service(service, &std::fs::read_to_string(path).unwrap());
     }
-    // Its services are those of this repository, so that the lab has their bases.
+    // The fixture has the services of this repository, so the lab has their base images.
     lab_of(&fixture)
 }
 
@@ -90,7 +90,7 @@ fn compose_builds_and_starts_both_services() {
 fn compose_takes_steps_from_its_cache_sources() {
     let fixture = Fixture::unpublished();
     let seed = &fixture.repository;
-    // Only what runs can add. `CACHED` would not do: the plain display leaves it out where a layer is fetched.
+    // Only a step that runs can add. `CACHED` would not do: the plain display omits it for a fetched layer.
     let step = format!("RUN echo {seed} > /seed && echo executed $((40 + 2))");
     fixture.service("git-server", &format!("FROM debian:bookworm\n{step}\n"));
     fixture.commit("feat: a service");

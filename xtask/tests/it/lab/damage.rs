@@ -29,7 +29,7 @@ fn verify_names_each_kind_of_damage() {
         reported.iter().any(|line| line.contains("exceeds the limit of 1.00 MB")),
         "oversized: {reported:#?}"
     );
-    // The test fails at a damage that has no finding or another one.
+    // The test fails if a damage has no finding or a different one.
     println!("{} kinds tried, {} found, 0 false alarms", damages.len() + 1, found + 1);
 }
 
@@ -123,7 +123,7 @@ fn changed_labels<'d>(package: &'d Package<'_>, exact: &'d str) -> Vec<Damage<'d
     ]
 }
 
-/// Publishes the image of `dev` anew, with another label in its configuration alone.
+/// Publishes the image of `dev` again, with a different label in its configuration.
 fn label<'d>(
     package: &'d Package<'_>,
     exact: &'d str,
@@ -136,7 +136,7 @@ fn label<'d>(
     })
 }
 
-/// Each damage has its own finding, and after the repair there is none.
+/// Each damage has its own finding, and no finding remains after the repair.
 fn check_each(fixture: &Fixture, package: &Package<'_>, damages: &[Damage<'_>]) -> usize {
     let mut found = 0;
     for (kind, damage, expected) in damages {

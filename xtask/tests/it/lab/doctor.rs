@@ -1,5 +1,5 @@
-//! `cargo xtask doctor --lab` and `verify --lab` when something is wrong on purpose: each cause of a
-//! build without cache, of an image that is too large and of a push that is denied is named, with what
+//! `cargo xtask doctor --lab` and `verify --lab` with something wrong on purpose: they name each cause of a
+//! build without cache, of an image that is too large and of a denied push, with the command
 //! to type.
 
 use crate::support::lab::Lab;
@@ -48,8 +48,8 @@ fn findings(fixture: &Fixture, command: &str) -> Vec<Value> {
     fixture.xtask(&[command, "--lab", "--format=json"]).json().as_array().unwrap().clone()
 }
 
-/// The finding of `check` about `subject` has this level, its detail has these words, and its remedy
-/// begins so.
+/// The finding of `check` about `subject` has this level, its detail contains these words, and its remedy
+/// begins with this text.
 #[track_caller]
 fn check(found: &[Value], subject: &str, check: &str, expected: [&str; 3]) {
     let is_it = |one: &&Value| one["subject"] == subject && one["check"] == check;
@@ -94,7 +94,7 @@ fn doctor_names_what_is_missing_from_the_cache() {
     let remedy = "cargo xtask cache invalidate && cargo xtask push --rebuild";
     let replaced = ["fail", "the tag points to an image, not to a cache", remedy];
     check(&findings(&fixture, "doctor"), "web :cache", "cache", replaced);
-    // The remedy helps.
+    // The remedy works.
     fixture.xtask(&["cache", "invalidate", "--lab"]).expect(0);
     fixture.commit_nothing();
     fixture.xtask(&["push", "--lab", "--rebuild"]).expect(0);
@@ -111,7 +111,7 @@ fn doctor_names_what_changed_since_the_cache() {
     };
     let debian = format!("{}/library/debian:bookworm", lab.registry());
     point(&debian);
-    // Whoever builds on the image of a service is to be root.
+    // An image built on the image of a service must run as root.
     let dockerfile = || dockerfile(&base, &fixture).replace("USER 65532:65532\n", "");
     fixture.service("web", &dockerfile());
     fixture.commit("feat: another base");
@@ -164,7 +164,7 @@ fn doctor_names_what_the_credentials_forbid() {
     let registry = lab.registry();
     let doctor = |login: Option<&tempfile::TempDir>| {
         let mut command = fixture.command(&["doctor", "--lab", "--format=json"]);
-        // Without a login: a folder in which there is none.
+        // Without a login: a folder without credentials.
         command.env("DOCKER_CONFIG", login.map_or(fixture.root(), tempfile::TempDir::path));
         Ran::from(command.output().unwrap()).json().as_array().unwrap().clone()
     };
@@ -179,13 +179,13 @@ fn doctor_names_what_the_credentials_forbid() {
     let found = doctor(Some(&reader));
     check(&found, "web :cache", "cache", ["pass", "result", ""]);
     check(&found, "web", "may push", ["fail", "permission_denied: write_package", &remedy]);
-    // Credentials that others accept: the package may belong to another repository.
+    // Credentials that work for other packages: this package may belong to another repository.
     check_hint(&found, "web", "may push", "link the package to this repository");
     check_hint(&found, "web", "may push", "%2Fweb/settings");
 
     let (token, writer) = locked.login("write");
     check(&doctor(Some(&writer)), registry, "may push", ["pass", "a test upload was accepted", ""]);
-    // Revoked, or expired.
+    // The token is revoked or expired.
     lab.github("DELETE", &format!("/tokens/{token}"), None);
     let found = doctor(Some(&writer));
     check(&found, "web :cache", "cache", ["fail", "denied", "docker login"]);

@@ -1,4 +1,4 @@
-//! docs/ghcr-setup.md, typed from its beginning to its end: every command of it is run in the lab, or is
+//! docs/ghcr-setup.md, typed from beginning to end: every command of it is run in the lab, or is
 //! listed here with the reason why not.
 
 use std::collections::BTreeSet;
@@ -18,7 +18,7 @@ const LISTED: [(&str, &str); 4] = [
     ("cargo xtask lab bench", "takes minutes, and writes docs/performance.md"),
 ];
 
-/// What becomes of a command in the lab.
+/// How the lab runs a command.
 #[derive(Debug, PartialEq, Eq)]
 enum Typed<'g> {
     /// Arguments of our own command.
@@ -39,7 +39,7 @@ fn typed(line: &str) -> Option<Typed<'_>> {
         let (service, tag) = image.split_once(':')?;
         return Some(Typed::Pull { service, tag });
     }
-    // No quotes: what stands between blanks is an argument.
+    // No quotes: each word between blanks is an argument.
     let arguments = line.strip_prefix("cargo xtask ").filter(|rest| !rest.contains(['\'', '"']))?;
     let mut arguments: Vec<_> = arguments.split_whitespace().collect();
     if !arguments.contains(&"--lab") {
@@ -48,13 +48,13 @@ fn typed(line: &str) -> Option<Typed<'_>> {
     Some(Typed::Xtask(arguments))
 }
 
-/// The commands of the guide, in its order.
+/// The commands of the guide, in order.
 fn commands(guide: &str) -> Vec<&str> {
     let blocks = guide.split("```sh\n").skip(1);
     blocks.flat_map(|rest| rest.split("```").next().unwrap().lines()).collect()
 }
 
-/// A repository with services of the same names.
+/// A repository whose services have the same names.
 fn repository() -> (Fixture, Lab) {
     let fixture = Fixture::unpublished();
     for service in ["git-server", "runner-coordinator"] {

@@ -1,5 +1,6 @@
 //! The lab's life on this machine: up, down, killed, and seen by a dry run.
 
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -8,7 +9,7 @@ use crate::support::processes::{running, signal, wait_until};
 use crate::support::{Fixture, Ran};
 use serde_json::Value;
 
-/// A fixture with one service whose step no other run has in its cache, committed.
+/// A committed fixture with one service; its step is in no other run's cache.
 fn fixture() -> Fixture {
     let fixture = Fixture::new();
     let nanoseconds = std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos();
@@ -33,7 +34,7 @@ fn sockets(status: &Value) -> Option<PathBuf> {
     host.map(|host| Path::new(host.trim_start_matches("unix://")).parent().unwrap().to_owned())
 }
 
-/// What of this lab is still there. Another lab may be up beside it.
+/// The remains of this lab. Another lab may be up beside it.
 fn traces(status: &Value, network: &str) -> Vec<String> {
     let folder = status["state"].as_str().unwrap();
     let mut places = vec![folder.to_owned()];
@@ -106,7 +107,7 @@ fn a_killed_lab_comes_up_and_goes_down() {
     built(&fixture);
     let lab = Lab::up(&fixture);
     let status = status(&fixture);
-    // It outlives its engine, and is found by the shim that started it.
+    // The container outlives its engine, and is found through the shim that started it.
     let nap = format!("7{}", std::process::id());
     lab.docker(&["run", "--detach", "repo-web:local", "sleep", &nap]).expect(0);
     let network = lab.docker(&["network", "create", "left-by-a-kill"]).expect(0).stdout;
@@ -203,4 +204,20 @@ fn lab_up_finishes_a_killed_debootstrap() {
     let left = std::fs::read_dir(&folder).unwrap().flatten();
     let left: Vec<_> = left.map(|entry| entry.file_name().into_string().unwrap()).collect();
     assert!(!left.iter().any(|name| name.starts_with("debootstrap-")), "{left:?}");
+}
+
+#[test]
+#[ignore = "needs the lab: cargo xtask test"]
+fn an_interrupted_lab_up_ends_with_4() {
+    let fixture = fixture();
+    fixture.xtask(&["lab", "down"]).expect(0);
+    let mut up = fixture.command(&["lab", "up"]);
+    let mut child = up.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    // It announces each step before it starts.
+    let mut first = String::new();
+    BufReader::new(child.stderr.as_mut().unwrap()).read_line(&mut first).unwrap();
+    signal("INT", &child.id().to_string());
+    assert_eq!(child.wait().unwrap().code(), Some(4), "{first}");
+    fixture.xtask(&["lab", "up"]).expect(0);
+    assert_eq!(status(&fixture)["up"], true);
 }

@@ -4,8 +4,8 @@ use crate::support::Fixture;
 use crate::support::lab::Lab;
 use serde_json::Value;
 
-/// A repository with three commits of one service, all published and old: their commits' time is that
-/// of the fixture, in January 2026.
+/// A repository with three commits of one service, all published and old: the fixture dates its commits
+/// in January 2026.
 fn three_pushes() -> (Fixture, Lab, Vec<String>) {
     let fixture = Fixture::unpublished();
     fixture.configure("[workspace.metadata.images.retention]\nkeep-last = 1\nmax-share = 1.0\n");
@@ -38,7 +38,7 @@ fn prune_on_a_registry_keeps_what_runs() {
     let oldest = format!("web:dev-{}", commits[0]);
     let explained = fixture.xtask(&["prune", "--lab", "explain", &oldest]).expect(0).stdout;
     assert!(explained.contains("deleted: "), "{explained}");
-    // As it is pulled, by the digits of the table, and as data.
+    // By its full reference, by the digits of the table, and as JSON.
     let full = format!("{}/{}:dev", lab.registry(), image(&fixture));
     let digits = format!("web@{}", &before["sha256:".len()..][..12]);
     for reference in [&full, &digits] {
@@ -66,7 +66,7 @@ fn prune_on_github_can_be_undone() {
     let (fixture, lab, commits) = three_pushes();
     let github = ["prune", "--lab", "--backend=github", "--format=json"];
     let plan = fixture.xtask(&github).expect(0).json();
-    // GitHub's clock says that they were pushed just now.
+    // At GitHub's stand-in they were pushed just now.
     assert_eq!(plan["delete"], serde_json::json!([]), "{plan:#}");
     let versions = plan["verdicts"].as_array().unwrap().len();
     assert!(versions >= 7, "{plan:#}");

@@ -1,11 +1,11 @@
-//! `cargo xtask prune --lab --apply` at the end of what GitHub allows: it stops in order or waits, and goes on
+//! `cargo xtask prune --lab --apply` at GitHub's limits: it stops cleanly or waits, and continues
 //! the next time.
 
 use crate::support::package::{Server, World, lab, limits};
 use serde_json::{Value, json};
 
 impl World<'_> {
-    /// A run that a limit ends after `deleted` deletions, with `left` still to go.
+    /// A run that a limit ends after `deleted` deletions, with `left` remaining.
     fn stops(&self, more: &[&str], (deleted, left): (usize, usize), reason: &str) {
         let path = self.fixture.root().join("../report.json").display().to_string();
         let options = [&["--format=json", "--report", &path], more].concat();
@@ -28,7 +28,7 @@ fn a_prune_stops_at_limits_and_continues_later() {
     let lab = lab();
     let world = World::new(&lab, "github", b"");
     limits(&lab, 1000, 1000);
-    // The owner, the count, one page of versions, and for each version a look and a deletion.
+    // The owner, the count, one page of versions, and a lookup and a deletion for each version.
     world.stops(&["--budget=7"], (2, 4), "the budget of 7 requests is used up");
     limits(&lab, 7, 1000);
     world.stops(&[], (2, 2), "too many requests; try again in 3");
@@ -41,7 +41,7 @@ fn a_prune_stops_at_limits_and_continues_later() {
         Server::GitHub.control(&lab, "POST", Some(&fault));
         world.stops(&[], (0, 2), "too many requests; try again in 900 s");
     }
-    // Short waits are sat out: the end of an hour, and a pause.
+    // The run waits for short limits: the end of an hour, and a pause.
     let soon = json!({ "token": "lab-writer", "remaining": 5, "reset_in": 2 });
     lab.github("POST", "/limits", Some(&soon));
     let pause = json!({ "secondary": { "requests": 1, "status": 403, "retry_after": 1 } });

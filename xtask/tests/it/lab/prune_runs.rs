@@ -1,5 +1,5 @@
-//! `cargo xtask prune --lab`: what only looks deletes nothing, what GitHub does in between harms nothing, and
-//! the report has it all.
+//! `cargo xtask prune --lab`: a dry run deletes nothing, changes on GitHub during a run do no harm, and
+//! the report is complete.
 
 use crate::support::Ran;
 use crate::support::images::made_up;
@@ -7,7 +7,7 @@ use crate::support::package::{Server, World, lab, limits};
 use serde_json::{Value, json};
 
 impl World<'_> {
-    /// How many requests of this world were to change something.
+    /// The number of requests of this world that could change something.
     fn changes(&self) -> usize {
         let changing = |request: &&Value| {
             matches!(request["method"].as_str(), Some("DELETE" | "POST" | "PUT"))
@@ -20,7 +20,7 @@ impl World<'_> {
         self.fixture.xtask(&options)
     }
 
-    /// The place of a file beside the repository.
+    /// The path of a file beside the repository.
     fn file(&self, name: &str) -> String {
         self.fixture.root().join("..").join(name).display().to_string()
     }
@@ -59,7 +59,7 @@ fn dry_runs_of_prune_and_undo_change_nothing() {
     let listed = world.on_github(&["--dry-run", "undo", &report]).expect(0).stdout;
     assert_eq!(listed.matches("would be restored").count(), 6, "{listed}");
     assert_eq!((world.changes(), world.there().len()), (before, 6));
-    // Once it is restored there is nothing to restore any more.
+    // After the restore there is nothing left to restore.
     world.on_github(&["undo", &report]).expect(0);
     assert_eq!(world.there().len(), 12);
     let again = world.on_github(&["undo", &report]).expect(1);
@@ -78,7 +78,7 @@ fn a_list_that_shifts_is_read_again() {
         json!({ "path": format!("*{}*per_page=100&page=2", world.owner), "count": 1 });
     let mut command =
         world.fixture.command(&["prune", "--lab", "--backend=github", "--format=json"]);
-    // The newest goes: the first of the second page moves to the first one, which was read already.
+    // The newest version is deleted: the first one of page 2 moves to page 1, which was already read.
     let delete = || lab.delete_newest(&world.repository());
     let ran = Server::GitHub.hold_up(&lab, &second_page, &mut command, delete);
     let plan = ran.expect(0).json();
@@ -137,7 +137,7 @@ fn a_package_never_pushed_stops_no_other() {
     assert!(kept.iter().all(|stays| stays["reason"].is_string()), "{report:#}");
     assert_eq!(web["reclaimable"], web["bytes"]);
     assert!(report["requests"].as_u64().unwrap() > 20, "{report:#}");
-    // Alone it is a mistake.
+    // Pruning only that package is an error.
     let alone = world.fixture.xtask(&["prune", "--lab", "--backend=github", "another"]).expect(1);
     assert!(alone.stderr.contains("has no package for this token"), "{}", alone.stderr);
     limits(&lab, 1000, 1000);

@@ -11,7 +11,7 @@ use crate::support::lab::Lab;
 use crate::support::package::{Server, World, lab, limits};
 use serde_json::{Value, json};
 
-/// Runs `trial` for each moment, some at a time.
+/// Runs `trial` for each moment, several at a time.
 fn each_moment(at_once: usize, moments: &[(Server, usize)], trial: impl Fn(Server, usize) + Sync) {
     let next = AtomicU64::new(0);
     std::thread::scope(|scope| {
@@ -70,7 +70,7 @@ fn kept_images_pull_after_a_killed_prune() {
     no_faults(&lab);
 }
 
-/// Leaves the lab as it was.
+/// Restores the lab's defaults.
 fn no_faults(lab: &Lab) {
     lab.no_faults();
     lab.github("DELETE", "/faults", None);
@@ -78,8 +78,8 @@ fn no_faults(lab: &Lab) {
 }
 
 impl World<'_> {
-    /// Runs until the request to a server that `matching` describes, which never gets an answer and has no
-    /// effect, and is killed then.
+    /// Runs until the server gets the request that `matching` describes, and kills the run then. The request gets
+    /// no answer and has no effect.
     fn killed_at(&self, server: Server, matching: &Value) {
         let rule = json!({ "match": matching, "action": { "kind": "hang" } });
         server.control(self.lab, "POST", Some(&rule));
@@ -92,7 +92,7 @@ impl World<'_> {
         assert_eq!(child.wait().unwrap().code(), None, "it ended before {matching}");
     }
 
-    /// A run with a report, during whose first deletion the world changes.
+    /// A run with a report; `change` happens during its first deletion.
     fn raced(&self, more: &[&str], change: impl Fn(&Images<'_>)) -> (Ran, Value) {
         let server = if self.backend == "github" { Server::GitHub } else { Server::Front };
         let first = json!({ "path": self.owner, "method": "DELETE", "count": 1 });
@@ -104,8 +104,8 @@ impl World<'_> {
     }
 }
 
-/// While a run deletes, somebody publishes a version that needs what goes. What comes back does so
-/// though the budget, of what is looked at before and of each deletion with its look, is used up.
+/// While a run deletes, somebody publishes a version that needs a deleted one. The run restores it even
+/// though the budget for lookups and deletions is used up.
 fn needed_meanwhile(lab: &Lab, backend: &'static str) {
     let world = World::new(lab, backend, b"");
     let needed = &world.package.gone["its own"];
@@ -123,7 +123,7 @@ fn needed_meanwhile(lab: &Lab, backend: &'static str) {
     lab.whole(&world.repository(), "v2.0.0");
 }
 
-/// While a run deletes, somebody makes a release of an image that is next.
+/// While a run deletes, somebody releases an image that is to be deleted next.
 fn released_meanwhile(lab: &Lab, backend: &'static str) {
     let world = World::new(lab, backend, b"");
     let released = world.package.gone["old"].clone().max(world.package.gone["sharing"].clone());
@@ -151,7 +151,7 @@ fn prune_frees_the_bytes_it_reports() {
     let lab = lab();
     let salt = std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos().to_le_bytes();
     let world = World::new(&lab, "registry", &salt.repeat(100_000));
-    // What other tests have left behind is not to be counted.
+    // Other tests' leftovers must not be counted.
     lab.collect_garbage();
     let before = lab.stored();
     let report = world.fixture.xtask(&world.apply(&["--format=json"])).expect(0).json();

@@ -38,7 +38,7 @@ fn ten_thousand_versions_need_little_memory() {
     }
     lab.reset();
     lab.github("POST", "/reset", None);
-    // So that readers meet on a slow machine too.
+    // The delay makes readers overlap on a slow machine too.
     let pause = json!({
         "match": { "path": world.owner, "count": 64 },
         "action": { "kind": "delay", "milliseconds": 100 },
@@ -71,7 +71,7 @@ fn ten_thousand_versions_need_little_memory() {
     );
     assert_eq!(plan["verdicts"].as_array().unwrap().len(), INDEXES * 5);
     assert_eq!(plan["delete"].as_array().unwrap().len(), (INDEXES - 1) * 5);
-    // The owner, how many there are, and a hundred versions on each page.
+    // The owner, the number of versions, and a hundred versions on each page.
     assert_eq!((asked.len(), listed), (INDEXES * 5 / 100 + 2, INDEXES * 5 / 100 + 1));
     let paths: BTreeSet<&str> =
         read.iter().map(|request| request["path"].as_str().unwrap()).collect();

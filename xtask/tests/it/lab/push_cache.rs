@@ -1,5 +1,5 @@
-//! `cargo xtask push --lab` against a real engine and a real registry: what moves, and which cache tier
-//! gives what. Bytes and requests are those that the registry saw.
+//! `cargo xtask push --lab` against a real engine and a real registry: how much data moves, and what each cache
+//! tier provides. The registry counts bytes and requests.
 
 use crate::support::Ran;
 use crate::support::pushing::{noise, pulls, push, the_service, unlike_any, unpublished};
@@ -96,7 +96,7 @@ fn tagging_an_unchanged_service_takes_under_ten_requests() {
     );
 }
 
-/// A build that takes everything from one tier, the others being removed.
+/// A build that takes everything from one tier after the others were removed.
 fn only(remove: &[&str], gha: bool, expected_tier: &str) {
     let (fixture, lab) = unpublished();
     let variables = lab.actions("refs/heads/dev");
@@ -187,12 +187,12 @@ fn a_tier_that_never_answers_is_left_out() {
             tiers.iter().find(|look| look["tier"] == tier).unwrap()["outcome"].clone()
         };
         assert_eq!(outcome("web"), "hung", "{tier}: {ran:#}");
-        // The Actions cache is one for both.
+        // Both services share the Actions cache.
         assert_eq!(outcome("api") == "hung", tier == "gha", "{tier}: {ran:#}");
     }
 }
 
-/// The tier answers when it is looked at, and no more when BuildKit imports it.
+/// The tier answers xtask's check, but hangs when BuildKit imports it.
 #[test]
 #[ignore = "needs the lab: cargo xtask test"]
 fn a_builder_that_hangs_on_import_is_restarted() {
@@ -216,7 +216,7 @@ fn a_builder_that_hangs_on_import_is_restarted() {
     }
 }
 
-/// The tier that hung is not asked again when the cache is exported, and the builder goes on.
+/// The cache export does not ask the hanging tier again, and the builder keeps running.
 #[test]
 #[ignore = "needs the lab: cargo xtask test"]
 fn a_hanging_cache_does_not_stop_a_push() {
@@ -240,7 +240,7 @@ fn a_hanging_cache_does_not_stop_a_push() {
     assert!(of("tiers")["seconds"].as_f64().unwrap() > 15.0, "{record:#}");
     assert_eq!(of("exports")["outcome"], "left-out", "{record:#}");
     assert_eq!(record["attempts"].as_array().unwrap().len(), 1, "{record:#}");
-    assert_eq!(held, 1, "it was waited for again");
+    assert_eq!(held, 1, "the push waited for it again");
     fixture.another_commit();
     push(&fixture, &["--rebuild"]).expect(0);
     pulls(&lab, &fixture, "dev");
@@ -258,7 +258,7 @@ fn a_cache_with_a_missing_layer_is_repaired() {
         let url = format!("http://{}/v2/{}/blobs/{digest}", lab.behind(), fixture.image());
         lab.agent.delete(&url).call().is_ok()
     };
-    // A layer can stand there twice.
+    // The list may contain a layer twice.
     assert!(cache["layers"].as_array().unwrap().iter().filter(gone).count() > 0);
     lab.delete(&fixture.image(), "dev");
     fixture.write("services/web/data", &noise(2, 300_000));
@@ -296,7 +296,7 @@ fn invalidating_the_cache_makes_the_next_build_cold() {
     assert!(lab.manifest(&fixture.image(), &cache).is_some());
     let status = fixture.xtask(&["cache", "status", "--lab", "--format=json"]).expect(0).json();
     assert_eq!(status[0]["outcome"], "empty", "{status:#}");
-    // Also the image that was made from the very same inputs gives nothing.
+    // The image with the very same inputs provides no cache either.
     lab.empty_engine();
     fixture.another_commit();
     let record = the_service(&push(&fixture, &["--rebuild"]).expect(0))["record"].clone();

@@ -1,5 +1,5 @@
-//! What `cargo xtask push` and `release` look for before they publish: who may, on what an image stands,
-//! and how it is signed.
+//! What `cargo xtask push` and `release` check before they publish: permissions, the base of an image,
+//! and its signature.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -9,7 +9,7 @@ use crate::support::locked::Locked;
 use crate::support::pushing::{noise, push, the_service, unlike_any, unpublished};
 use crate::support::{Fixture, Ran};
 
-/// A program of this name before all others on the PATH.
+/// Puts a program of this name before all others on the PATH.
 fn stand_in(folder: &Path, name: &str, script: &str) -> String {
     let program = folder.join(name);
     std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
@@ -52,7 +52,7 @@ fn a_push_without_permission_builds_nothing() {
     lab.reset();
     let ran = push();
     assert_eq!(the_service(&ran)["result"], "unchanged");
-    // Besides those by which it gets its tokens.
+    // Requests for tokens do not count.
     let requests = lab.requests();
     let is_work = |one: &&serde_json::Value| {
         one["status"] != 401 && !one["path"].as_str().unwrap().starts_with("/token")
@@ -99,7 +99,7 @@ fn an_image_is_signed_before_dev_moves() {
     assert_eq!(std::fs::read_to_string(&calls).unwrap(), expected, "it is signed already");
 }
 
-/// The same repository, published to the lab's registry as if that were any other.
+/// The same repository, published to the lab's registry as if it were any other registry.
 fn outside(fixture: &Fixture, lab: &Lab) {
     let path = fixture.root().join("Cargo.toml");
     let text = std::fs::read_to_string(&path).unwrap();
@@ -173,7 +173,7 @@ fn promoting_a_large_service_takes_few_requests() {
         }
     }
 
-    // One that has lost a part of one service gets no tag for any.
+    // If one service has lost a part, no service gets the tag.
     fixture.another_commit();
     push(&fixture, &["--rebuild"]).expect(0);
     let web = format!("{}/web", fixture.repository);

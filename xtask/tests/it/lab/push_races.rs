@@ -1,5 +1,5 @@
 //! `cargo xtask push --lab` and `release --lab` when others publish at the same time: `dev` and `latest`
-//! move forward only, whoever writes last.
+//! only move forward, whoever writes last.
 
 use std::path::Path;
 use std::process::Command;
@@ -11,7 +11,7 @@ use serde_json::json;
 
 #[test]
 #[ignore = "needs the lab: cargo xtask test"]
-fn dev_moves_forward_only_unless_told_otherwise() {
+fn dev_moves_only_forward_by_default() {
     let (fixture, lab) = unpublished();
     let first = fixture.git(&["rev-parse", "HEAD"]);
     push(&fixture, &[]).expect(0);
@@ -38,7 +38,7 @@ fn git(folder: &Path, arguments: &[&str]) {
     assert!(status.unwrap().success(), "git {arguments:?}");
 }
 
-/// Holds up the first request that sets a tag until others had their time.
+/// Holds up the first request that sets a tag until others have had their turn.
 fn hold_up(lab: &Lab, tag: &str) {
     lab.reset();
     lab.hold_up(json!({ "method": "PUT", "path": format!("*/manifests/{tag}") }));
@@ -99,7 +99,7 @@ fn dev_ends_on_the_newest_of_three_commits() {
         checkouts.push((commit, checkout));
     }
     let newest = checkouts.last().unwrap().0.clone();
-    // The oldest writes last.
+    // The oldest commit is written last.
     hold_up(&lab, "dev");
     let mut oldest = begun_in(&fixture, &checkouts[0].1, &["push", "--lab"]);
     assert!(lab.until_held_up(&mut oldest));

@@ -1,5 +1,5 @@
-//! `cargo xtask push --lab` when it is killed, when the registry fails, and when what is to be published
-//! must not be: `dev` stays whole, and the next run finishes.
+//! `cargo xtask push --lab` when it is killed, when the registry fails, and when an image must not be
+//! published: `dev` stays whole, and the next run finishes.
 
 use std::process::Child;
 
@@ -96,7 +96,7 @@ fn change(fixture: &Fixture) -> String {
     fixture.commit("feat: other data")
 }
 
-/// A service that was published twice, and how many requests the second time took.
+/// A service that was published twice, and the number of requests of the second push.
 fn published() -> (Fixture, Lab, usize) {
     let (fixture, lab) = unpublished();
     push(&fixture, &[]).expect(0);
@@ -108,7 +108,7 @@ fn published() -> (Fixture, Lab, usize) {
     (fixture, lab, count)
 }
 
-/// A push that is killed at every second of its requests, from `first` on, and the push after it.
+/// A push that is killed at every second request, from `first` on, and the push after it.
 fn killed_at_every_second_request(first: usize) {
     let (fixture, lab, count) = published();
     for nth in (first..=count).step_by(2) {
@@ -159,8 +159,8 @@ fn faults() -> [Value; 8] {
     ]
 }
 
-/// A push of a new commit while request number `nth` meets a fault: it is done, or it says why not and
-/// `dev` stays.
+/// A push of a new commit while request number `nth` meets a fault: it succeeds, or it reports why not and
+/// `dev` does not move.
 fn survives(fixture: &Fixture, lab: &Lab, revision: &str, nth: usize, fault: &Value) {
     let before = lab.manifest(&fixture.image(), "dev").unwrap().1;
     lab.reset();
@@ -183,7 +183,7 @@ fn survives(fixture: &Fixture, lab: &Lab, revision: &str, nth: usize, fault: &Va
     assert!(reason, "{fault} at {nth}: {}", ran.stderr);
 }
 
-/// Each request of one in four meets one of the faults; with `ALL_FAULTS` it meets all of them, which takes
+/// Every fourth request meets one of the faults. With `ALL_FAULTS` it meets all of them, which takes
 /// half an hour, because BuildKit itself waits before it tries again.
 fn faults_at_every_fourth_request(first: usize) {
     let (fixture, lab, count) = published();
@@ -221,7 +221,7 @@ fn a_push_survives_faults_at_4_8_12() {
     faults_at_every_fourth_request(4);
 }
 
-/// Where nothing is built all requests are xtask's own, and each meets every fault.
+/// If nothing is built, xtask makes all requests itself, and each meets every fault.
 #[test]
 #[ignore = "needs the lab: cargo xtask test"]
 fn a_retag_survives_every_fault_at_every_request() {

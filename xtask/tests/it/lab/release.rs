@@ -1,5 +1,5 @@
 //! `cargo xtask release --lab` of two services through a history of versions, with failures and crashes in
-//! the middle of it: after each step every tag is pulled and compared.
+//! between: after each step every tag is pulled and compared.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Child, Stdio};
@@ -47,7 +47,7 @@ fn digest(lab: &Lab, fixture: &Fixture, service: &str, tag: &str) -> Option<Stri
     lab.manifest(&image(fixture, service), tag).map(|(_, digest)| digest)
 }
 
-/// The tags of a service but for those of the dev channel, with their digests.
+/// The tags of a service except those of the dev channel, with their digests.
 fn released(lab: &Lab, fixture: &Fixture, service: &str) -> BTreeMap<String, String> {
     let tags = lab.tags(&image(fixture, service)).into_iter();
     tags.filter(|tag| !tag.starts_with("dev") && tag != "cache")
@@ -74,12 +74,12 @@ struct History {
     lab: Lab,
     /// The version of each tag, which is the same for all services.
     tags: BTreeMap<String, String>,
-    /// The digest of each service's version, as it was first seen.
+    /// The digest of each service's version, when first seen.
     digests: BTreeMap<(String, String), String>,
 }
 
 impl History {
-    /// A version was released at HEAD, and `moved` are the floating tags that are its now.
+    /// Records a version released at HEAD; `moved` are the floating tags that now point to it.
     fn released(&mut self, version: &str, moved: &[&str]) {
         let commit = self.fixture.git(&["rev-parse", "HEAD"]);
         let exact = [format!("v{version}"), commit];
@@ -95,7 +95,7 @@ impl History {
         }
     }
 
-    /// Every tag of a service is pulled, and is the image of its version and no other.
+    /// Every tag of a service pulls the image of its version and no other.
     fn check(&self, service: &str) {
         let there: BTreeSet<String> =
             released(&self.lab, &self.fixture, service).into_keys().collect();
@@ -116,7 +116,7 @@ impl History {
         floating(&self.lab, &self.fixture)
     }
 
-    /// Lets one request meet a fault, for as long as `until` runs.
+    /// Makes one request meet a fault while `until` runs.
     fn fault(&self, service: &str, tag: &str, action: &Value, until: impl FnOnce()) {
         let path = format!("/v2/{}/manifests/{tag}", image(&self.fixture, service));
         self.lab.fault(&json!({"match": {"path": path, "method": "PUT"}, "action": action}));
@@ -170,13 +170,13 @@ fn every_tag_is_right_through_failures_and_crashes() {
     release(&history.fixture, &["v0.2.0"]).expect(0);
     history.released("0.2.0", &["0.2", "0", "latest"]);
 
-    // A backport, on a branch of its own that releases may be made from.
+    // A backport, on a branch that permits releases.
     history.fixture.git(&["checkout", "--quiet", "-B", "main", &old]);
     change(&history.fixture);
     release(&history.fixture, &["v0.1.2"]).expect(0);
     history.released("0.1.2", &["0.1"]);
 
-    // A crash between floating tags, and the same version twice more.
+    // A crash between floating tags, and then the same version twice more.
     history.fixture.git(&["checkout", "--quiet", "dev"]);
     change(&history.fixture);
     history.killed_at("v1.0.0", "web", "latest");
@@ -277,7 +277,7 @@ fn a_release_dry_run_lists_every_tag() {
     assert_eq!(json["release"]["git_tag"], "missing", "{json:#}");
     assert_eq!(json["services"][1]["service"], "web", "{json:#}");
 
-    // Neither git nor docker is to be found.
+    // The PATH contains neither git nor docker.
     let line = [&line[..], &["--facts", facts]].concat();
     let again = Ran::from(fixture.command(&line).env("PATH", "").output().unwrap()).expect(0);
     assert_eq!(again.json()["finally"], json["finally"]);

@@ -1,4 +1,4 @@
-//! `cargo xtask release` as a job or a person types it, against a registry, an `origin` and a GitHub: the
+//! `cargo xtask release` as a job or a person runs it, against a registry, an `origin` and a GitHub: the
 //! git tag, the GitHub release, and each answer that GitHub may give.
 
 use std::process::Command;
@@ -7,12 +7,12 @@ use crate::support::lab::Lab;
 use crate::support::{Fixture, Ran};
 use serde_json::{Value, json};
 
-/// A repository with one service, whose `origin` is GitHub's.
+/// A repository with one service, whose `origin` is at GitHub.
 struct Hosted {
     fixture: Fixture,
     lab: Lab,
     api: String,
-    /// Its token, which may write, has limits of its own.
+    /// A token with write permission and its own limits.
     token: String,
 }
 
@@ -27,7 +27,7 @@ impl Hosted {
             lab.github("POST", "/repositories", Some(&json!({"owner": owner, "name": name})));
         fixture.git(&["remote", "add", "origin", known["git_dir"].as_str().unwrap()]);
         let token = format!("writer-of-{name}");
-        // No stand-in may leave the lab, and this needs none.
+        // Stand-ins must not leave the lab, and this service needs none.
         fixture.service("web", "FROM scratch\nCOPY --link data /data\n");
         let text = format!(
             "[workspace]\nmembers = []\n\n[workspace.metadata.images]\nrepository = \"{}\"\n\
@@ -71,7 +71,7 @@ impl Hosted {
         self.lab.github_release(&self.fixture.repository, tag)
     }
 
-    /// A request to the API as anybody makes it.
+    /// A request to the API without xtask.
     fn api(&self, method: &str, rest: &str, body: &Value) -> Value {
         let url = format!("{}/repos/{}/releases{rest}", self.api, self.fixture.repository);
         let request = ureq::http::Request::builder()
@@ -136,14 +136,14 @@ fn a_git_tag_reaches_origin_or_nothing() {
     std::fs::remove_file(&hook).unwrap();
     hosted.release("v0.1.0").expect(0);
 
-    // Somebody else's tag, which this clone has not fetched.
+    // A tag that somebody else pushed and this clone has not fetched.
     hosted.push();
     fixture.git(&["push", "--quiet", "origin", "HEAD^:refs/tags/v0.2.0"]);
     let ran = hosted.release("v0.2.0").expect(3);
     assert!(ran.stderr.contains("the git tag `v0.2.0` of `origin` names"), "{}", ran.stderr);
     assert_eq!(hosted.tags(), ["latest", "v0.1.0"]);
 
-    // One that was never pushed is pushed now, and only then.
+    // A tag that was not pushed before is pushed now, and only now.
     fixture.git(&["tag", "v0.3.0"]);
     let mut command = fixture.command(&["release", "v0.3.0", "--promote", "--no-github-release"]);
     let ran = Ran::from(command.output().unwrap()).expect(3);
@@ -158,7 +158,7 @@ fn a_draft_keeps_what_people_wrote() {
     let hosted = Hosted::new();
     let draft = |tag: &str| json!({"tag_name": tag, "draft": true, "body": "By hand."});
     hosted.api("POST", "", &draft("v0.1.0"));
-    // It is not on the first page.
+    // The release is not on the first page.
     for number in 0..100 {
         hosted.api("POST", "", &draft(&format!("other-{number}")));
     }
@@ -173,7 +173,7 @@ fn a_draft_keeps_what_people_wrote() {
     let all = hosted.api("GET", "?per_page=100&page=2", &Value::Null);
     assert_eq!(all.as_array().unwrap().len(), 1, "the draft became the release");
 
-    // The same again leaves it alone.
+    // The same command again changes nothing.
     hosted.api("PATCH", &format!("/{}", release["id"]), &json!({"body": "Edited."}));
     let ran = hosted.release("v0.1.0").expect(0);
     assert!(ran.stderr.contains("the GitHub release exists already"), "{}", ran.stderr);
@@ -230,7 +230,7 @@ fn the_latest_release_is_the_highest_stable_one() {
     hosted.release("v0.9.1").expect(0);
     assert_eq!(latest(), "v1.0.0");
 
-    // Notes begin after the last stable version, and are cut to what GitHub takes.
+    // Notes begin after the last stable version, and are cut to GitHub's limit.
     hosted.push();
     hosted.release("v1.1.0").expect(0);
     assert_eq!(latest(), "v1.1.0");

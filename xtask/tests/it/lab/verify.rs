@@ -74,7 +74,7 @@ fn verifying_both_services_takes_80_requests_at_most() {
         let of = requests.iter().filter(move |request| request["method"] == wanted);
         of.filter_map(|request| request["path"].as_str())
     };
-    // The list is read once more without credentials, for what everybody may see.
+    // verify reads the list again without credentials, to see what is public.
     let bodies = method("GET").filter(|path| !path.ends_with("/tags/list?n=1000"));
     for (what, paths) in [("GET", bodies.collect::<Vec<_>>()), ("HEAD", method("HEAD").collect())] {
         let mut seen = std::collections::BTreeSet::new();
@@ -120,10 +120,10 @@ fn smoke_tests_start_the_published_digest() {
     );
     let passed = smoked("pass: healthy after");
     assert!(passed.ends_with("answers, runs as 1000, stops"), "{passed}");
-    // The first program of a container gets no signal that it does not handle, and this one's own kills it.
+    // The first program of a container gets no signal that it does not handle. Its stop signal would kill it.
     service("STOPSIGNAL SIGKILL", r#"["sleep", "60"]"#);
     smoked("fail: it did not stop within 2 s of SIGTERM");
-    // The engine cannot have it: that says nothing about the image.
+    // The engine cannot pull the image, which says nothing about the image.
     lab.empty_engine();
     let manifest = format!("{}/web/manifests/sha256", fixture.repository);
     lab.fault(

@@ -1,4 +1,4 @@
-//! A repository that took xtask as docs/adopting.md says, with three services of its own.
+//! A repository that adopted xtask as docs/adopting.md describes, with three services of its own.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::process::Command;
 
 use super::Fixture;
 
-/// The repository that xtask comes from.
+/// The repository of xtask itself.
 pub fn origin() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
@@ -19,13 +19,13 @@ pub fn blocks(language: &str) -> Vec<String> {
     blocks.map(|rest| rest.split("```").next().unwrap().to_owned()).collect()
 }
 
-/// A repository with the page's Cargo.toml, whose images are at `registry`, and its services.
+/// A repository with the page's Cargo.toml, images at `registry`, and services.
 pub fn adopted(registry: &str) -> Fixture {
     let mut fixture = Fixture::unpublished();
     let [manifest] = blocks("toml").try_into().unwrap();
     assert!(manifest.contains("\nregistry = \"ghcr.io\"\nrepository = \"acme/shop\"\n"));
     let manifest = manifest.replace("\"ghcr.io\"", &format!("\"{registry}\""));
-    // In the lab every run has images of its own.
+    // In the lab every run uses different images.
     if registry == "ghcr.io" {
         let own = format!("repository = \"{}\"", fixture.repository);
         fixture.write("Cargo.toml", &manifest.replace("repository = \"acme/shop\"", &own));
@@ -56,7 +56,7 @@ pub fn adopted(registry: &str) -> Fixture {
     fixture
 }
 
-/// Types what the page says under Copy, without the network.
+/// Runs the commands under Copy, without the network.
 pub fn copy_xtask(fixture: &Fixture) {
     let typed = blocks("sh").remove(0);
     let (clone, rest) = typed.split_once('\n').unwrap();
@@ -64,7 +64,7 @@ pub fn copy_xtask(fixture: &Fixture) {
     type_in(fixture, rest);
 }
 
-/// Types what the page says under Workflows.
+/// Runs the commands under Workflows.
 pub fn copy_workflows(fixture: &Fixture) {
     let typed = blocks("sh").into_iter().find(|block| block.contains(".github")).unwrap();
     type_in(fixture, &typed);
@@ -85,8 +85,8 @@ pub fn cargo(fixture: &Fixture, arguments: &[&str]) -> super::Ran {
     command.output().unwrap().into()
 }
 
-/// A target folder with the libraries that were compiled for this workspace: those that others wrote are the same
-/// in every repository.
+/// A target folder with the libraries compiled for this workspace: external crates are the same in every
+/// repository.
 fn compiled() -> PathBuf {
     let from = super::target().join("debug");
     let folder = super::target().join("adopted");

@@ -1,5 +1,5 @@
-//! The events of GitHub that start our workflows, with what each one gives to the jobs: variables, and
-//! the values of expressions. The expressions are listed here; one that is not listed fails the test.
+//! The GitHub events that start our workflows, and what each one gives to the jobs: variables, and
+//! the values of expressions. The expressions are listed here; an unlisted one fails the test.
 
 use std::collections::BTreeMap;
 
@@ -15,13 +15,13 @@ pub const TOKEN: &str = "the-token-of-a-job";
 /// The default branch, where weekly runs happen and whose cache every job can read.
 const MAIN: &str = "refs/heads/main";
 
-/// What starts a workflow.
+/// An event that starts a workflow.
 #[derive(Debug, Clone)]
 pub struct Event {
     name: &'static str,
     /// `refs/…`
     reference: String,
-    /// What stands under `on:` for this branch or tag.
+    /// The entry under `on:` for this branch or tag.
     filter: Option<&'static str>,
     pub payload: Value,
     inputs: Texts,
@@ -52,7 +52,7 @@ impl Event {
         Self::pull_request_from(fixture, &fixture.repository)
     }
 
-    /// A pull request to dev from a fork, whose token only reads.
+    /// A pull request to dev from a fork, whose token can only read.
     pub fn pull_request_from_fork(fixture: &Fixture) -> Self {
         let mut event = Self::pull_request_from(fixture, "somebody/fork");
         event.scopes[0].1 = 1;
@@ -79,7 +79,7 @@ impl Event {
         Self::new("push", &format!("refs/tags/{tag}"), Some("v*.*.*"))
     }
 
-    /// A run by hand on a branch.
+    /// A manual run on a branch.
     pub fn by_hand(branch: &str, inputs: &[(&str, &str)]) -> Self {
         let mut event = Self::new("workflow_dispatch", &format!("refs/heads/{branch}"), None);
         event.inputs =
@@ -88,7 +88,7 @@ impl Event {
         event
     }
 
-    /// The weekly run, where `PRUNE_APPLY` may be set.
+    /// The weekly run, with or without `PRUNE_APPLY`.
     pub fn weekly(applies_prune: bool) -> Self {
         let event = Self::new("schedule", MAIN, None);
         Self { applies_prune, payload: json!({ "schedule": "17 4 * * 1" }), ..event }

@@ -1,5 +1,5 @@
-//! Images made by hand and pushed to the lab's registry without an engine: small, of any age, and every
-//! part of them known by its digest. An engine pulls and runs them like others.
+//! Images made by hand and pushed to the lab's registry without an engine: small, of any age, and with every
+//! part known by its digest. An engine pulls and runs them like others.
 
 use serde_json::{Value, json};
 use xtask::model::manifest::media_type::{OCI_CONFIGURATION, OCI_INDEX, OCI_MANIFEST};
@@ -18,7 +18,7 @@ pub struct Images<'l> {
 }
 
 impl Images<'_> {
-    /// An image of one platform with a layer for each content: a descriptor, as an index has it.
+    /// An image of one platform with a layer for each content; returns its descriptor for an index.
     pub fn image(&self, created: &str, contents: &[&[u8]]) -> Value {
         let layers: Vec<Value> = contents
             .iter()
@@ -60,7 +60,7 @@ impl Images<'_> {
         descriptor
     }
 
-    /// A signature as cosign pushes it, under the tag made of the digest that it speaks about.
+    /// A signature as cosign pushes it, under a tag made from the digest of its subject.
     pub fn signature(&self, created: &str, subject: &Value) -> Value {
         let digest = subject["digest"].as_str().unwrap();
         let signed = self.image(created, &[format!("signature of {digest}").as_bytes()]);
@@ -168,10 +168,10 @@ fn tar(name: &str, content: &[u8]) -> Vec<u8> {
     archive
 }
 
-/// Old images of two platforms with their attestations and one index each, as GitHub's stand-in takes what
-/// nobody pushed: five versions for each index, as large as those of real images.
+/// Old images of two platforms with their attestations and one index each, in the form of GitHub's `made-up`
+/// endpoint: five versions for each index, as large as those of real images.
 pub fn made_up(repository: &str, indexes: usize) -> Vec<Value> {
-    // One of them a minute.
+    // One per minute.
     let version = |number: usize, manifest: &Value, tags: &[String]| {
         let (day, hour, minute) = (1 + number / 1440, number / 60 % 24, number % 60);
         let text = manifest.to_string();

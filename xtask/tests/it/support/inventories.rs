@@ -24,7 +24,7 @@ fn any_tag() -> impl Strategy<Value = String> {
     ]
 }
 
-/// A moment of the last three months, none, or one that is still to come.
+/// A time in the last three months, none, or one in the future.
 fn any_time() -> impl Strategy<Value = Option<f64>> {
     prop_oneof![
         8 => (0..90_u32).prop_map(|days| Some(NOW - f64::from(days) * DAY)),
@@ -34,7 +34,7 @@ fn any_time() -> impl Strategy<Value = Option<f64>> {
 }
 
 fn any_version(number: usize, count: usize) -> impl Strategy<Value = PackageVersion> {
-    // The last number is that of no version.
+    // The last number belongs to no version.
     let earlier = (0..=number).prop_map(move |other| if other == number { count } else { other });
     let links = prop::collection::vec(earlier.clone(), 0..3);
     (
@@ -58,7 +58,7 @@ fn any_version(number: usize, count: usize) -> impl Strategy<Value = PackageVers
         })
 }
 
-/// Commits of the tags above, by their hash or its beginning.
+/// Commits of the tags above, by full hash or prefix.
 fn any_commits() -> impl Strategy<Value = Vec<(String, f64)>> {
     let hash = prop_oneof![
         4 => (0..9_u32).prop_map(|n| format!("{n:07x}")),

@@ -15,11 +15,11 @@ pub struct Line {
     /// The words after `cargo xtask`.
     pub words: Vec<String>,
     pub variables: Texts,
-    /// Whether an action before it handed over the Actions cache.
+    /// Whether an earlier action passed the Actions cache on.
     pub has_actions_cache: bool,
 }
 
-/// What a line did: its exit code, its outputs for later steps, and its part of the job's summary.
+/// The result of a line: its exit code, its outputs for later steps, and its part of the job's summary.
 #[derive(Debug)]
 pub struct Ended {
     pub ran: Ran,
@@ -32,7 +32,7 @@ pub struct Ended {
 pub struct JobRun {
     /// The job's id, with the value of its matrix.
     pub job: String,
-    /// The lines up to the first that failed; none when the job was skipped.
+    /// The lines up to the first failure; none if the job was skipped.
     pub lines: Vec<Ended>,
 }
 
@@ -42,7 +42,7 @@ impl JobRun {
     }
 }
 
-/// What a workflow did.
+/// The result of a workflow.
 #[derive(Debug)]
 pub struct WorkflowRun(pub Vec<JobRun>);
 
@@ -56,7 +56,7 @@ impl WorkflowRun {
         self.0.iter().map(result).collect()
     }
 
-    /// The same run, whose jobs must have ended like this.
+    /// The same run; its jobs must have ended like this.
     #[track_caller]
     pub fn expect(self, results: &[&str]) -> Self {
         assert_eq!(self.results(), results, "{}\n{}", self.stdout(), self.stderr());
@@ -154,7 +154,7 @@ fn run_job(
     lines
 }
 
-/// Whether an action hands over the Actions cache. The others prepare the checkout and the compiler.
+/// Whether an action passes the Actions cache on. The other actions prepare the checkout and the compiler.
 fn is_actions_cache(action: &str) -> bool {
     match action.split('@').next().unwrap() {
         "$/.github/actions/actions-cache" => true,
@@ -179,7 +179,7 @@ fn matrix(job: &Value, id: &str, values: &Texts) -> Vec<(String, Texts)> {
     services.into_iter().map(one).collect()
 }
 
-/// Makes the outputs of a job known to those that need it.
+/// Passes the outputs of a job to the jobs that need it.
 fn give_outputs(job: &Value, id: &str, values: &mut Texts) {
     for (name, value) in filled(&job["outputs"], values) {
         let path = format!("needs.{id}.outputs.{name}");
@@ -190,12 +190,12 @@ fn give_outputs(job: &Value, id: &str, values: &mut Texts) {
     }
 }
 
-/// The texts of a map with the values of their expressions.
+/// The texts of a map with their expressions evaluated.
 fn filled(map: &Value, values: &Texts) -> Texts {
     texts(map).map(|(name, text)| (name.clone(), fill(text, values))).collect()
 }
 
-/// A text with the value of each `${{ … }}` in its place.
+/// A text with each `${{ … }}` replaced by its value.
 fn fill(text: &str, values: &Texts) -> String {
     let mut parts = text.split("${{");
     let mut filled = parts.next().unwrap().to_owned();

@@ -1,4 +1,4 @@
-//! The lab as a test sees it: its engine, the counts at its registry, and its faults.
+//! The lab from a test's point of view: its engine, the counts at its registry, and its faults.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -14,10 +14,10 @@ use super::{Fixture, Ran};
 const MANIFESTS: &str =
     "application/vnd.oci.image.index.v1+json,application/vnd.oci.image.manifest.v1+json";
 
-/// The lab, up.
+/// A running lab.
 pub struct Lab {
     status: Value,
-    /// So that no other test gets it.
+    /// Reserves the lab for this test.
     pub held: Arc<Held>,
     /// Keeps its connections.
     pub agent: ureq::Agent,
@@ -40,7 +40,7 @@ impl Lab {
         self.text("/registry/address")
     }
 
-    /// The engine's `DOCKER_HOST`, unless it is the one that is there anyway.
+    /// The engine's `DOCKER_HOST`, unless it is the default one.
     pub fn engine(&self) -> Option<&str> {
         self.status["engine"]["host"].as_str()
     }
@@ -50,7 +50,7 @@ impl Lab {
         self.text("/registry/backend")
     }
 
-    /// Lets the registry delete what no manifest refers to.
+    /// Makes the registry delete everything that no manifest refers to.
     pub fn collect_garbage(&self) {
         let configuration = Path::new(self.text("/state")).join("registry.yml");
         let mut command = Command::new("docker-registry");
@@ -81,24 +81,24 @@ impl Lab {
         let mut command = Command::new("docker");
         if let Some(host) = self.engine() {
             command.env("DOCKER_HOST", host);
-            // What a compose file mounts in place of the machine's socket.
+            // A compose file mounts this in place of the machine's socket.
             command.env("DOCKER_SOCKET", host.trim_start_matches("unix://"));
         }
         Ran::from(command.args(arguments).output().unwrap())
     }
 
-    /// Leaves the engine as that of a fresh CI runner: no image, no layer, no cache.
+    /// Empties the engine like that of a fresh CI runner: no image, no layer, no cache.
     pub fn empty_engine(&self) {
         self.docker(&["system", "prune", "--all", "--force", "--volumes"]).expect(0);
         self.docker(&["buildx", "prune", "--all", "--force"]).expect(0);
     }
 
-    /// Begins to count anew at the registry.
+    /// Resets the counts at the registry.
     pub fn reset(&self) {
         self.control("POST", "/reset", None);
     }
 
-    /// What passed through the registry since [`Self::reset`].
+    /// The traffic through the registry since [`Self::reset`].
     pub fn traffic(&self) -> Traffic {
         let counters = self.control("GET", "/counters", None);
         let number = |name: &str| counters[name].as_u64().unwrap();
@@ -127,7 +127,7 @@ impl Lab {
         self.fault(&json!({ "match": matching, "action": action }));
     }
 
-    /// Waits until a request is held up. False when the process ends without it.
+    /// Waits until a request is held up. False if the process ends without it.
     pub fn until_held_up(&self, child: &mut Child) -> bool {
         let fired = || self.control("GET", "/faults", None)[0]["fired"] == 1;
         wait_until("a request is held up", 120, || fired() || child.try_wait().unwrap().is_some());
@@ -139,13 +139,13 @@ impl Lab {
         self.call(method, &format!("{}{path}", self.text("/servers/front_control")), body)
     }
 
-    /// Whether a manifest is there, asked behind the front.
+    /// Whether the registry behind the front has a manifest.
     pub fn holds(&self, repository: &str, name: &str) -> bool {
         let url = format!("http://{}/v2/{repository}/manifests/{name}", self.behind());
         self.agent.head(&url).header("accept", MANIFESTS).call().is_ok()
     }
 
-    /// The manifest at a path below `/v2/`, with its digest; `None` when it is not there.
+    /// The manifest at a path below `/v2/`, with its digest; `None` if it does not exist.
     pub fn manifest(&self, repository: &str, name: &str) -> Option<(Value, String)> {
         let url = format!("http://{}/v2/{repository}/manifests/{name}", self.registry());
         let answer = self.agent.get(&url).header("accept", MANIFESTS).call();
@@ -154,7 +154,7 @@ impl Lab {
         Some((serde_json::from_str(&answer.body_mut().read_to_string().unwrap()).unwrap(), digest))
     }
 
-    /// Everything that a manifest refers to is there, asked behind the front.
+    /// The registry behind the front has everything that a manifest refers to.
     #[track_caller]
     pub fn whole(&self, repository: &str, name: &str) {
         let place = format!("http://{}/v2/{repository}", self.behind());
@@ -183,7 +183,7 @@ impl Lab {
         }
     }
 
-    /// The tags of a repository; none when it is not there.
+    /// The tags of a repository; none if it does not exist.
     pub fn tags(&self, repository: &str) -> BTreeSet<String> {
         let url = format!("http://{}/v2/{repository}/tags/list", self.registry());
         let Ok(mut answer) = self.agent.get(&url).call() else { return BTreeSet::new() };
@@ -193,7 +193,7 @@ impl Lab {
         tags.iter().map(|tag| tag.as_str().unwrap().to_owned()).collect()
     }
 
-    /// What the Actions cache holds, as pairs of scope and key.
+    /// The content of the Actions cache, as pairs of scope and key.
     pub fn cache_entries(&self) -> Vec<(String, String)> {
         let listed = self.cache_control("GET", "entries", None);
         let text = |entry: &Value, name: &str| entry[name].as_str().unwrap().to_owned();
@@ -211,7 +211,7 @@ impl Lab {
         self.call(method, &url, body)
     }
 
-    /// The GitHub release of a tag; `None` when there is none.
+    /// The GitHub release of a tag; `None` if there is none.
     pub fn github_release(&self, repository: &str, tag: &str) -> Option<Value> {
         let api = self.text("/servers/github_api");
         let url = format!("{api}/repos/{repository}/releases/tags/{tag}");
@@ -247,14 +247,14 @@ pub struct Traffic {
 }
 
 impl Lab {
-    /// Lets every version of a plan be pushed a year ago, at GitHub's stand-in.
+    /// Sets the push time of every version of a plan to a year ago, at GitHub's stand-in.
     pub fn age(&self, repository: &str, plan: &Value) {
         let verdicts = plan["verdicts"].as_array().unwrap().iter();
         let digests = verdicts.map(|verdict| verdict["digest"].as_str().unwrap());
         self.age_all(repository, digests, "2025-01-01T00:00:00Z");
     }
 
-    /// Lets versions be pushed at a moment, at GitHub's stand-in.
+    /// Sets the push time of versions, at GitHub's stand-in.
     pub fn age_all<'d>(
         &self,
         repository: &str,

@@ -6,7 +6,7 @@ use super::lab::Lab;
 use super::workflows::workflow;
 use super::{Fixture, Ran};
 
-/// Runs what an event starts of a workflow of the fixture's own repository.
+/// Runs the lines that an event starts in a workflow of the fixture's own repository.
 pub fn run(fixture: &Fixture, lab: &Lab, name: &str, event: &Event) -> WorkflowRun {
     let workflow = workflow(fixture.root(), name);
     jobs::run(fixture, &workflow, event, &mut |line| execute(fixture, lab, event, &line))

@@ -1,6 +1,6 @@
 //! The labs for tests that run side by side. A test below `lab::` has a lab to itself until it ends, so it may
-//! count requests, break the registry, empty the engine and end it. With `--test-threads=4` there are four copies
-//! of the workspace's lab for that, and the lab itself is for tests that want a builder that is warm. Without it
+//! count requests, break the registry, empty the engine and end the lab. `--test-threads=4` makes four copies
+//! of the workspace's lab, and reserves the lab itself for tests that need a warm builder. Without it
 //! there is one lab, and the other tests wait.
 
 use std::cell::RefCell;
@@ -19,11 +19,11 @@ use super::{Fixture, Ran};
 /// A lab that belongs to one test.
 #[derive(Debug)]
 pub struct Held {
-    /// The target folder, which has the lab's state.
+    /// The target folder with the lab's state.
     pub target: PathBuf,
 }
 
-/// The labs that no test has now.
+/// The labs that no test uses now.
 static FREE: LazyLock<Mutex<Vec<PathBuf>>> = LazyLock::new(|| Mutex::new(all()));
 static RETURNED: Condvar = Condvar::new();
 
@@ -42,7 +42,7 @@ pub fn held() -> Option<Arc<Held>> {
     })
 }
 
-/// Gives this test the workspace's own lab, whose builder has the steps of our services. It must leave them there.
+/// Gives this test the workspace's own lab, whose builder has cached our services' steps. The test must keep them.
 pub fn hold_the_warm_one() {
     HELD.set(Some(Arc::new(Held::take(true))));
 }
@@ -64,7 +64,7 @@ impl Held {
         }
     }
 
-    /// Makes it the lab of this thread, which works for the same test.
+    /// Shares the lab with this thread, which works for the same test.
     pub fn share(self: &Arc<Self>) {
         HELD.set(Some(Arc::clone(self)));
     }
@@ -78,7 +78,7 @@ impl Drop for Held {
     }
 }
 
-/// The numbers of the copies: as many as tests run at once, where that is more than one.
+/// The numbers of the copies: one for each parallel test, if there is more than one.
 fn copies() -> RangeInclusive<usize> {
     let threads = std::env::args()
         .find_map(|argument| argument.strip_prefix("--test-threads=")?.parse().ok())
@@ -111,7 +111,7 @@ fn up(fixture: &Fixture, target: &Path) {
     Ran::from(command.output().unwrap()).expect(0);
 }
 
-/// A lab that has the first one's base images, its program, and nothing else in common with it.
+/// A lab that shares the first one's base images and program, and nothing else.
 fn make_copy(first: &Path, target: &Path) {
     let (from, to) = (LabPaths::new(first), LabPaths::new(target));
     std::fs::create_dir_all(&to.folder).unwrap();
@@ -128,7 +128,7 @@ fn make_copy(first: &Path, target: &Path) {
     };
     copy("bases", &[]);
     copy("registry/docker/registry/v2/repositories", &[]);
-    // A registry moves a blob into place whole, and never writes to it again.
+    // A registry moves a blob to its final path whole, and never writes to it again.
     copy("registry/docker/registry/v2/blobs", &["--link"]);
     let mut state = from.state().unwrap();
     state.ports = servers::choose_ports().unwrap();

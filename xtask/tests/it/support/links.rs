@@ -1,11 +1,11 @@
-//! The links of an inventory, found by its digests alone: another way than that of the plan.
+//! The links of an inventory, found by its digests alone, independently of the plan's method.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use xtask::model::inventory::{Inventory, PackageVersion};
 use xtask::model::reference::Digest;
 
-/// What a version speaks about, by its manifest or by its tags.
+/// The subjects of a version, from its manifest and its tags.
 pub fn subjects(version: &PackageVersion) -> Vec<Digest> {
     let of_tag = |tag: &String| {
         let hex = tag.strip_prefix("sha256-")?.split('.').next()?;
@@ -23,7 +23,7 @@ pub fn children(inventory: &Inventory) -> Links {
     inventory.versions.iter().map(of).collect()
 }
 
-/// From each version to what speaks about it.
+/// From each version to the statements about it.
 pub fn statements(inventory: &Inventory) -> Links {
     let mut links = Links::new();
     for version in &inventory.versions {
@@ -34,7 +34,7 @@ pub fn statements(inventory: &Inventory) -> Links {
     links
 }
 
-/// The links of both.
+/// Combines two sets of links.
 pub fn both(one: &Links, other: &Links) -> Links {
     let mut links = one.clone();
     for (from, to) in other {
@@ -58,7 +58,7 @@ fn leads(links: &Links, from: &Digest, to: &Digest) -> bool {
     false
 }
 
-/// Fails on a link from a version that is left to one that is gone, except within a circle of `circles`,
+/// Fails on a link from a remaining version to a deleted one, except within a circle of `circles`,
 /// which only a forged tag claims.
 pub fn cut(
     inventory: &Inventory,

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::lab::Lab;
 
-/// While it lives the registry asks for tokens, as GHCR does.
+/// As long as it lives, the registry requires tokens, as GHCR does.
 pub struct Locked<'l>(&'l Lab);
 
 impl<'l> Locked<'l> {
@@ -14,7 +14,7 @@ impl<'l> Locked<'l> {
         Self(lab)
     }
 
-    /// A token that may do this with packages, and a Docker configuration that logs in with it.
+    /// A token with this access to packages, and a Docker configuration that logs in with it.
     pub fn login(&self, level: &str) -> (String, tempfile::TempDir) {
         let text = format!("token-{:?}", std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos());
         let token = json!({"token": text, "login": "a-user", "permissions": {"packages": level}});

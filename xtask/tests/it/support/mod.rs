@@ -1,4 +1,4 @@
-//! A repository of its own for one test, and the real `xtask` run in it.
+//! A separate repository for one test, and the real `xtask` run in it.
 
 pub mod adopting;
 pub mod docker;
@@ -24,12 +24,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// A git repository with a configuration and services, deleted when it goes.
+/// A git repository with a configuration and services; dropping it deletes the folder.
 pub struct Fixture {
-    /// Has the repository, and what a test keeps beside it.
+    /// Contains the repository, and files that a test keeps beside it.
     _folder: tempfile::TempDir,
     root: PathBuf,
-    /// `OWNER/REPO`, below which its images are.
+    /// `OWNER/REPO`, the prefix of its images.
     pub repository: String,
 }
 
@@ -39,13 +39,13 @@ impl Fixture {
         Self::named("fixture/repo")
     }
 
-    /// One whose images no other test and no other run has published.
+    /// A repository whose images no other test or run has published.
     pub fn unpublished() -> Self {
         let nanoseconds = std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos();
         Self::named(&format!("fixture/r{nanoseconds}"))
     }
 
-    /// One whose images are below `OWNER/REPO`.
+    /// A repository whose images are below `OWNER/REPO`.
     pub fn named(repository: &str) -> Self {
         let repository = repository.to_owned();
         let folder = tempfile::tempdir().unwrap();
@@ -62,7 +62,7 @@ impl Fixture {
         &self.root
     }
 
-    /// Sets what stands under `[workspace.metadata.images]`.
+    /// Sets the content of `[workspace.metadata.images]`.
     pub fn configure(&self, images: &str) {
         let repository = &self.repository;
         let text = format!(
@@ -103,7 +103,7 @@ impl Fixture {
         text(&output.stdout).trim().to_owned()
     }
 
-    /// Commits everything, a second after the commit before; returns the full hash.
+    /// Commits everything, a second after the previous commit; returns the full hash.
     pub fn commit(&self, message: &str) -> String {
         self.git(&["add", "--all"]);
         let before = self.git(&["rev-list", "--all"]).lines().count();
@@ -121,7 +121,7 @@ impl Fixture {
             }
         }
         command.env("CARGO_MANIFEST_DIR", self.root().join("xtask"));
-        // What needs no lab must not see the records of builds in it.
+        // Tests without the lab must not see the lab's build records.
         let in_lab = arguments.iter().any(|argument| matches!(*argument, "lab" | "--lab"));
         let held = in_lab.then(labs::held).flatten();
         let own = || self.root().join(".git").join("target");
@@ -140,7 +140,7 @@ pub fn target() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().to_owned()
 }
 
-/// What a run printed and how it ended.
+/// The output and exit code of a run.
 #[derive(Debug)]
 pub struct Ran {
     pub code: Option<i32>,

@@ -1,4 +1,4 @@
-//! A package with everything that retention knows, pushed by hand, and the repository whose package it is.
+//! A package with every case of retention, pushed by hand, and its repository.
 
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
@@ -14,17 +14,17 @@ use super::{Fixture, Ran};
 const OLD: &str = "2025-01-01T00:00:00Z";
 const NEWER: &str = "2025-06-01T00:00:00Z";
 
-/// A package with everything that retention knows: what stays and what goes, by names for people.
+/// A package with every case of retention: kept and deleted versions, by readable names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Package {
     pub kept: BTreeMap<&'static str, String>,
     pub gone: BTreeMap<&'static str, String>,
-    /// The tags that stay.
+    /// The tags that are kept.
     pub tags: Vec<String>,
 }
 
 impl Package {
-    /// Pushes it. `salt` makes its layers unlike those of others.
+    /// Pushes it. `salt` makes its layers different from those of others.
     pub fn push(images: &Images<'_>, salt: &[u8]) -> Self {
         let layer = |name: &str| [name.as_bytes(), b" ", salt].concat();
         let base = layer("base");
@@ -35,7 +35,7 @@ impl Package {
         let dev = images.image(NEWER, &[&base, &layer("dev")]);
         let proof = images.attestation(&dev);
         let index = images.index(Some("dev"), NEWER, &[&dev, &proof]);
-        // The newest image of a commit, which is kept as a way back.
+        // The newest image of a commit, which is kept for a rollback.
         let newest = format!("dev-{}", "f".repeat(40));
         images.tag(&newest, &index);
         let version = image("version");
@@ -83,7 +83,7 @@ pub struct World<'l> {
     pub backend: &'static str,
 }
 
-/// A lab that counts from now on, in which deletions need not keep their distance and no hour ends.
+/// A lab with fresh counts, in which deletions need no pause and no hourly limit ends a run.
 pub fn lab() -> Lab {
     let fixture = Fixture::new();
     fixture.commit("feat: nothing");
@@ -103,7 +103,7 @@ pub fn limits(lab: &Lab, most: u64, interval: u64) {
 }
 
 impl<'l> World<'l> {
-    /// With a package, `salt` making its layers unlike those of others.
+    /// With a package; `salt` makes its layers different from those of others.
     pub fn new(lab: &'l Lab, backend: &'static str, salt: &[u8]) -> Self {
         let mut world = Self::unpublished(lab, backend);
         let repository = world.repository();
@@ -113,7 +113,7 @@ impl<'l> World<'l> {
         world
     }
 
-    /// Without any package yet.
+    /// Without a package.
     pub fn unpublished(lab: &'l Lab, backend: &'static str) -> Self {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         lab.held.share();
@@ -135,7 +135,7 @@ impl<'l> World<'l> {
         [&["prune", "--lab", "--apply", "--backend", self.backend], more].concat()
     }
 
-    /// What this world asked for at the front and at GitHub's stand-in, in their order.
+    /// The requests of this world at the front and at GitHub's stand-in, in order.
     pub fn requests(&self) -> [Vec<Value>; 2] {
         let asked = [
             self.lab.requests(),
@@ -145,7 +145,7 @@ impl<'l> World<'l> {
         asked.map(|requests| requests.into_iter().filter(mine).collect())
     }
 
-    /// Which of the package's manifests are there.
+    /// The package's manifests that exist.
     pub fn there(&self) -> Vec<&str> {
         let there = |digest: &&String| self.lab.holds(&self.repository(), digest);
         self.package.digests().filter(there).map(String::as_str).collect()
@@ -158,7 +158,7 @@ impl<'l> World<'l> {
         }
     }
 
-    /// The package is what an undisturbed run makes of it.
+    /// The package is in the state that an undisturbed run leaves.
     pub fn done(&self, moment: &str) {
         self.whole();
         let kept: Vec<&str> = self.package.kept.values().map(String::as_str).collect();
@@ -175,7 +175,7 @@ impl<'l> World<'l> {
     }
 }
 
-/// Who answers a request.
+/// The server that answers a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Server {
     Front,
@@ -210,9 +210,9 @@ impl Server {
 
     /// Whether the rule for this path has hit its request.
     pub fn has_fired(self, lab: &Lab, path: &str) -> bool {
-        let standing = self.control(lab, "GET", None);
+        let rules = self.control(lab, "GET", None);
         let mut mine =
-            standing.as_array().unwrap().iter().filter(|rule| rule["match"]["path"] == *path);
+            rules.as_array().unwrap().iter().filter(|rule| rule["match"]["path"] == *path);
         mine.any(|rule| rule["fired"] != 0)
     }
 }

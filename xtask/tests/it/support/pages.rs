@@ -24,7 +24,7 @@ pub fn pages() -> Vec<(String, String)> {
     paths.into_iter().map(page).collect()
 }
 
-/// What stands between backquotes.
+/// The texts between backquotes.
 pub fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.lines().flat_map(|line| line.split('`').skip(1).step_by(2))
 }

@@ -1,5 +1,5 @@
-//! The processes of this machine, as a test looks for those it has to do with. They are read from `/proc`:
-//! the programs that do so are not on every machine.
+//! Processes of this machine that tests look for. They are read from `/proc`, because not every machine has
+//! a program that lists them.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 #[derive(Debug)]
 pub struct Process {
-    /// Its words, each followed by a blank.
+    /// The words of its command line, each followed by a blank.
     pub command: String,
     pub folder: PathBuf,
 }
 
-/// Those that can be seen and that `is_wanted`.
+/// The visible processes that `is_wanted` accepts.
 pub fn running(is_wanted: impl Fn(&Process) -> bool) -> Vec<Process> {
     let look = |entry: std::fs::DirEntry| {
         entry.file_name().to_string_lossy().parse::<u32>().ok()?;

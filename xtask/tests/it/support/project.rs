@@ -110,7 +110,7 @@ impl Project {
         self.registry.tag("o/r/web", tag)
     }
 
-    /// The tags of `web` that were written, in their order.
+    /// The tags of `web` that were written, in order.
     pub fn writes(&self) -> Vec<String> {
         let requests = self.registry.requests("PUT", "");
         requests

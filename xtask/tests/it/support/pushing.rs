@@ -1,4 +1,4 @@
-//! A service that is pushed, and what a push does to it.
+//! A service to push, and the effects of a push.
 
 use std::path::Path;
 use std::process::{Child, Stdio};
@@ -8,8 +8,8 @@ use serde_json::Value;
 use super::lab::Lab;
 use super::{Fixture, Ran};
 
-/// Packages that no one else has installed, then a file of 300 kB that changes. The `WORKDIR` above a
-/// step must not miss the cache because a commit has another time.
+/// Packages that no other image has, then a changing file of 300 kB. The `WORKDIR` above a
+/// step must not miss the cache because a commit has a different time.
 pub fn service(seed: u128) -> String {
     format!(
         "FROM debian:bookworm AS build\n\
@@ -31,7 +31,7 @@ pub fn unlike_any() -> u64 {
     u64::try_from(seed() % u128::from(u64::MAX)).unwrap()
 }
 
-/// Bytes that do not compress, other ones for each `salt`.
+/// Bytes that do not compress, different for each `salt`.
 pub fn noise(salt: u64, count: usize) -> String {
     let mut state = salt.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     (0..count)
@@ -44,7 +44,7 @@ pub fn noise(salt: u64, count: usize) -> String {
         .collect()
 }
 
-/// A repository with one service `web`, committed; nothing of it is published.
+/// A repository with one service `web`, committed and not published.
 pub fn unpublished() -> (Fixture, Lab) {
     let fixture = Fixture::unpublished();
     fixture.service("web", &service(seed()));
@@ -80,7 +80,7 @@ pub fn pulls(lab: &Lab, fixture: &Fixture, tag: &str) {
     lab.docker(&["run", "--rm", &reference, "test", "-s", "/data"]).expect(0);
 }
 
-/// The real `xtask` in another checkout of the fixture's repository, under way.
+/// The real `xtask` in another checkout of the fixture's repository, in progress.
 pub fn begun_in(fixture: &Fixture, folder: &Path, arguments: &[&str]) -> Child {
     let mut command = fixture.command(arguments);
     command.current_dir(folder).env("CARGO_MANIFEST_DIR", folder.join("xtask"));

@@ -1,4 +1,4 @@
-//! A registry on this machine for tests without an engine: it keeps what it is sent in memory, logs each
+//! A registry on this machine for tests without an engine: it stores uploads in memory, logs each
 //! request, and runs a hook before the request that a test chooses. The real client talks to it over HTTP.
 
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ use xtask::outside::registry::digest::sha256;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
     pub method: String,
-    /// With its query.
+    /// Including the query.
     pub path: String,
     /// Names in lower case.
     pub headers: BTreeMap<String, String>,
@@ -28,7 +28,7 @@ impl Request {
         self.headers.get("authorization").map(String::as_str)
     }
 
-    /// Whether the path without its query ends with `end`; an empty `method` is any.
+    /// Whether the path without its query ends with `end`; an empty `method` matches any.
     fn fits(&self, method: &str, end: &str) -> bool {
         let path = self.path.split('?').next().unwrap();
         (method.is_empty() || self.method == method) && path.ends_with(end)
@@ -67,10 +67,10 @@ impl Answer {
     }
 }
 
-/// Decides before a request is answered: it may change what is stored, and answer itself.
+/// Runs before a request is answered: it may change the stored content, and may answer itself.
 type Hook = Arc<dyn Fn(&ScriptedRegistry, &Request) -> Option<Answer> + Send + Sync>;
 
-/// What the registry holds, by repository.
+/// The content of the registry, by repository.
 #[derive(Debug, Default)]
 struct Content {
     /// Media type and bytes by digest.
@@ -169,7 +169,7 @@ impl ScriptedRegistry {
         });
     }
 
-    /// Where a tag points.
+    /// The digest that a tag points to.
     pub fn tag(&self, repository: &str, tag: &str) -> Option<Digest> {
         let found = self.change(repository, |content| content.tags.get(tag).cloned());
         found.map(|digest| Digest::new(digest).unwrap())
@@ -205,12 +205,12 @@ impl ScriptedRegistry {
         self.hooks.lock().unwrap().push(Arc::new(hook));
     }
 
-    /// From now on the registry answers as it is.
+    /// Removes all hooks: the registry answers normally again.
     pub fn forget_hooks(&self) {
         self.hooks.lock().unwrap().clear();
     }
 
-    /// The requests so far with this method whose path ends with `end`, hooks or not.
+    /// The requests so far with this method whose path ends with `end`, including those that a hook answered.
     pub fn requests(&self, method: &str, end: &str) -> Vec<Request> {
         let requests = self.requests.lock().unwrap();
         requests.iter().filter(|request| request.fits(method, end)).cloned().collect()
@@ -228,14 +228,14 @@ impl ScriptedRegistry {
 
     fn answer_with_hooks(&self, request: &Request) -> Answer {
         self.requests.lock().unwrap().push(request.clone());
-        // No lock is held while a hook runs, so that it may send requests of its own.
+        // No lock is held while a hook runs, so a hook may send requests itself.
         let hooks = self.hooks.lock().unwrap().clone();
-        // Each hook counts, also after one has answered.
+        // Each hook counts, even after another hook has answered.
         let answers: Vec<Answer> = hooks.iter().filter_map(|hook| hook(self, request)).collect();
         answers.into_iter().next().unwrap_or_else(|| self.answer(request))
     }
 
-    /// What the registry answers by itself.
+    /// The registry's own answer, without hooks.
     pub fn answer(&self, request: &Request) -> Answer {
         let (path, query) = request.path.split_once('?').unwrap_or((&request.path, ""));
         let path = path.strip_prefix("/v2/").unwrap_or_default();
@@ -331,7 +331,8 @@ fn write(mut connection: &TcpStream, request: &Request, answer: &Answer) -> std:
         return Ok(());
     }
     write!(connection, "HTTP/1.1 {status} Any\r\nConnection: close\r\n")?;
-    write!(connection, "Content-Length: {}\r\n", body.len())?;
+    let now = httpdate::fmt_http_date(std::time::SystemTime::now());
+    write!(connection, "Content-Length: {}\r\nDate: {now}\r\n", body.len())?;
     for (name, value) in headers {
         write!(connection, "{name}: {value}\r\n")?;
     }

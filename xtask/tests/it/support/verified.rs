@@ -1,4 +1,4 @@
-//! A package that BuildKit published twice, what `verify` says of it, and ways to damage and restore it.
+//! A package that BuildKit published twice, the findings of `verify` about it, and ways to damage and restore it.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::{Fixture, Ran};
 
 pub const LIMITS: &str = "size-limit = \"100MB\"\n";
 
-/// A service that was pushed twice, so that there is an image to compare with.
+/// A service that was pushed twice, which gives an image to compare with.
 pub fn published() -> (Fixture, Lab) {
     let fixture = Fixture::unpublished();
     fixture.configure(LIMITS);
@@ -61,7 +61,7 @@ pub fn findings(fixture: &Fixture, more: &[&str]) -> Vec<String> {
     found
 }
 
-/// Each `cargo xtask` line of a remedy is one that the command line accepts.
+/// The command line accepts each `cargo xtask` line of a remedy.
 #[track_caller]
 fn can_be_typed(remedy: &str) {
     for line in remedy.split(" && ").filter_map(|line| line.strip_prefix("cargo ")) {
@@ -74,7 +74,7 @@ fn can_be_typed(remedy: &str) {
 pub struct Package<'l> {
     lab: &'l Lab,
     repository: String,
-    /// Kind (`manifests` or `blobs`), media type and bytes of all there is, by digest.
+    /// Kind (`manifests` or `blobs`), media type and bytes of each object, by digest.
     pub objects: BTreeMap<String, (&'static str, String, Vec<u8>)>,
     pub tags: BTreeMap<String, String>,
 }
@@ -133,7 +133,7 @@ impl<'l> Package<'l> {
         self.lab.agent.delete(self.url(&format!("{kind}/{digest}"))).call().unwrap();
     }
 
-    /// Puts bytes under a name, and returns their digest.
+    /// Uploads bytes under a name, and returns their digest.
     pub fn put(&self, kind: &str, media_type: &str, name: Option<&str>, bytes: &[u8]) -> String {
         let digest = xtask::outside::registry::digest::sha256(bytes).unwrap().to_string();
         if kind == "blobs" {
@@ -150,14 +150,14 @@ impl<'l> Package<'l> {
         digest
     }
 
-    /// Everything as it was.
+    /// Restores everything.
     pub fn restore(&self) {
         for kind in ["blobs", "manifests", "manifests"] {
             for (digest, (own, media_type, bytes)) in &self.objects {
                 let url = self.url(&format!("{own}/{digest}"));
                 let is_there =
                     self.lab.agent.head(&url).header("accept", media_type).call().is_ok();
-                // A second round for an index, which is refused before its children are there.
+                // A second round for an index, which is refused while its children are missing.
                 if *own == kind && !is_there {
                     if kind == "blobs" {
                         self.put(kind, media_type, None, bytes);
@@ -175,7 +175,7 @@ impl<'l> Package<'l> {
         }
     }
 
-    /// Publishes `dev` and its exact tag anew, with a configuration that `change` has changed.
+    /// Publishes `dev` and its exact tag again, with a configuration changed by `change`.
     pub fn changed(&self, tags: &[&str], change: impl Fn(&mut Value)) {
         let index_digest = &self.tags["dev"];
         let mut index = self.parsed(index_digest);

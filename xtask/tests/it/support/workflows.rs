@@ -1,4 +1,4 @@
-//! The workflows of a repository as JSON values: their jobs, the steps of those, and the words of a line.
+//! The workflows of a repository as JSON values: their jobs, the steps of a job, and the words of a line.
 
 use std::path::Path;
 
@@ -26,7 +26,7 @@ pub fn workflow(root: &Path, name: &str) -> Value {
     yaml(&root.join(".github/workflows").join(name))
 }
 
-/// The jobs with their ids, each after those that it needs.
+/// The jobs with their ids, each after the jobs that it needs.
 pub fn jobs(workflow: &Value) -> Vec<(&str, &Value)> {
     let mut waiting: Vec<(&String, &Value)> =
         workflow["jobs"].as_object().unwrap().iter().collect();
@@ -58,7 +58,7 @@ pub fn texts(map: &Value) -> impl Iterator<Item = (&String, &str)> {
     map.as_object().into_iter().flatten().map(|(name, text)| (name, text.as_str().unwrap()))
 }
 
-/// The words after `cargo xtask`, with `value` of each variable. An error says why the line is more than
+/// The words after `cargo xtask`, with the `value` of each variable. An error says why the line is more than
 /// one plain command.
 pub fn words(line: &str, mut value: impl FnMut(&str) -> String) -> Result<Vec<String>, String> {
     let line = line.trim();
@@ -69,7 +69,7 @@ pub fn words(line: &str, mut value: impl FnMut(&str) -> String) -> Result<Vec<St
     if let Some(sign) = command.chars().find(|sign| "|&;<>()`*?{}~!\\".contains(*sign)) {
         return Err(format!("`{sign}` needs a shell"));
     }
-    // A variable without quotes is split at blanks.
+    // The shell splits an unquoted variable at blanks.
     if command.matches('$').count() != command.matches(" \"$").count() {
         return Err("a variable is not of the form `\"$NAME\"`".to_owned());
     }

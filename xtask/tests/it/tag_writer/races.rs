@@ -1,13 +1,13 @@
-//! Another run writes between what the tag writer reads and what it writes.
+//! Another run writes between a read and a write of the tag writer.
 
 use super::*;
 
 #[test]
-fn dev_moved_meanwhile_to_an_ancestor_moves_again() {
+fn dev_moved_to_an_ancestor_moves_again() {
     let world = World::new();
     let image = world.image();
     let there = world.project.tag("dev").unwrap();
-    // The second look is the one after our write.
+    // The second read follows our own write.
     world.before(2, "HEAD", move |registry| registry.set_tag(WEB, "dev", &there));
     assert!(world.move_dev(&image, &[]).unwrap().set);
     assert_eq!(world.project.tag("dev"), Some(image.digest));
@@ -15,7 +15,7 @@ fn dev_moved_meanwhile_to_an_ancestor_moves_again() {
 }
 
 #[test]
-fn dev_moved_meanwhile_to_a_descendant_stays() {
+fn dev_moved_to_a_descendant_stays() {
     let world = World::new();
     let image = world.image();
     let newer = world.project.publish(&world.newer(), &[]);
@@ -32,7 +32,7 @@ fn dev_moved_again_and_again_is_unfinished() {
     let image = world.image();
     let there = world.project.tag("dev").unwrap();
     world.project.registry.hook(move |registry, request| {
-        // After each write another run writes, too.
+        // After each of our writes another run writes, too.
         let is_look = request.method == "HEAD" && request.path.ends_with("/manifests/dev");
         if is_look {
             registry.set_tag(WEB, "dev", &there);
@@ -59,7 +59,7 @@ fn a_late_answer_is_no_other_run() {
 }
 
 #[test]
-fn a_newer_commit_published_meanwhile_gets_dev() {
+fn a_newer_commit_published_since_gets_dev() {
     let world = World::new();
     let image = world.image();
     let newer = world.newer();
@@ -97,7 +97,7 @@ fn publish_unknown(world: &World) -> (String, Digest) {
 }
 
 #[test]
-fn an_unknown_commit_published_meanwhile_gets_dev() {
+fn an_unknown_commit_published_since_gets_dev() {
     let world = World::new();
     let image = world.image();
     let (tag, theirs) = publish_unknown(&world);

@@ -112,7 +112,7 @@ fn figures(measured: &[Measured], engine: EngineContent, scenario: Scenario) -> 
     table
 }
 
-/// What xtask adds to the bare command.
+/// The time that xtask adds to the bare command.
 fn added(about: &About) -> String {
     let (ours, bare) = about.overhead;
     format!(

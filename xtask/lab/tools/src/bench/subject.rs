@@ -176,7 +176,7 @@ impl BenchPublication<'_> {
     }
 }
 
-/// What [`dockerfile`] builds, in words.
+/// A description of the image that [`dockerfile`] builds.
 pub const IMAGE: &str = "a base of Debian, a layer as installed packages make one (twice the files of \
      Debian's own), a program of 20 MB from another stage and a file of 300 kB \
      behind `COPY --link`";
@@ -195,7 +195,7 @@ pub fn dockerfile(id: &str) -> String {
     )
 }
 
-/// The order of one round, in words.
+/// A description of the order of one round.
 pub fn runs() -> Vec<String> {
     let mut runs = Vec::new();
     for engine in [EngineContent::Emptied, EngineContent::Warm] {

@@ -77,7 +77,7 @@ impl<'s> BenchLab<'s> {
         Ok(link)
     }
 
-    /// Measures all scenarios of one contender in order, in a repository of its own.
+    /// Measures all scenarios of one contender in order, in its own repository.
     pub fn one(
         &self,
         round: u32,
@@ -121,7 +121,7 @@ impl<'s> BenchLab<'s> {
         Ok((median(ours), median(theirs)))
     }
 
-    /// Median seconds of a dry run in this repository, the whole process with git.
+    /// Median seconds of a dry run in this repository: the whole process, including git.
     pub fn dry_run(&self, rounds: u32) -> Result<f64> {
         let call = self.own(["build", "--lab", "--dry-run", "--quiet"]);
         let one = |_| -> Result<f64> {
@@ -228,7 +228,7 @@ impl BenchRepository {
     fn change(&self, scenario: Scenario, salt: u64) -> Result<()> {
         let id = format!("{}-{salt}", self.name);
         if scenario == Scenario::Release {
-            // It publishes the commit that was pushed last.
+            // A release publishes the last pushed commit.
             return Ok(());
         }
         if matches!(scenario, Scenario::Cold | Scenario::Dependencies) {

@@ -171,17 +171,17 @@ pub(super) fn lab(run: &TestRun<'_>) -> Result<Outcome> {
     if let Ground::Existing(why) | Ground::Nowhere(why) = run.ground()? {
         return Ok(Outcome::Skipped(format!("these tests empty the engine: {why}")));
     }
-    // Side by side: each test has a lab to itself.
+    // Each test has its own lab, so they run in parallel.
     let test = ["test", "--workspace", "--locked", "--no-fail-fast"];
     let only = ["--", "--ignored", LABS];
     let log = run.log("lab", run.in_lab(&[&test[..], &only].concat()))?;
     Ok(Outcome::Passed(counted(&log)))
 }
 
-/// How many labs, for as many tests at once. They wait often, and each takes about 300 MB of memory.
+/// The number of labs, and of tests that run at once. They wait often, and each takes about 300 MB of memory.
 const LABS: &str = "--test-threads=4";
 
-/// `12 tests` from the closing lines of `cargo test`; a run of none is not a pass.
+/// `12 tests` from the last lines of `cargo test`; a run of no tests does not pass.
 fn counted(log: &str) -> String {
     let passed = |line: &str| {
         let rest = line.strip_prefix("test result: ok. ")?;

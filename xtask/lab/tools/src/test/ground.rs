@@ -1,4 +1,4 @@
-//! Where the checks that empty an engine may run: on the lab's own engine, and on no other.
+//! Where the checks that empty an engine may run: only on the lab's own engine.
 
 use xtask::model::lab::EngineChoice;
 use xtask::plan::lab::{World, plan};

@@ -1,6 +1,6 @@
 //! The output of `cargo test`, shortened to what a person needs when tests fail.
 
-/// Lines shown of a log that names no failed test.
+/// The number of lines shown if the log names no failed test.
 const TAIL: usize = 60;
 
 /// The block of each failed test, with its panic and output. If no test failed, for example because something

@@ -1,4 +1,4 @@
-//! `cargo xtask test`: everything CI checks, on any machine, by one line.
+//! `cargo xtask test`: everything CI checks, on any machine, with one command.
 //!
 //! Each check passes, fails, or is skipped with its reason. The checks that need no engine come first, so
 //! that a mistake shows within seconds; then the lab comes up for the tests that need an engine. They empty

@@ -15,7 +15,7 @@ use super::ground::{self, Ground};
 use super::log;
 use crate::install::Installable;
 
-/// How a check ended that did not fail.
+/// The outcome of a check that did not fail.
 pub enum Outcome {
     Passed(String),
     Skipped(String),
@@ -31,7 +31,7 @@ pub struct TestRun<'s> {
 
 struct LabGround {
     ground: Ground,
-    /// Whether the lab was up before the checks; then it stays up.
+    /// Whether the lab was up before the checks; if so, it stays up.
     was_up: bool,
 }
 
@@ -124,7 +124,7 @@ impl<'s> TestRun<'s> {
             .into())
     }
 
-    /// The manifests of the services that are Rust crates; each is a workspace of its own.
+    /// The manifests of the services that are Rust crates; each is its own workspace.
     pub fn service_manifests(&self) -> Result<Vec<String>> {
         let listed = cmd!(self.shell, "git ls-files services/*/Cargo.toml").quiet().read()?;
         Ok(listed.lines().map(str::to_owned).collect())
