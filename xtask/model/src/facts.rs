@@ -16,7 +16,7 @@ use super::service::ServiceName;
 use super::tier::{CachePlace, TierLook};
 
 /// Version of the format; a file of a different version is refused.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// Everything that a plan may know.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -7,11 +7,13 @@ use xtask_model::build::BuildSpec;
 use xtask_model::retry::POLICY;
 use xtask_model::solve::Stall;
 
-use Reaction::{Anew, GiveUp, Retry, WithoutCache};
+use Reaction::{Anew, GiveUp, Outage, Retry, WithoutCache};
 
 /// What to do about a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reaction {
+    /// Try again; the registry or the network failed, and may still fail after the last attempt.
+    Outage(&'static str),
     /// Try again; the reason describes the error.
     Retry(&'static str),
     /// Try again without the cache tier that failed.
@@ -27,7 +29,7 @@ type Symptom = (&'static str, fn(&'static str) -> Reaction, &'static str);
 
 /// Error texts; the first one that fits decides. `…` stands for any text. They come from the sources of
 /// BuildKit, of Go's `net/http` and of containerd's resolver.
-const SYMPTOMS: [Symptom; 35] = [
+const SYMPTOMS: [Symptom; 38] = [
     // A step may print anything.
     ("did not complete successfully", GiveUp, "a step of the Dockerfile failed"),
     ("dockerfile parse error", GiveUp, "the Dockerfile cannot be read"),
@@ -42,7 +44,7 @@ const SYMPTOMS: [Symptom; 35] = [
     // containerd's error for a blob that the registry does not have.
     ("could not fetch content descriptor sha256:… not found", WithoutCache, "a layer is gone"),
     // GHCR answers 403 when too much is pushed at once.
-    ("secondary rate limit", Retry, "too many requests"),
+    ("secondary rate limit", Outage, "too many requests"),
     ("403 Forbidden", GiveUp, "the registry denies the push"),
     ("denied:", GiveUp, "the registry denies the push"),
     ("insufficient_scope", GiveUp, "the token lacks a permission"),
@@ -54,25 +56,28 @@ const SYMPTOMS: [Symptom; 35] = [
     ("does not exist: not found", Anew, "the builder lost a step that another build shared"),
     ("context canceled", Anew, "a shared step was canceled with another build"),
     // docker/build-push-action#1194: BuildKit does not retry a push after a 429.
-    ("429 Too Many Requests", Retry, "too many requests"),
-    ("toomanyrequests", Retry, "too many requests"),
-    ("500 Internal Server Error", Retry, "the registry failed"),
-    ("502 Bad Gateway", Retry, "the registry failed"),
-    ("503 Service Unavailable", Retry, "the registry failed"),
-    ("504 Gateway Timeout", Retry, "the registry failed"),
+    ("429 Too Many Requests", Outage, "too many requests"),
+    ("toomanyrequests", Outage, "too many requests"),
+    ("500 Internal Server Error", Outage, "the registry failed"),
+    ("502 Bad Gateway", Outage, "the registry failed"),
+    ("503 Service Unavailable", Outage, "the registry failed"),
+    ("504 Gateway Timeout", Outage, "the registry failed"),
     // docker/buildx#1271: a push to GHCR ends with a reset.
-    ("connection reset by peer", Retry, "the connection was reset"),
-    ("broken pipe", Retry, "the connection was reset"),
+    ("connection reset by peer", Outage, "the connection was reset"),
+    ("broken pipe", Outage, "the connection was reset"),
     // docker/build-push-action#626: the connection was cut during an upload.
-    ("cannot reuse body, request must be retried", Retry, "the connection was cut"),
+    ("cannot reuse body, request must be retried", Outage, "the connection was cut"),
     // moby/buildkit#2568: the download of a layer was cut.
-    ("unexpected EOF", Retry, "the connection was cut"),
-    (": EOF", Retry, "the connection was cut"),
+    ("unexpected EOF", Outage, "the connection was cut"),
+    (": EOF", Outage, "the connection was cut"),
     // docker/build-push-action#251: a push to GHCR ends with a timeout.
-    ("i/o timeout", Retry, "the network did not answer"),
-    ("TLS handshake timeout", Retry, "the network did not answer"),
-    ("connection refused", Retry, "the registry refused the connection"),
-    ("server closed idle connection", Retry, "the connection was closed"),
+    ("i/o timeout", Outage, "the network did not answer"),
+    ("connection timed out", Outage, "the network did not answer"),
+    ("context deadline exceeded", Outage, "the network did not answer"),
+    ("Client.Timeout exceeded", Outage, "the network did not answer"),
+    ("TLS handshake timeout", Outage, "the network did not answer"),
+    ("connection refused", Outage, "the registry refused the connection"),
+    ("server closed idle connection", Outage, "the connection was closed"),
     // The token expired during a push; the next attempt gets a new one.
     ("401 Unauthorized", Retry, "the token has expired"),
     // docker/build-push-action#981: the registry does not have the pushed blob yet.
@@ -135,7 +140,7 @@ pub fn next(
             next.no_cache = done > 1;
             reason
         }
-        Retry(reason) => reason,
+        Outage(reason) | Retry(reason) => reason,
     };
     Some((next, reason))
 }
@@ -186,12 +191,18 @@ mod tests {
             "failed to do request: Put \"https://x\": write: connection reset by peer",
             "failed to copy: httpReadSeeker: unexpected EOF",
             "failed to do request: Head \"https://x\": EOF",
-            "unexpected status from POST request: 401 Unauthorized",
+            "failed to do request: Get \"https://x\": context deadline exceeded",
             "failed to compute cache key: failed to read expected number of bytes: unexpected EOF",
             "unexpected status from PUT request to https://ghcr.io/v2/: 403 Forbidden: You have exceeded a secondary rate limit",
         ] {
-            assert!(matches!(judge(error), Retry(_)), "{error}");
+            assert!(matches!(judge(error), Outage(_)), "{error}");
         }
+    }
+
+    #[test]
+    fn an_expired_token_is_no_outage() {
+        let error = "unexpected status from POST request: 401 Unauthorized";
+        assert_eq!(judge(error), Retry("the token has expired"));
     }
 
     #[test]

@@ -81,7 +81,7 @@ pub fn images(results: &[Published]) -> String {
 }
 
 /// The release of a plan, as comments of a script.
-pub(super) fn explained(release: &ReleasePlan) -> String {
+pub fn explained(release: &ReleasePlan) -> String {
     let ReleasePlan { version, reason, git_tag, floating, .. } = release;
     let mut text = format!("# release: v{version} ({reason})\n");
     let git_tag = match git_tag {

@@ -46,7 +46,7 @@ impl Builds<'_> {
             let solve = &built.solve;
             record.tiers.iter_mut().for_each(|tier| tier.imported(solve, built.seconds));
             let verdict = self.judged(service, &built)?;
-            record.may_pass = matches!(verdict, Some((Reaction::Retry(_), _)));
+            record.may_pass = matches!(verdict, Some((Reaction::Outage(_), _)));
             let Some((verdict, error)) = verdict else { return Ok((built, spec)) };
             let Some((next, reason)) = retry::next(&spec, verdict, &error, number) else {
                 return Ok((built, spec));

@@ -15,8 +15,9 @@ use crate::report;
 use super::steps::{Next, State, Tools, result_of};
 
 impl<'a> Tools<'a> {
-    /// Executes the whole plan, with up to `jobs` services side by side, and returns their outcomes.
-    pub fn apply(&'a self, jobs: usize) -> Result<Vec<Published>> {
+    /// Executes the whole plan, with up to `jobs` services side by side. Returns their outcomes, and the error
+    /// of a step that belongs to no service, such as the GitHub release.
+    pub fn apply(&'a self, jobs: usize) -> Result<(Vec<Published>, Result<()>)> {
         let is_check = |step: &&Step| matches!(step, Step::CheckImage { .. });
         let (checks, others): (Vec<&Step>, Vec<&Step>) = self.plan.first.iter().partition(is_check);
         let checked = parallel::each(&checks, |step| self.alone(step, &mut []));
@@ -24,13 +25,16 @@ impl<'a> Tools<'a> {
         others.into_iter().try_for_each(|step| self.alone(step, &mut []))?;
         let services = &self.plan.services;
         let mut results = parallel::at_once(services, jobs, |service| self.service(service));
-        if results.iter().all(Published::is_there) {
-            self.finally(&mut results)?;
-        }
-        Ok(results)
+        let done = if results.iter().all(Published::is_there) {
+            self.finally(&mut results)
+        } else {
+            Ok(())
+        };
+        Ok((results, done))
     }
 
-    /// The steps after all images are published. A service that fails has no more steps; the others go on.
+    /// The steps after all images are published. A service that fails moves no more tags, but what it has
+    /// moved is still checked again; the others go on.
     fn finally(&'a self, results: &mut [Published]) -> Result<()> {
         for step in &self.plan.finally {
             let Some(repository) = step.repository() else {
@@ -39,14 +43,14 @@ impl<'a> Tools<'a> {
                 }
                 continue;
             };
-            let position = results.iter().position(|result| result.is_in(repository));
-            let Some(position) =
-                position.filter(|at| results.get(*at).is_some_and(Published::is_there))
-            else {
+            let of = |result: &&mut Published| result.is_in(repository);
+            let failed = results.iter_mut().find(of).is_some_and(|result| !result.is_there());
+            if failed && !matches!(step, Step::Recheck { .. }) {
                 continue;
-            };
+            }
             if let Err(error) = self.alone(step, results)
-                && let Some(result) = results.get_mut(position)
+                && let Some(result) = results.iter_mut().find(of)
+                && !failed
             {
                 self.fail(result, &error);
             }

@@ -147,6 +147,18 @@ impl Pipeline<'_> {
         Ok(Exit::Done)
     }
 
+    /// Prints what is known of a release whose publication is refused.
+    pub fn show_release(&self) -> Result<()> {
+        let Some(release) = &self.release else { return Ok(()) };
+        terminal::data(&match self.command.global.format {
+            Format::Json => {
+                format!("{}\n", serde_json::to_string_pretty(&json!({ "release": release }))?)
+            }
+            _ => report::release::explained(release),
+        });
+        Ok(())
+    }
+
     /// Executes the plan, and reports.
     pub fn apply(&self, plan: &PublishPlan, options: &Publishing) -> Result<Exit> {
         let preflight =
@@ -180,8 +192,9 @@ impl Pipeline<'_> {
             signer: signer.as_ref(),
             release_tags: ReleaseTags::new(repositories.collect()),
         };
-        let results = tools.apply(usize::from(options.jobs))?;
-        self.report(plan, &results)
+        let (results, done) = tools.apply(usize::from(options.jobs))?;
+        let exit = self.report(plan, &results)?;
+        done.map(|()| exit)
     }
 
     fn report(&self, plan: &PublishPlan, results: &[Published]) -> Result<Exit> {

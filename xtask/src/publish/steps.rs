@@ -160,23 +160,21 @@ impl<'a> Tools<'a> {
             return Ok(Next::Replace(steps));
         }
         let build = service.build.as_ref().context("the plan has no build")?;
-        let run = self.builds.run(build);
-        let next = if run.succeeded() {
-            if push_to.is_some() {
-                let image = run.image().context("buildx reported no digest")?;
-                published.digest = Some(image.digest.clone());
-            }
-            Next::Continue
-        } else {
+        let run = state.run.insert(self.builds.run(build));
+        if !run.succeeded() {
             let may_pass = run.record.may_pass;
-            published.result =
-                if may_pass { PublishResult::Unfinished } else { PublishResult::Failed };
-            published.error.clone_from(&run.record.error);
-            Next::Stop
-        };
+            let result = if may_pass { PublishResult::Unfinished } else { PublishResult::Failed };
+            let error = run.record.error.clone();
+            let published = state.published(&service.repository)?;
+            (published.result, published.error) = (result, error);
+            return Ok(Next::Stop);
+        }
+        if push_to.is_some() {
+            let image = run.image().context("buildx reported no digest")?.digest.clone();
+            state.published(&service.repository)?.digest = Some(image);
+        }
         state.pushed = push_to.cloned();
-        state.run = Some(run);
-        Ok(next)
+        Ok(Next::Continue)
     }
 
     /// What to do instead of a build when the exact tag has an image by now.
@@ -189,7 +187,8 @@ impl<'a> Tools<'a> {
         let image = self.writer.image(&service.repository.at(current))?;
         let mut state = self.facts.published.get(&service.service).cloned().unwrap_or_default();
         state.images.extend(tag.tag.clone().map(|tag| (tag, image)));
-        Ok(decide_again(&state, self.writer.request)?)
+        let repository = &service.repository;
+        Ok(decide_again(self.facts, repository, &state, self.writer.request)?)
     }
 
     /// Reads the image and what it refers to. After a push this is the image that the exact tag points to:
@@ -281,6 +280,9 @@ impl<'a> Tools<'a> {
         };
         // Another run of this commit has pushed over our exact tag.
         let stored = self.writer.stored(first, &theirs)?;
+        self.writer.complete(first, &theirs, Extent::All)?;
+        self.refuse_stand_in(first, &theirs)?;
+        let published = state.published(first)?;
         for floating in tags {
             let tag = floating.tag.as_ref().context("the reference has no tag")?;
             let requires = required_to_move(tag, self.writer.request);

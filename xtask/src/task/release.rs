@@ -7,10 +7,11 @@ use clap::builder::FalseyValueParser;
 use crate::command::Command;
 use crate::lab;
 use crate::model::channel::Channel;
-use crate::model::failure::Exit;
+use crate::model::failure::{Exit, Failure};
 use crate::options::Publishing;
 use crate::outside::gather::{self, GatherOptions};
 use crate::plan::build::BuildOptions;
+use crate::plan::publish::{Step, git_tag};
 use crate::plan::release::{self, Asked, NextVersion};
 use crate::publish::{Pipeline, gather_release};
 
@@ -48,6 +49,12 @@ pub fn run(mut command: Command, options: &Release) -> Result<Exit> {
     let client = gather::client(&facts);
     let facts = gather_release(&command, facts, &client, &asked)?;
     let release = release::plan(&facts, &asked)?;
+    // A dry run prints this step; a release stops before it reads or changes anything else.
+    if !command.global.dry_run
+        && let Some(Step::RequireGitTag { problem, hint, .. }) = git_tag(&release)
+    {
+        return Err(Failure::refused(problem).hint(hint).into());
+    }
     let request = release.request(options.promote, options.publishing.sign)?;
     let build = BuildOptions {
         channel: Some(Channel::Release),
@@ -61,9 +68,12 @@ pub fn run(mut command: Command, options: &Release) -> Result<Exit> {
     let mut pipeline =
         Pipeline { command: &command, facts, client, request, options: build, release };
     pipeline.gather()?;
-    let plan = pipeline.plan()?;
+    let plan = pipeline.plan();
     if command.global.dry_run {
-        return pipeline.show(&plan);
+        return match plan {
+            Ok(plan) => pipeline.show(&plan),
+            Err(refused) => pipeline.show_release().and(Err(refused)),
+        };
     }
-    pipeline.apply(&plan, &options.publishing)
+    pipeline.apply(&plan?, &options.publishing)
 }

@@ -98,7 +98,8 @@ fn a_github_outage_ends_a_release_with_4() {
     let ran = Ran::from(command.env("GITHUB_API_URL", url).env("GH_TOKEN", "x").output().unwrap());
     let ran = ran.expect(4);
     assert!(ran.stderr.contains("cannot ask GitHub"), "{}", ran.stderr);
-    // The images are still published.
+    // The images are published all the same, and reported.
+    assert!(ran.stdout.contains("promoted"), "{}", ran.stdout);
     assert!(registry.tag("o/r/web", "v1.0.0").is_some());
 }
 

@@ -54,10 +54,18 @@ pub fn decide(
 
 /// Decides again after another run has published the commit: its image is used, if it is the one asked
 /// for. `None` when it still has to be built.
-pub fn decide_again(state: &PublishedState, request: &Request) -> Result<Option<Action>, Failure> {
-    let digest = action(state, None, request)?.digest().cloned();
+pub fn decide_again(
+    facts: &Facts,
+    repository: &Reference,
+    state: &PublishedState,
+    request: &Request,
+) -> Result<Option<Action>, Failure> {
+    let action = action(state, None, request)?;
+    if facts.lab.is_none() {
+        check_real(state, repository, &action)?;
+    }
     let reason = "another run has published this commit since".to_owned();
-    Ok(digest.map(|digest| Action::Finish { digest, reason }))
+    Ok(action.digest().cloned().map(|digest| Action::Finish { digest, reason }))
 }
 
 /// Outside the lab, an image that was built on a stand-in base gets no tag.

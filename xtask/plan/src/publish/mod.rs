@@ -9,7 +9,7 @@ mod steps;
 mod tags;
 
 pub use action::{Action, Decision, action, decide, decide_again};
-pub use plan::{Exposure, PublishPlan, ServicePublication, decisions, exposures, plan};
+pub use plan::{Exposure, PublishPlan, ServicePublication, decisions, exposures, git_tag, plan};
 pub use request::{Moves, PublishOptions, Request, Tags, commit, dev, dev_tag};
 pub use steps::{Extent, Requires, Step, required_to_move, steps};
 pub use tags::{

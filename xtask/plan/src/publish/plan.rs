@@ -135,7 +135,7 @@ fn recheck(decision: &Decision, request: &Request) -> Option<Step> {
 }
 
 /// The step for the git tag of a release.
-fn git_tag(release: &ReleasePlan) -> Option<Step> {
+pub fn git_tag(release: &ReleasePlan) -> Option<Step> {
     let (tag, revision) = (release.name(), release.revision.clone());
     let push = release.has_origin;
     match (release.git_tag, release.create_tag) {

@@ -1,6 +1,6 @@
 //! The closed set of publishing steps. A dry run prints them; `publish` in the xtask crate executes them
 //! with one `match`. A step names what must still hold when it runs ([`Requires`]): apply reads that
-//! again immediately before, and asks this module for new steps when it no longer holds.
+//! again immediately before, and asks this layer what follows: the step, other steps, or a refusal.
 
 use serde::Serialize;
 

@@ -215,6 +215,13 @@ impl Lab {
     pub fn github_release(&self, repository: &str, tag: &str) -> Option<Value> {
         let api = self.text("/servers/github_api");
         let url = format!("{api}/repos/{repository}/releases/tags/{tag}");
+        // Only `--lab` makes this token known, and the test may not have used it in this lab.
+        let owner = repository.split('/').next().unwrap();
+        let permissions = json!({ "contents": "write", "packages": "write" });
+        let writer = json!({ "token": "lab-writer", "login": owner, "permissions": permissions });
+        self.github("POST", "/tokens", Some(&writer));
+        let unlimited = json!({ "token": "lab-writer", "remaining": 1000 });
+        self.github("POST", "/limits", Some(&unlimited));
         let answer = self.agent.get(&url).header("authorization", "Bearer lab-writer").call();
         serde_json::from_str(&answer.ok()?.body_mut().read_to_string().unwrap()).unwrap()
     }
