@@ -184,6 +184,15 @@ fn a_higher_version_after_the_move_gets_latest() {
 }
 
 #[test]
+fn a_failed_move_still_yields_to_higher_versions() {
+    let (project, digest) = tested();
+    let higher = Some(publish_higher(&project, 3));
+    project.registry.always("PUT", "/manifests/latest", Answer::broken());
+    project.xtask(&PROMOTE).expect(4);
+    assert_eq!(FLOATING.map(|tag| project.tag(tag)), [Some(digest), higher, None]);
+}
+
+#[test]
 fn a_service_without_the_higher_version_keeps_latest() {
     let project = Project::with_services(&["web", "worker"]);
     let ours = project.head();

@@ -259,3 +259,21 @@ fn only_images_of_the_history_are_promoted() {
     assert_eq!(check(Some("x"), None), refused(unknown));
     assert_eq!(check(None, None), refused("does not state its commit"));
 }
+
+#[test]
+fn a_stand_in_published_since_is_refused() {
+    let repository: Reference = "ghcr.io/o/r/web".parse().unwrap();
+    let stand_in = Some("debian:bookworm".to_owned());
+    let published = state(&[("dev-b", PublishedImage { stand_in, ..image('1', "b", None) })]);
+    let request = request("b", PublishOptions::default());
+    let mut facts = crate::sample::facts("", "FROM scratch\n");
+    let again = |facts: &Facts| decide_again(facts, &repository, &published, &request);
+    assert_eq!(again(&facts).unwrap_err().exit, Exit::Refused);
+    facts.lab = Some(xtask_model::facts::LabFacts {
+        engine_host: None,
+        registry: "127.0.0.1:1".parse().unwrap(),
+        github_api: String::new(),
+        stand_ins: BTreeMap::new(),
+    });
+    assert!(matches!(again(&facts), Ok(Some(Action::Finish { .. }))));
+}
